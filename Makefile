@@ -1,0 +1,74 @@
+# cowrie_migrate: `make` and `sudo make install` build and install the extension (PGXS);
+# `make demo` and `make test` need nothing prepared, see the end of this file.
+
+EXTENSION = cowrie_migrate
+MODULE_big = cowrie_migrate
+DATA = sql/cowrie_migrate--1.0.sql
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/core/*.cpp src/pg/*.cpp))
+
+# gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of
+# our code only. Nothing is exported but what carries PGDLLEXPORT, which is empty before PostgreSQL 16.
+PG_CPPFLAGS = -Isrc -isystem $(includedir_server) \
+	'-DPGDLLEXPORT=__attribute__((visibility("default")))'
+PG_CXXFLAGS = -std=gnu++17 -O2 -Wall -Wextra -Werror -Wno-register \
+	-fvisibility=hidden -fvisibility-inlines-hidden
+SHLIB_LINK = -lsimdjson -lstdc++
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+# No bitcode: the functions here are far too large to be worth inlining into queries.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifneq ($(PGXS),)
+include $(PGXS)
+# A changed header rebuilds what includes it, another server or other flags rebuild everything.
+COMPILE.cc += -MMD -MP
+-include $(OBJS:.o=.d)
+$(OBJS): build/compiled-for
+build/compiled-for: force
+	@mkdir -p build
+	@echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' | cmp -s - $@ || \
+	  echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' > $@
+.PHONY: force
+else
+all install:
+	@echo 'PostgreSQL development files not found (PG_CONFIG=$(PG_CONFIG)).'
+	@echo 'Try "make deps" on Debian or Ubuntu, or name the pg_config: make PG_CONFIG=/path/to/pg_config'
+	@false
+clean:
+	rm -rf build $(OBJS) $(OBJS:.o=.d) $(MODULE_big).so
+.PHONY: all install clean
+endif
+
+# From here on for a bare machine too: each script first installs the packages that are missing.
+# PG=16 and so on chooses the server version, PG_CONFIG a particular installation.
+ifneq ($(origin PG_CONFIG),file)
+export PG_CONFIG
+endif
+ifdef PG
+export PG
+endif
+.PHONY: deps demo test test-full unit lint
+
+deps:
+	scripts/install-packages.sh
+
+demo:
+	scripts/demo.sh
+
+test:
+	scripts/test.sh
+
+test-full:
+	COWRIE_FULL=1 scripts/test.sh
+
+# The pure core alone: no server needed.
+unit: deps
+	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	cmake --build build/unit --parallel --target unit_tests
+	build/unit/unit_tests
+
+lint: deps
+	scripts/lint.sh

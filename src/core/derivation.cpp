@@ -1,0 +1,230 @@
+// Derivation: the SQL that fills the new columns and derives the inventories from the sessions.
+#include "core/derivation.hpp"
+
+#include "core/ddl.hpp"
+
+namespace cowrie::derivation {
+namespace {
+
+std::string sessions_of(const Target &target) {
+  return qualified(target.schema, "session_summaries");
+}
+
+std::string staging_of(const Target &target) { return qualified(target.schema, staging_table); }
+
+/** An event time as timestamptz: a column without time zone means UTC and is never altered. */
+std::string utc(const Table &observed, const std::string &column, const std::string &alias = "") {
+  const Column *found = observed.column(column);
+  const std::string name = alias + quote_identifier(column);
+  return found && found->type == "timestamp without time zone"
+             ? "(" + name + " AT TIME ZONE 'UTC')"
+             : name;
+}
+
+/** The arguments that the fill functions share: the document, the key, what is there, the times. */
+std::string fill_arguments(const Table &declared, const Table &observed) {
+  std::string result = "\"enrichment\", \"session_id\"";
+  for (const Column &each : declared.columns)
+    result += ", " + quote_identifier(each.name);
+  for (const char *each : {"first_event_at", "last_event_at", "created_at"})
+    result += ", " + utc(observed, each);
+  return result;
+}
+
+/** `"ext"."cowrie_fill_source_ip"(…)`: one function per session column, by its name. */
+std::string fill_call(const Target &target, const Column &column, const std::string &arguments) {
+  return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
+}
+
+constexpr const char *unfilled = "\"enrichment_at\" IS NULL AND \"source_ip\" IS NULL AND "
+                                 "\"snapshot_asn\" IS NULL AND \"snapshot_country\" IS NULL AND "
+                                 "\"snapshot_ip_type\" IS NULL";
+
+/** The latest staged session per key that meets a condition: narrow rows only. */
+std::string latest(const Target &target, const std::string &key, const std::string &columns,
+                   const std::string &condition) {
+  return "(SELECT DISTINCT ON (" + key + ") " + key + ", " + columns + " FROM " +
+         staging_of(target) + " WHERE " + key + " IS NOT NULL AND " + condition + " ORDER BY " +
+         key + ", ended DESC, session_id DESC)";
+}
+
+std::string load_asn_inventory(const Target &target) {
+  const std::string staging = staging_of(target);
+  return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
+         " AS t (asn_number, organization_name, organization_country, rir_registry, first_seen,"
+         " last_seen, unique_ip_count, total_session_count, enrichment)"
+         " SELECT a.asn, o.organization, c.organization_country, r.registry, a.first_seen,"
+         " a.last_seen, a.ips, a.sessions, " +
+         qualified(target.extension_schema, "cowrie_asn_data") +
+         "(d.enrichment, l.source_ip)"
+         // Counting distinct addresses in two steps of hashing needs no sort.
+         " FROM (SELECT asn, min(first_seen) AS first_seen, max(last_seen) AS last_seen,"
+         " count(source_ip) AS ips, sum(sessions) AS sessions"
+         " FROM (SELECT asn, source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
+         " count(*) AS sessions FROM " +
+         staging +
+         " WHERE asn IS NOT NULL GROUP BY asn, source_ip) AS pairs GROUP BY asn) AS a"
+         " JOIN " +
+         latest(target, "asn", "session_id, source_ip", "true") +
+         " AS l USING (asn) JOIN " + sessions_of(target) +
+         " AS d ON d.session_id = l.session_id COLLATE \"default\""
+         " LEFT JOIN " +
+         latest(target, "asn", "organization", "organization IS NOT NULL") +
+         " AS o USING (asn) LEFT JOIN " +
+         latest(target, "asn", "organization_country", "organization_country IS NOT NULL") +
+         " AS c USING (asn) LEFT JOIN " +
+         latest(target, "asn", "registry", "registry IS NOT NULL") + " AS r USING (asn)";
+}
+
+std::string load_ip_inventory(const Target &target) {
+  return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
+         " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
+         " SELECT g.source_ip, c.asn, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
+         qualified(target.extension_schema, "cowrie_provider_data") +
+         "(d.enrichment, g.source_ip), '{}')"
+         " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
+         " count(*) AS sessions FROM " +
+         staging_of(target) +
+         " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
+         latest(target, "source_ip", "asn", "asn IS NOT NULL") +
+         " AS c USING (source_ip) LEFT JOIN " +
+         latest(target, "source_ip", "session_id", "has_provider_data") +
+         " AS l USING (source_ip) LEFT JOIN " + sessions_of(target) +
+         " AS d ON d.session_id = l.session_id COLLATE \"default\"";
+}
+
+std::string load_ip_asn_history(const Target &target) {
+  return "INSERT INTO " + qualified(target.schema, "ip_asn_history") +
+         " AS t (ip_address, asn_number, observed_at, verification_source)"
+         " SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source"
+         " FROM (SELECT source_ip, asn, asn_source, started, session_id,"
+         " lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id)"
+         " AS previous FROM " +
+         staging_of(target) +
+         " WHERE source_ip IS NOT NULL AND asn IS NOT NULL) AS seen"
+         " WHERE previous IS DISTINCT FROM asn"
+         " ORDER BY source_ip, asn, started, session_id";
+}
+
+} // namespace
+
+// Unlogged: its rows need no WAL, and no transaction other than this one ever reads them. A
+// temporary table is not possible in a security-restricted context. Collation "C" is the rule for
+// ties, and the fastest to sort and hash by.
+std::string create_staging(const Target &target) {
+  return "CREATE UNLOGGED TABLE " + staging_of(target) +
+         " (session_id varchar(64) COLLATE \"C\" NOT NULL, source_ip varchar(45) COLLATE \"C\","
+         " asn integer,"
+         " asn_source text, started timestamptz, ended timestamptz,"
+         " has_provider_data boolean NOT NULL, organization text,"
+         " organization_country varchar(2), registry varchar(10))";
+}
+
+std::string drop_staging(const Target &target) {
+  return "DROP TABLE IF EXISTS " + staging_of(target);
+}
+
+std::string stage_from_documents(const Target &target, const Table &sessions) {
+  // CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
+  return "CREATE UNLOGGED TABLE " + staging_of(target) +
+         " AS SELECT s.session_id COLLATE \"C\" AS session_id, s.source_ip COLLATE \"C\" AS source_ip,"
+         " s.snapshot_asn AS asn, f.asn_source, COALESCE(" +
+         utc(sessions, "first_event_at", "s.") + ", " + utc(sessions, "last_event_at", "s.") +
+         ", " + utc(sessions, "created_at", "s.") + ") AS started, COALESCE(" +
+         utc(sessions, "last_event_at", "s.") + ", " + utc(sessions, "first_event_at", "s.") +
+         ", " + utc(sessions, "created_at", "s.") +
+         ") AS ended, f.has_provider_data, f.organization, f.organization_country, f.registry"
+         " FROM " +
+         sessions_of(target) + " AS s, LATERAL " +
+         qualified(target.extension_schema, "cowrie_staged_facts") +
+         "(s.enrichment, s.source_ip, s.snapshot_asn) AS f"
+         " WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL";
+}
+
+std::string create_event_table(const Target &target) {
+  return "CREATE UNLOGGED TABLE " + qualified(target.schema, event_table) +
+         " AS SELECT DISTINCT ON (session_id) session_id, id FROM " +
+         qualified(target.schema, "raw_events") +
+         " WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id";
+}
+
+std::string index_event_table(const Target &target) {
+  return "CREATE UNIQUE INDEX ON " + qualified(target.schema, event_table) + " (session_id)";
+}
+
+std::string drop_event_table(const Target &target) {
+  return "DROP TABLE IF EXISTS " + qualified(target.schema, event_table);
+}
+
+std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
+                            const std::vector<const Constraint *> &with_checks) {
+  const std::string arguments = fill_arguments(declared, observed);
+  std::string sql = "ALTER TABLE " + sessions_of(target);
+  const char *separator = " ";
+  for (const Column &each : declared.columns) {
+    sql += separator + ("ALTER COLUMN " + quote_identifier(each.name) + " TYPE " + each.type) +
+           " USING " + fill_call(target, each, arguments);
+    separator = ", ";
+  }
+  for (const Constraint *check : with_checks)
+    sql += ", ADD " + ddl::constraint_clause(target.schema, *check);
+  return sql;
+}
+
+std::string count_new_rows(const Target &target) {
+  return "SELECT count(*) FROM " + sessions_of(target) + " WHERE " + unfilled;
+}
+
+std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
+  const std::string arguments = fill_arguments(declared, observed);
+  std::string sql = "UPDATE " + sessions_of(target) + " SET ";
+  const char *separator = "";
+  for (const Column &each : declared.columns) {
+    sql += separator + quote_identifier(each.name) + " = " + fill_call(target, each, arguments);
+    separator = ", ";
+  }
+  return sql + " WHERE " + unfilled;
+}
+
+std::string load_rows(const Target &target, const std::string &table, OnExisting existing) {
+  const bool refresh = existing == OnExisting::refresh;
+  std::string sql, conflict;
+  if (table == "asn_inventory") {
+    sql = load_asn_inventory(target);
+    conflict =
+        refresh
+            ? " ON CONFLICT (asn_number) DO UPDATE SET organization_name ="
+              " COALESCE(EXCLUDED.organization_name, t.organization_name), organization_country ="
+              " COALESCE(EXCLUDED.organization_country, t.organization_country), rir_registry ="
+              " COALESCE(EXCLUDED.rir_registry, t.rir_registry), first_seen = EXCLUDED.first_seen,"
+              " last_seen = EXCLUDED.last_seen, unique_ip_count = EXCLUDED.unique_ip_count,"
+              " total_session_count = EXCLUDED.total_session_count, enrichment = CASE WHEN"
+              " t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment ELSE t.enrichment END"
+            : " ON CONFLICT (asn_number) DO NOTHING";
+  } else if (table == "ip_inventory") {
+    sql = load_ip_inventory(target);
+    conflict =
+        refresh
+            ? " ON CONFLICT (ip_address) DO UPDATE SET current_asn ="
+              " COALESCE(EXCLUDED.current_asn, t.current_asn), first_seen = EXCLUDED.first_seen,"
+              " last_seen = EXCLUDED.last_seen, session_count = EXCLUDED.session_count,"
+              " enrichment = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment"
+              " ELSE t.enrichment END"
+            : " ON CONFLICT (ip_address) DO UPDATE SET current_asn = EXCLUDED.current_asn"
+              " WHERE t.current_asn IS NULL AND EXCLUDED.current_asn IS NOT NULL";
+  } else if (table == "ip_asn_history") {
+    sql = load_ip_asn_history(target);
+    conflict = " ON CONFLICT (ip_address, asn_number, observed_at) DO NOTHING";
+  }
+  return existing == OnExisting::none_there ? sql : sql + conflict;
+}
+
+std::string fingerprint(const Target &target, const Table &observed_sessions) {
+  return "SELECT (f).sessions, (f).documents, (f).times FROM (SELECT " +
+         qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id, enrichment, " +
+         utc(observed_sessions, "first_event_at") + ", " +
+         utc(observed_sessions, "last_event_at") + ") AS f FROM " + sessions_of(target) +
+         ") AS summed";
+}
+
+} // namespace cowrie::derivation

@@ -1,0 +1,56 @@
+// Derivation: the SQL that fills the new columns and derives the inventories from the sessions.
+//
+// What it may know: names, the declaration, and the functions of this extension. Error regime:
+// never fails. The rules are those of ADR-007: *latest* is by end time, then by session_id under
+// collation "C", descending.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/ports.hpp"
+#include "core/schema.hpp"
+
+namespace cowrie::derivation {
+
+/** A narrow row per session with an IP or an ASN: what the inventories are aggregated from. It
+ *  exists only while a migration runs. */
+inline constexpr const char *staging_table = "cowrie_migrate_staging";
+/** The earliest raw event of each session; made only where raw_events has no fitting index. */
+inline constexpr const char *event_table = "cowrie_migrate_events";
+
+std::string create_staging(const Target &target);
+std::string drop_staging(const Target &target);
+
+/** Stages the sessions by reading their documents (when no rewrite of this run has staged them). */
+std::string stage_from_documents(const Target &target, const Table &sessions);
+
+std::string create_event_table(const Target &target);
+std::string index_event_table(const Target &target);
+std::string drop_event_table(const Target &target);
+
+/** One ALTER TABLE that rewrites the table once and fills every session column in that pass;
+ *  `with_checks` are added in the same pass. Values that exist are kept. */
+std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
+                            const std::vector<const Constraint *> &with_checks);
+
+/** Fills the sessions that have none of the new columns yet, by UPDATE. */
+std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed);
+
+/** Counts the sessions that fill_new_rows() would look at. */
+std::string count_new_rows(const Target &target);
+
+/** What to do with rows that are there already. */
+enum class OnExisting {
+  none_there, ///< the table was just made
+  refresh,    ///< derived columns follow the sessions: rows came since the phase was done
+  keep,       ///< what is there stays; missing rows and values are added
+};
+
+/** INSERT … SELECT for one of the derived tables; empty for any other table. */
+std::string load_rows(const Target &target, const std::string &table, OnExisting existing);
+
+/** Returns count, documents and times of all sessions in one row. */
+std::string fingerprint(const Target &target, const Table &observed_sessions);
+
+} // namespace cowrie::derivation

@@ -1,0 +1,55 @@
+// Fingerprint: an order-independent 128-bit sum over rows.
+#include "core/fingerprint.hpp"
+
+#include <cstdio>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace cowrie {
+namespace {
+
+Sum128 hash(const void *data, std::size_t size, std::uint64_t seed) noexcept {
+  const XXH128_hash_t value = XXH3_128bits_withSeed(data, size, seed);
+  return {value.low64, value.high64};
+}
+
+// Any constant: it tells an absent value from an empty one.
+constexpr std::uint64_t absent = 0x9e3779b97f4a7c15u;
+
+} // namespace
+
+void Sum128::add(Sum128 other) noexcept {
+  const std::uint64_t sum = low + other.low;
+  high += other.high + (sum < low ? 1 : 0);
+  low = sum;
+}
+
+std::string Sum128::hex() const {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(high),
+                static_cast<unsigned long long>(low));
+  return text;
+}
+
+void SessionsFingerprint::add(std::string_view session_id,
+                              std::optional<std::string_view> document,
+                              std::optional<std::int64_t> first,
+                              std::optional<std::int64_t> last) noexcept {
+  const std::uint64_t seed = XXH3_64bits(session_id.data(), session_id.size());
+  ++sessions;
+  documents.add(document ? hash(document->data(), document->size(), seed)
+                         : hash("", 0, seed ^ absent));
+  const std::uint64_t moments[4] = {first.has_value(), last.has_value(),
+                                    static_cast<std::uint64_t>(first.value_or(0)),
+                                    static_cast<std::uint64_t>(last.value_or(0))};
+  times.add(hash(moments, sizeof moments, seed));
+}
+
+void SessionsFingerprint::add(const SessionsFingerprint &other) noexcept {
+  sessions += other.sessions;
+  documents.add(other.documents);
+  times.add(other.times);
+}
+
+} // namespace cowrie

@@ -1,0 +1,39 @@
+// Fingerprint: an order-independent 128-bit sum over rows, to prove that none was lost or changed.
+//
+// The sum of XXH3 128-bit hashes modulo 2^128: it does not depend on the order of the rows, so it
+// can be computed in any scan and combined from parallel ones. It is a check against accidents and
+// bugs, not a signature. Error regime: never throws but std::bad_alloc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cowrie {
+
+/** A sum modulo 2^128. */
+struct Sum128 {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  void add(Sum128 other) noexcept;
+  std::string hex() const; ///< 32 hexadecimal digits
+};
+
+/** The running fingerprint of a set of sessions. Plain data: it crosses to parallel workers. */
+struct SessionsFingerprint {
+  std::int64_t sessions = 0;
+  Sum128 documents; ///< over (session_id, document)
+  Sum128 times;     ///< over (session_id, event times)
+
+  /**
+   * Adds a session.
+   * @param document the stored bytes of its enrichment; nothing for SQL NULL
+   * @param first,last its event times in microseconds, UTC; nothing for SQL NULL
+   */
+  void add(std::string_view session_id, std::optional<std::string_view> document,
+           std::optional<std::int64_t> first, std::optional<std::int64_t> last) noexcept;
+  void add(const SessionsFingerprint &other) noexcept;
+};
+
+} // namespace cowrie

@@ -1,0 +1,195 @@
+// Look: the recorded version and the catalog, compared with the declaration; and validate, which
+// is nothing but that, read-only.
+#include "core/migration.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+std::string state_table(const Database &database) {
+  return qualified(database.target().schema, "schema_state");
+}
+
+/** The value of a key of schema_state, where there is one. */
+std::optional<std::string> state_value(Database &database, const std::string &key) {
+  const std::vector<Row> rows = database.query(
+      "SELECT value FROM " + state_table(database) + " WHERE key = $1::text", {key});
+  if (rows.empty())
+    return std::nullopt;
+  return rows.front().front();
+}
+
+/** Reads a whole number as the application does: anything else counts as 0. */
+int whole_number(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos)
+    return 0;
+  text = text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : 0;
+}
+
+std::optional<int> subphase_of(const std::optional<std::string> &text) {
+  if (!text || text->size() != 4 || text->compare(0, 3, "16.") != 0)
+    return std::nullopt;
+  const int phase = (*text)[3] - '0';
+  return phase >= 1 && phase <= phase_count ? std::optional<int>(phase) : std::nullopt;
+}
+
+} // namespace
+
+void record_subphase(Database &database, int phase) {
+  if (phase == 0)
+    database.execute("DELETE FROM " + state_table(database) + " WHERE key = 'schema_subphase'");
+  else
+    database.execute("INSERT INTO " + state_table(database) +
+                         " (key, value) VALUES ('schema_subphase', $1::text)"
+                         " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
+                     {"16." + std::to_string(phase)});
+}
+
+Look look(Database &database) {
+  const Schema base = database.observe(schema_v15());
+  if (!base.table("schema_state"))
+    throw Failure(sqlstate::undefined_object,
+                  "the schema version of schema \"" + database.target().schema + "\" is unknown",
+                  "There is no table " + state_table(database) + ".",
+                  "Name the schema of the application, as in"
+                  " SELECT * FROM cowrie_migrate_v16(target_schema => 'public');"
+                  " schema_metadata is not the version table.");
+  const std::optional<std::string> version = state_value(database, "schema_version");
+  if (!version)
+    throw Failure(sqlstate::undefined_object,
+                  "the schema version of schema \"" + database.target().schema + "\" is unknown",
+                  "Table " + state_table(database) + " has no row with the key schema_version.",
+                  "If this is a version 15 database, record it: INSERT INTO " +
+                      state_table(database) + " VALUES ('schema_version', '15');");
+
+  Look result;
+  result.observed = database.observe(schema_v16());
+  result.declared = database.bind(schema_v16(), result.observed);
+  result.situation = assess(result.declared, result.observed, database.target().schema,
+                            whole_number(*version),
+                            subphase_of(state_value(database, "schema_subphase")));
+  if (result.situation.version < 15)
+    throw Failure(sqlstate::feature_not_supported,
+                  "schema version " + *version + " is too old for this migration",
+                  "It starts at version 15; " + state_table(database) + " holds \"" + *version +
+                      "\".",
+                  "Bring the schema to version 15 with the application's own migrations, then run"
+                  " SELECT * FROM cowrie_migrate_v16();");
+  return result;
+}
+
+namespace {
+
+Finding data_finding(const std::string &table, std::string expected, std::string actual,
+                     Severity severity, std::string remedy) {
+  Finding finding;
+  finding.severity = severity;
+  finding.object_type = ObjectType::data;
+  finding.problem = Problem::missing;
+  finding.table = finding.object = table;
+  finding.expected = std::move(expected);
+  finding.actual = std::move(actual);
+  finding.remedy = std::move(remedy);
+  return finding;
+}
+
+constexpr const char *repair_call = "SELECT * FROM cowrie_migrate_v16(repair => true)";
+
+/** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
+void append_data_findings(Database &database, std::vector<Finding> &findings) {
+  const Target &target = database.target();
+  const std::string sessions = qualified(target.schema, "session_summaries");
+  const std::string facts = qualified(target.extension_schema, "cowrie_enrichment_facts");
+  const auto count = [&](const std::string &sql) {
+    return std::stoll(database.query(sql).front().front().value_or("0"));
+  };
+
+  // Only sessions that lack something have their document read.
+  const std::int64_t unfilled = count(
+      "SELECT count(*) FROM " + sessions +
+      " AS s WHERE (source_ip IS NULL OR snapshot_asn IS NULL OR snapshot_country IS NULL"
+      " OR snapshot_ip_type IS NULL) AND EXISTS (SELECT FROM " +
+      facts +
+      "(s.enrichment) AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
+      " OR (s.enrichment_at IS NULL AND ((s.snapshot_asn IS NULL AND f.asn IS NOT NULL)"
+      " OR (s.snapshot_country IS NULL AND f.country IS NOT NULL)"
+      " OR (s.snapshot_ip_type IS NULL AND f.ip_type IS NOT NULL))))");
+  if (unfilled > 0)
+    findings.push_back(data_finding(
+        "session_summaries", "every session with a usable document has its snapshot",
+        std::to_string(unfilled) + " sessions without", Severity::warning, repair_call));
+
+  const auto orphans = [&](const std::string &table, const std::string &column,
+                           const std::string &parent, const std::string &key) {
+    const std::int64_t rows =
+        count("SELECT count(*) FROM " + qualified(target.schema, table) +
+              " AS c WHERE c." + quote_identifier(column) +
+              " IS NOT NULL AND NOT EXISTS (SELECT FROM " + qualified(target.schema, parent) +
+              " AS p WHERE p." + quote_identifier(key) + " = c." + quote_identifier(column) + ")");
+    if (rows > 0)
+      findings.push_back(data_finding(parent, "a row for every " + column + " of " + table,
+                                      std::to_string(rows) + " rows of " + table + " without",
+                                      Severity::error, repair_call));
+  };
+  for (const Table &table : schema_v16().tables)
+    for (const Constraint &each : table.constraints)
+      if (each.kind == ConstraintKind::foreign_key)
+        orphans(table.name, each.columns.front(), each.target_table, each.target_columns.front());
+}
+
+} // namespace
+
+std::vector<Finding> validate(Database &database, int version) {
+  if (version == 16) {
+    Look found = look(database);
+    std::vector<Finding> findings = std::move(found.situation.findings);
+    const bool whole_columns =
+        std::none_of(findings.begin(), findings.end(), [](const Finding &each) {
+          return each.object_type == ObjectType::table || each.object_type == ObjectType::column;
+        });
+    if (whole_columns)
+      append_data_findings(database, findings);
+    return findings;
+  }
+  if (version != 15)
+    throw Failure(sqlstate::invalid_parameter,
+                  "schema version " + std::to_string(version) + " cannot be validated",
+                  "This extension knows the versions 15 and 16.",
+                  "Use SELECT * FROM cowrie_validate_schema(version => 16);");
+
+  std::vector<Finding> findings =
+      diff(schema_v15(), database.observe(schema_v15()), database.target().schema);
+  const Look found = look(database);
+  const auto unexpected = [&](ObjectType type, const std::string &table, const std::string &name,
+                              std::string expected, std::string actual) {
+    Finding finding;
+    finding.object_type = type;
+    finding.problem = Problem::wrong;
+    finding.table = table;
+    finding.object = name;
+    finding.expected = std::move(expected);
+    finding.actual = std::move(actual);
+    finding.remedy = "SELECT * FROM cowrie_cleanup_v16()";
+    findings.push_back(std::move(finding));
+  };
+  for (const Presence &each : found.situation.objects)
+    unexpected(each.object_type, each.table, each.name, "not at version 15",
+               "there, of phase " + std::to_string(each.phase) + " of version 16");
+  if (found.situation.version != 15 || found.situation.subphase)
+    unexpected(ObjectType::version, "", "schema_version", "version 15 recorded",
+               "version " + std::to_string(found.situation.version) + " recorded" +
+                   (found.situation.subphase
+                        ? ", schema_subphase 16." + std::to_string(*found.situation.subphase)
+                        : ""));
+  return findings;
+}
+
+} // namespace cowrie

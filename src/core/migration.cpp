@@ -1,0 +1,422 @@
+// Migration: runs a plan through the ports.
+#include "core/migration.hpp"
+
+#include <algorithm>
+
+#include "core/derivation.hpp"
+#include "core/failure.hpp"
+
+namespace cowrie {
+
+std::string describe(const RejectCounts &rejects) {
+  std::string result;
+  for (std::size_t i = 0; i < rejects.size(); ++i)
+    if (rejects[i] > 0)
+      result += (result.empty() ? "" : ", ") +
+                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
+                std::to_string(rejects[i]);
+  return result;
+}
+
+namespace {
+
+constexpr const char *cleanup_call = "SELECT * FROM cowrie_cleanup_v16();";
+
+[[noreturn]] void refuse_incomplete(const Situation &situation) {
+  std::string detail = summary_by_table(situation.findings);
+  for (const Finding &each : situation.findings)
+    if (each.object_type == ObjectType::version)
+      detail += (detail.empty() ? "" : "\n") + each.object + ": " +
+                (each.actual.empty() ? "missing" : each.actual);
+  throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
+                "To complete it in place and keep every row, run"
+                " SELECT * FROM cowrie_migrate_v16(repair => true); to go back to version 15, run " +
+                    std::string(cleanup_call));
+}
+
+/** Refuses what repair cannot mend in place without deciding about somebody's data. */
+void refuse_unmendable(const Situation &situation) {
+  std::string detail;
+  for (const Finding &each : situation.findings)
+    if (each.problem == Problem::wrong && each.remedy.empty() &&
+        each.object_type != ObjectType::version)
+      detail += (detail.empty() ? "" : "\n") + each.table +
+                (each.object == each.table ? "" : "." + each.object) + ": expected " +
+                each.expected + ", found " + each.actual;
+  if (!detail.empty())
+    throw Failure(sqlstate::feature_not_supported, "this v16 schema cannot be repaired in place",
+                  detail,
+                  "See every difference with SELECT * FROM cowrie_validate_schema(); to go back to"
+                  " version 15, run " +
+                      std::string(cleanup_call));
+}
+
+/** One atomic run. */
+class AtomicRun {
+public:
+  AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
+      : database_(database), ledger_(ledger), monitor_(monitor), options_(options) {}
+
+  /** Runs; a failure leaves with its place in the context and in the status. */
+  std::vector<StepResult> run() {
+    try {
+      return run_unplaced();
+    } catch (Failure &failure) {
+      if (!step_.empty()) {
+        monitor_.failed(failure.sqlstate);
+        failure.context = where();
+      }
+      throw;
+    }
+  }
+
+private:
+  std::vector<StepResult> run_unplaced() {
+    look_ = look(database_);
+    if (look_.situation.state == SchemaState::complete)
+      return {{phase_count, "verify", "skipped", std::nullopt, 0,
+               "schema version 16 is complete, nothing to do"}};
+    if (!options_.dry_run) {
+      database_.lock_run();
+      lock_tables();
+      look_ = look(database_); // what it was before the locks were granted does not count
+    }
+    if (look_.situation.state == SchemaState::incomplete) {
+      if (!options_.repair)
+        refuse_incomplete(look_.situation);
+      refuse_unmendable(look_.situation);
+    }
+    plan_ = plan_migration(look_.declared, look_.observed, database_.target(), look_.situation,
+                           options_.repair);
+    return options_.dry_run ? planned() : apply();
+  }
+
+  const Target &target() const { return database_.target(); }
+
+  // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
+  // nothing has been done yet when a lock is refused.
+  void lock_tables() {
+    monitor_.started("atomic", 0);
+    at(0, "lock_tables");
+    std::vector<std::pair<std::string, std::string>> wanted = {
+        {"session_summaries", "ACCESS EXCLUSIVE"}};
+    for (const Table &table : schema_v16().tables)
+      if (table.phase > 0 && look_.observed.table(table.name))
+        wanted.emplace_back(table.name, "ACCESS EXCLUSIVE");
+    wanted.emplace_back("schema_state", "SHARE ROW EXCLUSIVE");
+    if (target().has_raw_events)
+      wanted.emplace_back("raw_events", "ACCESS SHARE");
+    for (const auto &[table, mode] : wanted)
+      database_.lock_table(table, mode);
+  }
+
+  void at(int phase, const std::string &step) {
+    phase_ = phase;
+    step_ = step;
+    monitor_.at(phase, step);
+  }
+
+  std::string where() const {
+    return phase_ == 0 ? "cowrie_migrate step " + step_
+                       : "cowrie_migrate phase " + std::to_string(phase_) + " (" +
+                             std::string(phase_name(phase_)) + "), step " + step_;
+  }
+
+  std::vector<StepResult> planned() {
+    const std::vector<Row> sizes = database_.query(
+        "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
+        " pg_table_size(oid) FROM pg_class WHERE oid = $1::text::regclass",
+        {qualified(target().schema, "session_summaries")});
+    const std::int64_t sessions = std::stoll(sizes.front()[0].value_or("0"));
+    const std::int64_t bytes = std::stoll(sizes.front()[1].value_or("0"));
+    std::vector<StepResult> rows;
+    for (const Step &step : plan_) {
+      StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
+      std::int64_t estimate = 0;
+      if (step.kind == StepKind::fill_sessions) {
+        row.rows = sessions;
+        estimate = bytes;
+      } else if (step.kind == StepKind::load_rows) {
+        // One address per six sessions and one ASN per sixty addresses, as measured on real data.
+        row.rows = step.table == "asn_inventory" ? sessions / 360 : sessions / 6;
+        estimate = *row.rows * (step.table == "ip_inventory" ? 2000 : 100);
+      } else if (step.kind == StepKind::create_index) {
+        row.rows = step.table == "session_summaries" ? sessions : sessions / 6;
+        estimate = *row.rows * 24;
+      }
+      row.detail = "lock " + step.lock_mode + " on " + step.table + ", about " +
+                   std::to_string(estimate) + " bytes";
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  }
+
+  std::vector<StepResult> apply() {
+    run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "");
+    const std::int64_t begun = database_.clock_us();
+    StepResult outcome{0, "", "done", std::nullopt, 0, ""};
+    for (int phase = plan_.empty() ? 1 : plan_.front().phase; phase <= phase_count; ++phase) {
+      const std::size_t first_row = results_.size();
+      phase_ = phase;
+      step_ = "start";
+      try {
+        database_.in_subtransaction([&] { run_phase(phase); });
+      } catch (Failure &failure) {
+        if (options_.on_failure == OnFailure::abort || failure.must_propagate)
+          throw;
+        monitor_.failed(failure.sqlstate);
+        keep(failure, first_row);
+        outcome.status = "failed";
+        outcome.elapsed_us = database_.clock_us() - begun;
+        outcome.detail = where();
+        ledger_.finish_run(run_, outcome, failure.sqlstate, failure.message);
+        return std::move(results_);
+      }
+    }
+    drop_staging();
+    outcome.elapsed_us = database_.clock_us() - begun;
+    outcome.detail = describe(proof_.rejects);
+    outcome.rows = proof_.before.sessions;
+    ledger_.finish_run(run_, outcome);
+    monitor_.finished();
+    return std::move(results_);
+  }
+
+  /** The failing phase is gone; says so in rows, in the ledger and in a warning. */
+  void keep(const Failure &failure, std::size_t first_row) {
+    for (std::size_t i = first_row; i < results_.size(); ++i) {
+      results_[i].status = "rolled_back";
+      ledger_.record(run_, results_[i]);
+    }
+    StepResult failed{phase_, step_, "failed", std::nullopt, database_.clock_us() - step_begun_,
+                      failure.message};
+    ledger_.record(run_, failed, failure.sqlstate, failure.message);
+    results_.push_back(std::move(failed));
+    drop_staging();
+    monitor_.warning("phase " + std::to_string(phase_) + " (" + std::string(phase_name(phase_)) +
+                         ") failed at step " + step_ + ": " + failure.message,
+                     "SQLSTATE " + failure.sqlstate + ". The phase has been rolled back; phases"
+                     " before it are kept.",
+                     "Mend the cause and run SELECT * FROM cowrie_migrate_v16(); it resumes at"
+                     " phase " + std::to_string(phase_) + ".");
+  }
+
+  void drop_staging() {
+    if (staged_)
+      database_.execute(derivation::drop_staging(target()));
+    staged_ = false;
+  }
+
+  void run_phase(int phase) {
+    const std::int64_t begun = database_.clock_us();
+    if (!proof_taken_ && !plans(StepKind::fill_sessions))
+      take_proof_by_scan();
+    for (const Step &step : plan_)
+      if (step.phase == phase)
+        run_step(step);
+    at(phase, "verify");
+    verify_phase(phase);
+    record_subphase(database_, phase);
+    StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
+    ledger_.record(run_, row);
+  }
+
+  bool plans(StepKind kind) const {
+    return std::any_of(plan_.begin(), plan_.end(),
+                       [&](const Step &each) { return each.kind == kind; });
+  }
+
+  void take_proof_by_scan() {
+    proof_.before = scan_fingerprint();
+    proof_taken_ = true;
+    ledger_.record_proof(run_, proof_);
+  }
+
+  void run_step(const Step &step) {
+    at(step.phase, step.name);
+    step_begun_ = database_.clock_us();
+    StepResult row{step.phase, step.name, "done", std::nullopt, 0, ""};
+    switch (step.kind) {
+    case StepKind::fill_sessions:
+      fill(step, row);
+      break;
+    case StepKind::fill_new_rows:
+      row.rows = database_.execute(step.statements.front());
+      refresh_ = *row.rows > 0;
+      break;
+    case StepKind::load_rows:
+      load(step, row);
+      break;
+    case StepKind::create_index:
+      create_index(step, row);
+      break;
+    case StepKind::verify:
+      verify_phase(phase_count);
+      row.detail = "catalog equals the declaration";
+      break;
+    case StepKind::zero_loss_gate:
+      zero_loss_gate(row);
+      break;
+    case StepKind::set_version:
+      set_version(row);
+      break;
+    case StepKind::statement:
+      for (const std::string &sql : step.statements)
+        database_.execute(sql);
+      if (step.name.compare(0, 7, "create_") == 0)
+        database_.copy_grants(step.table);
+      break;
+    }
+    row.elapsed_us = database_.clock_us() - step_begun_;
+    report(row);
+  }
+
+  void report(const StepResult &row) {
+    std::string message = "phase " + std::to_string(row.phase) + " (" +
+                          std::string(phase_name(row.phase)) + "): " + row.step + " " + row.status;
+    if (row.rows)
+      message += ", " + std::to_string(*row.rows) + " rows";
+    if (!row.detail.empty())
+      message += " (" + row.detail + ")";
+    monitor_.notice(message);
+    ledger_.record(run_, row);
+    results_.push_back(row);
+  }
+
+  void fill(const Step &step, StepResult &row) {
+    const bool by_table = target().has_raw_events && !target().raw_events_indexed;
+    if (by_table) {
+      database_.execute(derivation::drop_event_table(target()));
+      database_.execute(derivation::create_event_table(target()));
+      database_.execute(derivation::index_event_table(target()));
+    }
+    drop_leftover_staging();
+    database_.execute(derivation::create_staging(target()));
+    staged_ = true;
+    proof_ = database_.fill(step.statements.front(), true);
+    proof_taken_ = true;
+    ledger_.record_proof(run_, proof_);
+    if (by_table)
+      database_.execute(derivation::drop_event_table(target()));
+    row.rows = proof_.before.sessions;
+    const std::string rejects = describe(proof_.rejects);
+    row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+  }
+
+  // A run with on_failure => 'keep' that the server did not survive may have left it.
+  void drop_leftover_staging() { database_.execute(derivation::drop_staging(target())); }
+
+  void load(const Step &step, StepResult &row) {
+    if (step.name.compare(0, 8, "refresh_") == 0 && !refresh_) {
+      row.status = "skipped";
+      row.detail = "no sessions were added meanwhile";
+      return;
+    }
+    if (!staged_) {
+      drop_leftover_staging();
+      database_.execute(derivation::stage_from_documents(
+          target(), *database_.observe(schema_v15()).table("session_summaries")));
+      staged_ = true;
+    }
+    if (!analyzed_)
+      database_.execute("ANALYZE " + qualified(target().schema, derivation::staging_table));
+    analyzed_ = true;
+    row.rows = database_.execute(step.statements.front());
+  }
+
+  void create_index(const Step &step, StepResult &row) {
+    const Schema now = database_.observe(schema_v16());
+    const Table *table = now.table(step.table);
+    for (const std::string &column : step.columns)
+      if (!table || !table->column(column)) {
+        row.status = "skipped";
+        row.detail = "column \"" + column + "\" is missing";
+        monitor_.warning("skipping index \"" + step.name + "\": column \"" + column +
+                             "\" is missing",
+                         "Table \"" + step.table + "\" has no such column; the version will not be"
+                         " raised.",
+                         "See what is missing: SELECT * FROM cowrie_validate_schema();");
+        return;
+      }
+    database_.execute(step.statements.front());
+  }
+
+  /** Compares the catalog with the declaration of the phases so far. */
+  void verify_phase(int phase) {
+    const Schema observed = database_.observe(schema_v16());
+    std::vector<Finding> findings =
+        diff(database_.bind(schema_v16(), observed), observed, target().schema, phase);
+    if (!findings.empty())
+      throw Failure(sqlstate::prerequisite_state,
+                    "verification of phase " + std::to_string(phase) + " failed",
+                    summary_by_table(findings),
+                    "Nothing of this phase was kept. See every difference with"
+                    " SELECT * FROM cowrie_validate_schema();");
+  }
+
+  Fingerprint scan_fingerprint() {
+    const Row row =
+        database_
+            .query(derivation::fingerprint(
+                target(), *database_.observe(schema_v15()).table("session_summaries")))
+            .front();
+    return {std::stoll(row[0].value_or("0")), row[1].value_or(""), row[2].value_or("")};
+  }
+
+  /** Proves that no session, document or event time was lost or changed since the run began. */
+  void zero_loss_gate(StepResult &row) {
+    const Fingerprint now = scan_fingerprint();
+    const Fingerprint &before = proof_.before;
+    std::string differs;
+    const auto compare = [&](bool same, const std::string &what) {
+      if (!same)
+        differs += (differs.empty() ? "" : ", ") + what;
+    };
+    compare(now.sessions == before.sessions, "count (" + std::to_string(before.sessions) +
+                                                 " before, " + std::to_string(now.sessions) +
+                                                 " now)");
+    compare(now.documents == before.documents, "documents");
+    compare(now.times == before.times, "times");
+    if (!differs.empty())
+      throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
+                    "Different from before the migration: " + differs + ".",
+                    "Everything is rolled back. Look for triggers or rules on"
+                    " session_summaries, then run SELECT * FROM cowrie_migrate_v16();");
+    row.rows = now.sessions;
+    row.detail = "count, documents and times are as before";
+  }
+
+  void set_version(StepResult &row) {
+    const int version = look_.situation.version;
+    if (version < 16)
+      database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
+                        " SET value = '16' WHERE key = 'schema_version'");
+    row.detail = "schema version " + std::to_string(std::max(version, 16));
+  }
+
+  Database &database_;
+  Ledger &ledger_;
+  Monitor &monitor_;
+  const MigrateOptions options_;
+  Look look_;
+  std::vector<Step> plan_;
+  std::vector<StepResult> results_;
+  std::int64_t run_ = 0;
+  int phase_ = 0;
+  std::string step_;
+  std::int64_t step_begun_ = 0;
+  FillResult proof_;
+  bool proof_taken_ = false;
+  bool staged_ = false;
+  bool analyzed_ = false;
+  bool refresh_ = false;
+};
+
+} // namespace
+
+std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
+                                const MigrateOptions &options) {
+  return AtomicRun(database, ledger, monitor, options).run();
+}
+
+} // namespace cowrie

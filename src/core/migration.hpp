@@ -1,0 +1,59 @@
+// Migration: runs a plan through the ports. Phases, failure policy, resumption, proof.
+//
+// What it may know: the ports. Error regime: throws Failure with phase and step in its context;
+// with the policy `keep` an ordinary failure becomes a row instead.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/plan.hpp"
+#include "core/ports.hpp"
+
+namespace cowrie {
+
+enum class OnFailure : std::uint8_t {
+  abort, ///< the error is raised and takes everything with it
+  keep,  ///< the failing phase is rolled back, completed phases stay
+};
+
+struct MigrateOptions {
+  bool repair = false;
+  bool dry_run = false;
+  OnFailure on_failure = OnFailure::abort;
+};
+
+struct CleanupOptions {
+  int to_phase = 0;
+  bool dry_run = false;
+  bool force = false;
+};
+
+/** The catalog and the recorded version, compared with the declaration. */
+struct Look {
+  Schema observed;
+  Schema declared; ///< with the server's form of its expressions
+  Situation situation;
+};
+
+/** Reads the catalog and the recorded version. Throws: no schema_state, or no version in it. */
+Look look(Database &database);
+
+/** Migrates to version 16; a row per step. */
+std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
+                                const MigrateOptions &options);
+
+/** Takes version 16 back to version 15, or to the end of a phase; a row per step. */
+std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &monitor,
+                                const CleanupOptions &options);
+
+/** Compares database and declaration; no row means complete. `version` is 15 or 16. */
+std::vector<Finding> validate(Database &database, int version);
+
+/** Writes `schema_subphase` (`16.k`); 0 removes it. */
+void record_subphase(Database &database, int phase);
+
+/** `asn_invalid 12, ip_invalid 3`; empty when nothing was rejected. */
+std::string describe(const RejectCounts &rejects);
+
+} // namespace cowrie

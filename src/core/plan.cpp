@@ -1,0 +1,338 @@
+// Plan: findings -> ordered steps by phase.
+#include "core/plan.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "core/ddl.hpp"
+#include "core/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+bool has_errors(const std::vector<Finding> &findings, int last_phase) {
+  return std::any_of(findings.begin(), findings.end(), [&](const Finding &each) {
+    return each.severity == Severity::error && each.object_type != ObjectType::version &&
+           each.phase <= last_phase;
+  });
+}
+
+Finding version_finding(const Situation &situation, int phases_present) {
+  Finding finding;
+  finding.object_type = ObjectType::version;
+  finding.object = "schema_version";
+  finding.problem = Problem::wrong;
+  finding.expected = "version 16 recorded, " + std::to_string(phase_count) + " of " +
+                     std::to_string(phase_count) + " phases present";
+  finding.actual = "version " + std::to_string(situation.version) + " recorded, " +
+                   std::to_string(phases_present) + " of " + std::to_string(phase_count) +
+                   " phases present";
+  return finding;
+}
+
+} // namespace
+
+Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
+                 int version, std::optional<int> subphase) {
+  Situation situation;
+  situation.version = version;
+  situation.subphase = subphase;
+  situation.findings = diff(declared, observed, schema_name);
+  situation.objects = present(declared, observed);
+
+  int phases_present = 0;
+  for (int phase = 1; phase <= phase_count; ++phase)
+    if (std::none_of(situation.findings.begin(), situation.findings.end(),
+                     [&](const Finding &each) { return each.phase == phase; }))
+      ++phases_present;
+
+  const bool whole = situation.findings.empty();
+  if (!whole || version < 16) {
+    situation.findings.push_back(version_finding(situation, phases_present));
+  } else if (subphase != phase_count) {
+    Finding finding = version_finding(situation, phases_present);
+    finding.object = "schema_subphase";
+    finding.problem = subphase ? Problem::wrong : Problem::missing;
+    finding.expected = "16.5";
+    finding.actual = subphase ? "16." + std::to_string(*subphase) : "";
+    situation.findings.push_back(finding);
+  }
+
+  if (version == 15 && !subphase && situation.objects.empty())
+    situation.state = SchemaState::version15;
+  else if (whole && version >= 16 && subphase == phase_count)
+    situation.state = SchemaState::complete;
+  else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
+           !has_errors(situation.findings, *subphase) &&
+           present(declared, observed, *subphase).empty())
+    situation.state = SchemaState::resumable;
+  return situation;
+}
+
+namespace {
+
+/** Builds the steps of the migration; one object per plan. */
+class Planner {
+public:
+  Planner(const Schema &declared, const Schema &observed, const Target &target,
+          const Situation &situation, bool repair)
+      : declared_(declared), observed_(observed), target_(target), repair_(repair),
+        first_phase_(situation.state == SchemaState::resumable ? *situation.subphase + 1 : 1),
+        resuming_(situation.state == SchemaState::resumable),
+        sessions_(*declared.table("session_summaries")) {}
+
+  std::vector<Step> run() {
+    if (first_phase_ > 1)
+      fill_rows_added_meanwhile();
+    for (int phase = first_phase_; phase <= phase_count; ++phase) {
+      phase_ = phase;
+      if (phase == 1)
+        session_columns();
+      for (const Table &table : declared_.tables)
+        if (table.phase == phase)
+          inventory(table);
+      if (phase == 4) {
+        indexes_of(sessions_);
+        analyze();
+      }
+      if (phase == 5)
+        finish();
+    }
+    return std::move(steps_);
+  }
+
+private:
+  const Table *found(const Table &table) const { return observed_.table(table.name); }
+
+  Step &add(std::string name, StepKind kind, const Table &table, std::string lock_mode,
+            std::vector<std::string> statements = {}) {
+    Step step;
+    step.phase = phase_;
+    step.name = std::move(name);
+    step.kind = kind;
+    step.table = table.name;
+    step.lock_mode = std::move(lock_mode);
+    step.statements = std::move(statements);
+    steps_.push_back(std::move(step));
+    return steps_.back();
+  }
+
+  // The phase is that of the columns: they are part of what phase 1 promised.
+  void fill_rows_added_meanwhile() {
+    phase_ = first_phase_;
+    add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
+        {derivation::fill_new_rows(target_, sessions_, *found(sessions_))});
+    for (const Table &table : declared_.tables)
+      if (table.phase > 0 && table.phase < first_phase_)
+        add("refresh_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
+            {derivation::load_rows(target_, table.name, derivation::OnExisting::refresh)});
+  }
+
+  void session_columns() {
+    const Table &seen = *found(sessions_);
+    std::vector<const Column *> missing;
+    for (const Column &each : sessions_.columns)
+      if (!seen.column(each.name))
+        missing.push_back(&each);
+    if (!missing.empty())
+      add("add_columns", StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
+          {ddl::add_columns(target_.schema, sessions_.name, missing)});
+
+    std::vector<const Constraint *> checks;
+    for (const Constraint &each : sessions_.constraints)
+      if (each.phase == 1 && !mended(sessions_, seen, each))
+        checks.push_back(&each);
+    add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE",
+        {derivation::fill_by_rewrite(target_, sessions_, seen, checks)});
+  }
+
+  /** Mends an existing constraint of the declared meaning; false: it must be added. */
+  bool mended(const Table &table, const Table &seen, const Constraint &constraint) {
+    if (const Constraint *same = same_definition(seen, constraint)) {
+      if (!same->validated)
+        add("validate_" + constraint.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+            {ddl::validate_constraint(target_.schema, table.name, same->name)});
+      return true;
+    }
+    for (const Constraint &each : seen.constraints)
+      if (each.name == constraint.name)
+        add("drop_" + constraint.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::drop_constraint(target_.schema, table.name, each.name)});
+    return false;
+  }
+
+  void inventory(const Table &table) {
+    using derivation::OnExisting;
+    const Table *seen = found(table);
+    if (!seen) {
+      add("create_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+          {ddl::create_table(target_.schema, table)});
+      load(table, OnExisting::none_there);
+      constraints_of(table);
+    } else {
+      columns_of(table, *seen);
+      constraints_of(table);
+      load(table, resuming_ ? OnExisting::refresh : OnExisting::keep);
+    }
+    indexes_of(table);
+  }
+
+  void load(const Table &table, derivation::OnExisting existing) {
+    add("load_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
+        {derivation::load_rows(target_, table.name, existing)});
+  }
+
+  void columns_of(const Table &table, const Table &seen) {
+    std::vector<const Column *> missing;
+    for (const Column &each : table.columns) {
+      const Column *column = seen.column(each.name);
+      if (!column) {
+        missing.push_back(&each);
+        continue;
+      }
+      const std::string change = ddl::alter_column(target_.schema, table.name, each, *column);
+      if (!change.empty())
+        add("alter_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE", {change});
+    }
+    if (!missing.empty())
+      add("add_columns_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+          {ddl::add_columns(target_.schema, table.name, missing)});
+  }
+
+  void constraints_of(const Table &table) {
+    for (const Constraint &each : table.constraints)
+      if (each.phase == phase_ && !(found(table) && mended(table, *found(table), each)))
+        add(each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::add_constraint(target_.schema, table.name, each)});
+  }
+
+  void indexes_of(const Table &table) {
+    for (const Index &each : table.indexes) {
+      if (each.phase != phase_)
+        continue;
+      if (const Table *seen = found(table)) {
+        const Index *same = same_definition(*seen, each);
+        if (same && same->valid)
+          continue;
+        for (const Index &old : seen->indexes)
+          if (&old == same || old.name == each.name)
+            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+                {ddl::drop_index(target_.schema, old.name)});
+      }
+      Step &step = add(each.name, StepKind::create_index, table, "SHARE",
+                       {ddl::create_index(target_.schema, table.name, each)});
+      for (const IndexColumn &column : each.columns)
+        step.columns.push_back(column.name);
+    }
+  }
+
+  void analyze() {
+    for (const Table &table : declared_.tables)
+      add("analyze_" + table.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+          {"ANALYZE " + qualified(target_.schema, table.name)});
+  }
+
+  void finish() {
+    for (const Table &table : declared_.tables)
+      for (const Constraint &each : table.constraints) {
+        if (each.phase != 5)
+          continue;
+        if (const Table *seen = found(table))
+          if (mended(table, *seen, each))
+            continue;
+        // Adding it takes a short lock, validating it reads both tables under a weak one.
+        add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
+            {ddl::add_constraint(target_.schema, table.name, each)});
+        add("validate_" + each.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+            {ddl::validate_constraint(target_.schema, table.name, each.name)});
+      }
+    add("verify", StepKind::verify, sessions_, "ACCESS SHARE");
+    add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
+    add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE");
+  }
+
+  const Schema &declared_;
+  const Schema &observed_;
+  const Target &target_;
+  const bool repair_;
+  const int first_phase_;
+  const bool resuming_;
+  const Table &sessions_;
+  int phase_ = 1;
+  std::vector<Step> steps_;
+};
+
+} // namespace
+
+std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
+                                 const Target &target, const Situation &situation, bool repair) {
+  return Planner(declared, observed, target, situation, repair).run();
+}
+
+std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
+                               const Target &target, int to_phase) {
+  std::vector<Step> steps;
+  const auto add = [&](int phase, std::string name, const std::string &table, std::string sql) {
+    Step step;
+    step.phase = phase;
+    step.name = std::move(name);
+    step.table = table;
+    step.lock_mode = "ACCESS EXCLUSIVE";
+    step.statements = {std::move(sql)};
+    steps.push_back(std::move(step));
+  };
+  std::vector<Presence> objects = present(declared, observed, to_phase);
+  // Backwards: constraints before the tables they point to, columns last.
+  std::stable_sort(objects.begin(), objects.end(),
+                   [](const Presence &a, const Presence &b) { return a.phase > b.phase; });
+  std::vector<std::string> columns;
+  for (const Presence &each : objects) {
+    switch (each.object_type) {
+    case ObjectType::constraint:
+      // A check on a column of the table goes with its column.
+      if (each.phase > 1)
+        add(each.phase, "drop_" + each.name, each.table,
+            ddl::drop_constraint(target.schema, each.table, each.name));
+      break;
+    case ObjectType::index:
+      add(each.phase, "drop_" + each.name, each.table,
+          ddl::drop_index(target.schema, each.name));
+      break;
+    case ObjectType::table:
+      add(each.phase, "drop_" + each.name, each.name, ddl::drop_table(target.schema, each.name));
+      break;
+    default:
+      columns.push_back(each.name);
+    }
+  }
+  if (!columns.empty())
+    add(1, "drop_columns", "session_summaries",
+        ddl::drop_columns(target.schema, "session_summaries", columns));
+  return steps;
+}
+
+const std::vector<std::string> &step_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> result = {"start", "lock_tables", "add_columns", "fill_columns",
+                                       "fill_new_rows", "stage_sessions", "find_events",
+                                       "verify", "zero_loss_gate", "set_version",
+                                       "drop_columns"};
+    for (const Table &table : schema_v16().tables) {
+      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "add_columns_",
+                               "drop_", "count_losses_"})
+        result.push_back(verb + table.name);
+      for (const Column &each : table.columns)
+        result.push_back("alter_" + each.name);
+      for (const Constraint &each : table.constraints)
+        for (const char *verb : {"", "validate_", "drop_"})
+          result.push_back(verb + each.name);
+      for (const Index &each : table.indexes)
+        for (const char *verb : {"", "drop_"})
+          result.push_back(verb + each.name);
+    }
+    return result;
+  }();
+  return names;
+}
+
+} // namespace cowrie

@@ -1,0 +1,69 @@
+// Plan: findings -> ordered steps by phase; also the reverse, for cleanup.
+//
+// What it may know: the declaration, what was observed, and the DDL and derivation texts. Error
+// regime: throws Failure for what cannot be mended; changes nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/derivation.hpp"
+#include "core/schema.hpp"
+#include "core/schema_diff.hpp"
+
+namespace cowrie {
+
+/** What kind of database this is. */
+enum class SchemaState : std::uint8_t {
+  version15,  ///< nothing of version 16 is there
+  resumable,  ///< phases 1 to k are complete and recorded, nothing later is there
+  complete,   ///< everything declared is there and recorded
+  incomplete, ///< anything else: repair or cleanup must decide
+};
+
+/** The state of a database against the declaration. */
+struct Situation {
+  SchemaState state = SchemaState::incomplete;
+  int version = 0;                ///< schema_version
+  std::optional<int> subphase;    ///< k of schema_subphase `16.k`
+  std::vector<Finding> findings;  ///< against all phases, the version included
+  std::vector<Presence> objects;  ///< what exists of version 16
+};
+
+Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
+                 int version, std::optional<int> subphase);
+
+enum class StepKind : std::uint8_t {
+  statement,     ///< plain DDL
+  fill_sessions, ///< the one rewrite
+  fill_new_rows, ///< UPDATE of rows that came since
+  load_rows,
+  create_index,
+  verify,        ///< the declaration against the catalog once more
+  zero_loss_gate,
+  set_version,
+};
+
+struct Step {
+  int phase = 0;
+  std::string name;
+  StepKind kind = StepKind::statement;
+  std::string table;
+  std::vector<std::string> statements;
+  std::string lock_mode;            ///< the strongest lock it takes
+  std::vector<std::string> columns; ///< of an index, looked up before it is created
+};
+
+/** Plans phases `first_phase` to 5. `repair`: objects may exist already, rows are kept. */
+std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
+                                 const Target &target, const Situation &situation, bool repair);
+
+/** Plans the way back to the end of `to_phase`. */
+std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
+                               const Target &target, int to_phase);
+
+/** The step names of the migration in a fixed order: a number in the status means one of them. */
+const std::vector<std::string> &step_names();
+
+} // namespace cowrie

@@ -1,0 +1,119 @@
+// Ports: the only way out of core. The server implements them in pg/; the unit tests fake them.
+//
+// Error regime: every port throws Failure (or what derives from it); nothing is swallowed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/enrichment.hpp"
+#include "core/schema.hpp"
+#include "core/schema_diff.hpp"
+
+namespace cowrie {
+
+using Parameter = std::variant<std::nullptr_t, std::int64_t, std::string>;
+using Row = std::vector<std::optional<std::string>>; ///< values in the server's text form
+
+using RejectCounts = std::array<std::int64_t, reject_reason_count>;
+
+/** The count of sessions and two order-independent 128-bit sums over them, as one text each. */
+struct Fingerprint {
+  std::int64_t sessions = 0;
+  std::string documents; ///< over (session_id, text of enrichment)
+  std::string times;     ///< over (session_id, event times as UTC microseconds)
+};
+
+/** What filling the session columns found out on the way. */
+struct FillResult {
+  RejectCounts rejects{};
+  Fingerprint before; ///< of the rows as they were read
+};
+
+/** Where the sessions are, and what the migration must know of that place. */
+struct Target {
+  std::string schema;           ///< the schema that is migrated
+  std::string owner;            ///< the owner of session_summaries
+  std::string extension_schema; ///< where this extension's functions are
+  bool has_raw_events = false;
+  bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+};
+
+/** SQL in the target database, as the owner of the tables, with a pinned search_path. */
+class Database {
+public:
+  virtual ~Database() = default;
+
+  virtual std::vector<Row> query(const std::string &sql,
+                                 const std::vector<Parameter> &parameters = {}) = 0;
+  /** Executes; returns the number of rows processed. */
+  virtual std::int64_t execute(const std::string &sql,
+                               const std::vector<Parameter> &parameters = {}) = 0;
+  /** Runs the body in a subtransaction: released when it returns, rolled back when it throws. */
+  virtual void in_subtransaction(const std::function<void()> &body) = 0;
+
+  /** Reads the tables that the schema names out of the catalog. */
+  virtual Schema observe(const Schema &declared) = 0;
+  /** Returns the declaration with the server's form of each expression it can be asked for. */
+  virtual Schema bind(const Schema &declared, const Schema &observed) = 0;
+
+  /** Executes a statement whose expressions fill the session columns; stages the sessions. */
+  virtual FillResult fill(const std::string &sql, bool stage) = 0;
+
+  /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
+  virtual void lock_run() = 0;
+  /** Locks a table of the target schema; throws who is in the way. */
+  virtual void lock_table(const std::string &table, const std::string &mode) = 0;
+  /** Describes what depends on these objects without being declared, as pg_depend knows it. */
+  virtual std::vector<std::string>
+  undeclared_dependents(const std::vector<Presence> &objects) = 0;
+  /** Gives a new table the grants of session_summaries. */
+  virtual void copy_grants(const std::string &table) = 0;
+
+  virtual const Target &target() const = 0;
+  virtual std::int64_t clock_us() const = 0;
+};
+
+/** One row of cowrie_step: what a step did, or would do. */
+struct StepResult {
+  int phase = 0;
+  std::string step;
+  std::string status; ///< planned | done | skipped | failed | rolled_back
+  std::optional<std::int64_t> rows;
+  std::int64_t elapsed_us = 0;
+  std::string detail;
+};
+
+/** The ledger: what happened, kept with the data. */
+class Ledger {
+public:
+  virtual ~Ledger() = default;
+  virtual std::int64_t begin_run(std::string_view mode, std::string_view detail) = 0;
+  /** Records a step, or a whole phase when the step's name is empty. */
+  virtual void record(std::int64_t run, const StepResult &step, std::string_view sqlstate = {},
+                      std::string_view message = {}) = 0;
+  virtual void record_proof(std::int64_t run, const FillResult &proof) = 0;
+  virtual void finish_run(std::int64_t run, const StepResult &outcome,
+                          std::string_view sqlstate = {}, std::string_view message = {}) = 0;
+};
+
+/** What other sessions and the caller see while it runs; not transactional. */
+class Monitor {
+public:
+  virtual ~Monitor() = default;
+  virtual void started(std::string_view mode, std::int64_t rows_total) = 0;
+  virtual void at(int phase, std::string_view step) = 0;
+  virtual void finished() = 0;
+  virtual void failed(std::string_view sqlstate) = 0;
+  virtual void notice(const std::string &message, const std::string &detail = {}) = 0;
+  virtual void warning(const std::string &message, const std::string &detail,
+                       const std::string &hint) = 0;
+};
+
+} // namespace cowrie

@@ -1,0 +1,106 @@
+// The words of a schema: table, column, index, constraint; declared as well as observed.
+//
+// What it may know: names and definitions as text. No server, no SQL but fragments. Error regime:
+// plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cowrie {
+
+/** The phases of the migration, in the order in which they run. */
+inline constexpr int phase_count = 5;
+std::string_view phase_name(int phase) noexcept;
+
+/**
+ * An SQL expression. `sql` is how it is written or displayed; `form` is the server's own parsed
+ * form of it, against the table it belongs to, and is what comparisons use: deparsed text differs
+ * between server versions, the form does not. Empty form: the server was not or could not be asked.
+ */
+struct Expression {
+  std::string sql;
+  std::string form;
+  bool empty() const noexcept { return sql.empty(); }
+};
+
+struct Column {
+  std::string name;
+  std::string type; ///< as format_type() writes it: `character varying(45)`
+  bool not_null = false;
+  Expression default_value;
+  Expression generated; ///< GENERATED ALWAYS AS (…) STORED
+  int phase = 0;
+  std::vector<std::string> other_types; ///< declared only: types that are as good as `type`
+  bool inherited = false;               ///< observed only: the server forbids to alter it here
+};
+
+struct IndexColumn {
+  std::string name;
+  bool descending = false; ///< DESC implies NULLS FIRST, as in SQL
+};
+
+struct Index {
+  std::string name;
+  std::string method = "btree";
+  std::vector<IndexColumn> columns;
+  Expression predicate;
+  int phase = 0;
+  bool unique = false;
+  // Observed only.
+  bool valid = true;
+  bool ordinary = true; ///< no expressions, INCLUDE columns, foreign collations or operator classes
+};
+
+enum class ConstraintKind : std::uint8_t { primary_key, check, foreign_key };
+
+struct Constraint {
+  std::string name;
+  ConstraintKind kind = ConstraintKind::check;
+  std::vector<std::string> columns;
+  Expression check;
+  std::string target_table;
+  std::vector<std::string> target_columns;
+  int phase = 0;
+  // Observed only.
+  bool validated = true;
+  bool ordinary = true; ///< default actions and match type, not deferrable, same schema
+};
+
+struct Table {
+  std::string name;
+  int phase = 0;       ///< the phase that creates it; 0: it is there at version 15
+  std::vector<Column> columns;
+  std::vector<Constraint> constraints;
+  std::vector<Index> indexes;
+  std::vector<std::string> retired_columns; ///< columns that older attempts left; cleanup drops them
+  // Observed only.
+  char kind = 'r';     ///< pg_class.relkind
+
+  const Column *column(std::string_view column_name) const noexcept;
+};
+
+struct Schema {
+  std::vector<Table> tables;
+  const Table *table(std::string_view table_name) const noexcept;
+  Table *table(std::string_view table_name) noexcept;
+};
+
+/** The declaration of schema version 16: the only list of what v16 is. */
+const Schema &schema_v16();
+
+/** What version 16 builds on: the parts of version 15 that the migration reads. */
+const Schema &schema_v15();
+
+/** Writes an identifier for use in SQL, always quoted. */
+std::string quote_identifier(std::string_view name);
+
+/** Writes `schema.name` for use in SQL. */
+std::string qualified(std::string_view schema, std::string_view name);
+
+/** Writes a string literal for use in SQL. */
+std::string quote_literal(std::string_view text);
+
+} // namespace cowrie

@@ -1,0 +1,22 @@
+// Every difference between server versions, in one place. Included by imports.h only.
+#pragma once
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "cowrie_migrate supports PostgreSQL 15 to 18"
+#endif
+
+namespace cowrie::pg::compat {
+
+/** Tells whether a role may look up names in a schema. */
+inline bool may_use_schema_unsafe(Oid schema, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+  return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+} // namespace cowrie::pg::compat
+
+// 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.
+extern "C" PGDLLEXPORT void _PG_init(void);

@@ -1,0 +1,199 @@
+// Database: core's port into the server, for one target schema.
+#include "pg/database.hpp"
+
+#include "core/failure.hpp"
+#include "pg/catalog_reader.hpp"
+#include "pg/fill_run.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
+#include "pg/subtransaction.hpp"
+
+namespace cowrie::pg {
+
+ServerDatabase::ServerDatabase(const ResolvedTarget &target, Progress &progress, bool read_only)
+    : target_(target), progress_(progress), read_only_(read_only) {}
+
+std::vector<Row> ServerDatabase::query(const std::string &sql,
+                                       const std::vector<Parameter> &parameters) {
+  // Not SPI's read-only mode in a run: a query must see what the run itself has done so far.
+  std::vector<Row> rows;
+  spi_execute(sql, parameters, read_only_, &rows);
+  return rows;
+}
+
+std::int64_t ServerDatabase::execute(const std::string &sql,
+                                     const std::vector<Parameter> &parameters) {
+  return spi_execute(sql, parameters, false, nullptr);
+}
+
+void ServerDatabase::in_subtransaction(const std::function<void()> &body) {
+  Subtransaction subtransaction;
+  body();
+  subtransaction.commit();
+}
+
+Schema ServerDatabase::observe(const Schema &declared) {
+  return observe_schema(target_.names.schema, declared);
+}
+
+Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
+  return bind_schema(target_.schema, declared, observed);
+}
+
+FillResult ServerDatabase::fill(const std::string &sql, bool stage) {
+  const Row row = query("SELECT CASE WHEN reltuples < 0 THEN 0 ELSE reltuples END::int8 FROM"
+                        " pg_class WHERE oid = $1::int8::oid",
+                        {std::int64_t(target_.sessions)})
+                      .front();
+  FillRun run(target_, progress_, stage, std::stoll(row[0].value_or("0")));
+  execute(sql, {});
+  return run.finish();
+}
+
+void ServerDatabase::lock_run() {
+  const std::vector<Parameter> key = {run_lock_class, run_lock_object};
+  if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
+    return;
+  const std::vector<Row> holders =
+      query("SELECT l.pid, a.usename, a.query_start FROM pg_locks AS l LEFT JOIN pg_stat_activity"
+            " AS a USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND l.classid = $1::int8::oid AND l.objid = $2::int8::oid AND l.objsubid = 2",
+            key);
+  std::string detail = "It ended just now.";
+  if (!holders.empty())
+    detail = "Process " + holders.front()[0].value_or("?") + " of user " +
+             holders.front()[1].value_or("?") + " runs it since " +
+             holders.front()[2].value_or("a time you may not see") + ".";
+  throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
+                detail,
+                "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
+                " ended.");
+}
+
+void ServerDatabase::lock_table(const std::string &table, const std::string &mode) {
+  const std::string name = qualified(target_.names.schema, table);
+  try {
+    in_subtransaction([&] { execute("LOCK TABLE " + name + " IN " + mode + " MODE", {}); });
+  } catch (const Failure &failure) {
+    if (failure.sqlstate != sqlstate::lock_not_available)
+      throw;
+    std::string detail;
+    for (const Row &row :
+         query("SELECT format('process %s of user %s holds %s on it (state %s, query since %s)',"
+               " l.pid, COALESCE(a.usename, '?'), l.mode, COALESCE(a.state, '?'),"
+               " COALESCE(a.query_start::text, '?')) FROM pg_locks AS l LEFT JOIN pg_stat_activity"
+               " AS a USING (pid) WHERE l.relation = $1::text::regclass AND l.database ="
+               " (SELECT oid FROM pg_database WHERE datname = current_database())"
+               " AND l.granted AND l.pid <> pg_backend_pid() ORDER BY l.pid",
+               {name}))
+      detail += (detail.empty() ? "" : "\n") + row[0].value_or("");
+    throw Failure(sqlstate::lock_not_available, "could not lock " + name + " in time",
+                  detail.empty() ? "Who held it has let go meanwhile." : detail,
+                  "Wait for these sessions or end them with SELECT pg_terminate_backend(pid); or"
+                  " wait longer: SET cowrie_migrate.lock_timeout = '60s';");
+  }
+}
+
+namespace {
+
+std::string text_array(const std::vector<std::string> &items) {
+  std::string result = "ARRAY[";
+  for (const std::string &each : items)
+    result += (result.back() == '[' ? "" : ",") + quote_literal(each);
+  return result + "]::text[]";
+}
+
+} // namespace
+
+std::vector<std::string>
+ServerDatabase::undeclared_dependents(const std::vector<Presence> &objects) {
+  std::vector<std::string> tables, columns, indexes, constraints;
+  for (const Presence &each : objects) {
+    switch (each.object_type) {
+    case ObjectType::table:
+      tables.push_back(each.name);
+      break;
+    case ObjectType::column:
+      columns.push_back(each.name);
+      break;
+    case ObjectType::index:
+      indexes.push_back(each.name);
+      break;
+    default:
+      constraints.push_back(each.name);
+    }
+  }
+  // DROP COLUMN takes indexes, constraints and statistics along without a word (their dependency
+  // is automatic), so every kind of dependency counts here; what belongs to a table that goes as a
+  // whole (its keys, its toast table, its row type) does not.
+  std::vector<std::string> found;
+  for (const Row &row : query(
+           "WITH tables AS (SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid ="
+           " c.relnamespace WHERE n.nspname = $1::text AND c.relname = ANY (" +
+               text_array(tables) +
+               ")), columns AS (SELECT a.attrelid, a.attnum FROM pg_attribute AS a WHERE"
+               " a.attrelid = $2::int8::oid AND a.attname = ANY (" +
+               text_array(columns) +
+               ")), dependents AS (SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d JOIN"
+               " columns AS c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid"
+               " AND d.refobjsubid = c.attnum WHERE"
+               " NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT oid FROM pg_class"
+               " WHERE relname = ANY (" +
+               text_array(indexes) +
+               "))) AND NOT (d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM"
+               " pg_constraint WHERE conrelid = c.attrelid AND conname = ANY (" +
+               text_array(constraints) +
+               "))) AND NOT (d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FROM"
+               " pg_attrdef AS f WHERE f.adrelid = c.attrelid AND f.adnum IN (SELECT attnum FROM"
+               " columns))) UNION SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d JOIN"
+               " tables AS t ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid WHERE"
+               " d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass,"
+               " 'pg_statistic_ext'::regclass, 'pg_publication_rel'::regclass)"
+               " OR (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT oid FROM pg_trigger"
+               " WHERE NOT tgisinternal)) OR (d.classid = 'pg_constraint'::regclass AND d.objid IN"
+               " (SELECT k.oid FROM pg_constraint AS k WHERE k.conrelid <> ALL (SELECT oid FROM"
+               " tables) AND NOT (k.conrelid = $2::int8::oid AND k.conname = ANY (" +
+               text_array(constraints) +
+               ")))))"
+               " SELECT DISTINCT pg_describe_object(classid, objid, objsubid) FROM dependents"
+               " WHERE classid <> 'pg_trigger'::regclass OR objid NOT IN (SELECT oid FROM"
+               " pg_trigger WHERE tgisinternal) ORDER BY 1",
+           {target_.names.schema, std::int64_t(target_.sessions)}))
+    found.push_back(row[0].value_or(""));
+  return found;
+}
+
+void ServerDatabase::copy_grants(const std::string &table) {
+  const std::string name = qualified(target_.names.schema, table);
+  // What ALTER DEFAULT PRIVILEGES gave goes first: the grants shall be those of session_summaries.
+  const auto grants = [&](const std::string &relation) {
+    return query("SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE"
+                 " quote_ident(pg_get_userbyid(x.grantee)) END, string_agg(x.privilege_type, ', '"
+                 " ORDER BY x.privilege_type), x.is_grantable FROM pg_class AS c CROSS JOIN LATERAL"
+                 " aclexplode(c.relacl) AS x WHERE c.oid = $1::text::regclass AND x.grantee <>"
+                 " c.relowner GROUP BY 1, x.is_grantable ORDER BY 1, x.is_grantable",
+                 {relation});
+  };
+  for (const Row &row : grants(name))
+    execute("REVOKE ALL ON TABLE " + name + " FROM " + *row[0], {});
+  for (const Row &row : grants(qualified(target_.names.schema, "session_summaries")))
+    execute("GRANT " + *row[1] + " ON TABLE " + name + " TO " + *row[0] +
+                (row[2] == "t" ? " WITH GRANT OPTION" : ""),
+            {});
+}
+
+std::int64_t ServerDatabase::clock_us() const { return GetCurrentTimestamp(); }
+
+void inspect_raw_events(ResolvedTarget &target) {
+  if (!target.names.has_raw_events)
+    return;
+  target.names.raw_events_indexed =
+      !spi_query("SELECT 1 FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid"
+                 " AND a.attnum = i.indkey[0] WHERE i.indrelid = $1::text::regclass"
+                 " AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS NULL",
+                 {qualified(target.names.schema, "raw_events")})
+           .empty();
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,43 @@
+// Database: core's port into the server, for one target schema.
+//
+// Error regime: throws PgError or Failure.
+#pragma once
+
+#include "core/ports.hpp"
+#include "pg/progress.hpp"
+#include "pg/target.hpp"
+
+namespace cowrie::pg {
+
+class ServerDatabase : public Database {
+public:
+  /** `read_only`: queries see one snapshot and nothing may be changed. */
+  ServerDatabase(const ResolvedTarget &target, Progress &progress, bool read_only);
+
+  std::vector<Row> query(const std::string &sql, const std::vector<Parameter> &parameters) override;
+  std::int64_t execute(const std::string &sql, const std::vector<Parameter> &parameters) override;
+  void in_subtransaction(const std::function<void()> &body) override;
+  Schema observe(const Schema &declared) override;
+  Schema bind(const Schema &declared, const Schema &observed) override;
+  FillResult fill(const std::string &sql, bool stage) override;
+  void lock_run() override;
+  void lock_table(const std::string &table, const std::string &mode) override;
+  std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) override;
+  void copy_grants(const std::string &table) override;
+  const Target &target() const override { return target_.names; }
+  std::int64_t clock_us() const override;
+
+private:
+  const ResolvedTarget &target_;
+  Progress &progress_;
+  bool read_only_;
+};
+
+/** The advisory lock that keeps two runs in one database apart: pg_locks.classid and objid. */
+inline constexpr std::int64_t run_lock_class = 0x434F5752; // "COWR"
+inline constexpr std::int64_t run_lock_object = 16;
+
+/** Learns how raw_events can be read; needs an SPI session. */
+void inspect_raw_events(ResolvedTarget &target);
+
+} // namespace cowrie::pg

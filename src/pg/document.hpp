@@ -1,0 +1,35 @@
+// Documents: a json or jsonb Datum as UTF-8 JSON text, and text on its way back into the server.
+//
+// Error regime: functions named _unsafe may longjmp; the others throw.
+#pragma once
+
+#include "pg/guard.hpp"
+
+namespace cowrie::pg {
+
+/** A document as the core reads it. Valid until the memory context it was made in is reset. */
+struct DocumentText {
+  const char *data = nullptr; ///< UTF-8 JSON text
+  std::size_t size = 0;
+  const char *stored = nullptr; ///< the detoasted bytes: text of a json, the binary form of a jsonb
+  std::size_t stored_size = 0;
+
+  std::string_view json() const noexcept { return {data, size}; }
+  std::string_view bytes() const noexcept { return {stored, stored_size}; }
+};
+
+/** Detoasts a json or jsonb datum (42804 for any other type) and writes it as UTF-8 JSON text. */
+DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json = true);
+
+/** Writes a jsonb as JSON text of a size within a small multiple of the stored one: numbers with
+ *  long runs of zeros are written with an exponent. */
+void append_jsonb_unsafe(StringInfo out, JsonbContainer *container);
+
+/** Makes a text (or varchar) datum of UTF-8 text; characters that the database's encoding lacks
+ *  become question marks. */
+Datum text_datum_unsafe(std::string_view utf8);
+
+/** Makes a jsonb datum of JSON text that the core has sanitised. */
+Datum jsonb_datum_unsafe(std::string_view utf8_json);
+
+} // namespace cowrie::pg

@@ -1,0 +1,143 @@
+// Fill run: what happens beside the values while one statement fills the session columns.
+#include "pg/fill_run.hpp"
+
+#include "core/derivation.hpp"
+#include "pg/session_memo.hpp"
+#include "pg/settings.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+FillRun *active = nullptr;
+
+constexpr int batch_size = 1000;
+constexpr std::int64_t rows_between_clock_readings = 128;
+constexpr std::int64_t note_interval_us = 200'000;
+
+} // namespace
+
+FillRun *FillRun::current() noexcept { return active; }
+
+void abandon_fill_run() noexcept { active = nullptr; }
+
+FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
+                 std::int64_t expected_rows)
+    : target_(target), progress_(progress), expected_rows_(expected_rows) {
+  if (setting_use_raw_events && target.names.has_raw_events)
+    events_.emplace(target.names, /* by_table: */ !target.names.raw_events_indexed);
+  if (stage)
+    call([&] { open_staging_unsafe(derivation::staging_table); });
+  call([&] { progress_.note_rows_unsafe(0, expected_rows_, rejects_); });
+  forget_memo(); // every session must be seen by this run
+  active = this;
+}
+
+FillRun::~FillRun() {
+  active = nullptr;
+  // Relation, slots and plan go with their (sub)transaction when finish() was not reached.
+}
+
+FillResult FillRun::finish() {
+  call([&] {
+    if (staging_) {
+      flush_unsafe();
+      for (int i = 0; i < batch_size; ++i)
+        ExecDropSingleTupleTableSlot(slots_[i]);
+      table_finish_bulk_insert(staging_, 0);
+      FreeBulkInsertState(bulk_);
+      table_close(staging_, NoLock);
+      MemoryContextDelete(batch_context_);
+      staging_ = nullptr;
+    }
+    progress_.note_rows_unsafe(fingerprint_.sessions, fingerprint_.sessions, rejects_);
+  });
+  events_.reset();
+  active = nullptr;
+  FillResult result;
+  result.rejects = rejects_;
+  result.before = {fingerprint_.sessions, fingerprint_.documents.hex(), fingerprint_.times.hex()};
+  return result;
+}
+
+void FillRun::open_staging_unsafe(const char *name) {
+  staging_ = table_open(get_relname_relid(name, target_.schema), RowExclusiveLock);
+  bulk_ = GetBulkInsertState();
+  batch_context_ =
+      AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate staging", ALLOCSET_DEFAULT_SIZES);
+  slots_ = static_cast<TupleTableSlot **>(palloc(sizeof(TupleTableSlot *) * batch_size));
+  for (int i = 0; i < batch_size; ++i)
+    slots_[i] = MakeSingleTupleTableSlot(RelationGetDescr(staging_),
+                                         table_slot_callbacks(staging_));
+}
+
+void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {
+  fingerprint_.add(session.session_id, document, session.first, session.last);
+  if (session.facts)
+    for (const RejectedValue &each : session.facts->rejects)
+      ++rejects_[static_cast<std::size_t>(each.reason)];
+  if (staging_ && (!session.source_ip.empty() || session.asn != 0))
+    stage_unsafe(session);
+
+  if (fingerprint_.sessions % rows_between_clock_readings != 0)
+    return;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (now - last_note_ >= note_interval_us) {
+    last_note_ = now;
+    progress_.note_rows_unsafe(fingerprint_.sessions, expected_rows_, rejects_);
+  }
+}
+
+// The order is that of derivation::create_staging().
+void FillRun::stage_unsafe(const FilledSession &session) {
+  MemoryContext previous = MemoryContextSwitchTo(batch_context_);
+  TupleTableSlot *slot = slots_[buffered_];
+  ExecClearTuple(slot);
+  int column = 0;
+  const auto put = [&](bool present, Datum value) {
+    slot->tts_isnull[column] = !present;
+    slot->tts_values[column++] = value;
+  };
+  const auto put_text = [&](std::string_view text) {
+    put(!text.empty(), text.empty() ? Datum(0) : text_datum_unsafe(text));
+  };
+  const auto first_of = [](std::initializer_list<std::optional<std::int64_t>> times) {
+    for (const auto &each : times)
+      if (each)
+        return each;
+    return std::optional<std::int64_t>();
+  };
+  const auto started = first_of({session.first, session.last, session.created});
+  const auto ended = first_of({session.last, session.first, session.created});
+  const Facts &facts = *session.facts;
+
+  put_text(session.session_id);
+  put_text(session.source_ip);
+  put(session.asn != 0, Int32GetDatum(session.asn));
+  // A kept ASN that the document does not give has no known source.
+  put_text(session.asn != 0 && session.asn == facts.asn ? provider_name(facts.asn_source)
+                                                        : std::string_view());
+  put(started.has_value(), TimestampTzGetDatum(started.value_or(0)));
+  put(ended.has_value(), TimestampTzGetDatum(ended.value_or(0)));
+  put(true, BoolGetDatum(facts.has_provider_data));
+  put_text(facts.organization);
+  put_text(facts.organization_country);
+  put_text(facts.registry);
+  ExecStoreVirtualTuple(slot);
+  MemoryContextSwitchTo(previous);
+  if (++buffered_ == batch_size)
+    flush_unsafe();
+}
+
+void FillRun::flush_unsafe() {
+  if (buffered_ == 0)
+    return;
+  MemoryContext previous = MemoryContextSwitchTo(batch_context_);
+  table_multi_insert(staging_, slots_, buffered_, GetCurrentCommandId(true), 0, bulk_);
+  for (int i = 0; i < buffered_; ++i)
+    ExecClearTuple(slots_[i]);
+  MemoryContextSwitchTo(previous);
+  MemoryContextReset(batch_context_);
+  buffered_ = 0;
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,69 @@
+// Fill run: what happens beside the values while one statement fills the session columns. It stages
+// a narrow row per session, sums the fingerprint, counts rejects, looks up raw events and shows
+// progress, so that the documents need no second pass.
+//
+// One at a time per backend. Error regime: functions named _unsafe may longjmp; the run is dropped
+// at the end of the (sub)transaction it was begun in, whatever happens.
+#pragma once
+
+#include "core/enrichment.hpp"
+#include "core/fingerprint.hpp"
+#include "core/ports.hpp"
+#include "pg/event_lookup.hpp"
+#include "pg/progress.hpp"
+#include "pg/target.hpp"
+
+namespace cowrie::pg {
+
+/** What a session has after the fill: values that were there are kept. Times are timestamptz. */
+struct FilledSession {
+  std::string_view session_id;
+  std::string_view source_ip; ///< empty: none
+  std::int32_t asn = 0;       ///< 0: none
+  const Facts *facts = nullptr;
+  std::optional<std::int64_t> first, last, created;
+};
+
+class FillRun {
+public:
+  /** The run of the statement that is being executed; null outside one. */
+  static FillRun *current() noexcept;
+
+  FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
+          std::int64_t expected_rows);
+  ~FillRun();
+  FillRun(const FillRun &) = delete;
+  FillRun &operator=(const FillRun &) = delete;
+
+  /** Closes the staging table and returns what was counted. */
+  FillResult finish();
+
+  /** Takes one session: stages it, adds it to the proof, counts its rejects. */
+  void take_unsafe(const FilledSession &session, std::optional<std::string_view> document);
+
+  /** Where sessions without a usable address are looked up; null where that is not wanted. */
+  EventLookup *events() noexcept { return events_ ? &*events_ : nullptr; }
+
+private:
+  void open_staging_unsafe(const char *name);
+  void stage_unsafe(const FilledSession &session);
+  void flush_unsafe();
+
+  const ResolvedTarget &target_;
+  Progress &progress_;
+  SessionsFingerprint fingerprint_;
+  RejectCounts rejects_{};
+  std::int64_t expected_rows_;
+  TimestampTz last_note_ = 0;
+  std::optional<EventLookup> events_;
+  Relation staging_ = nullptr;
+  BulkInsertState bulk_ = nullptr;
+  MemoryContext batch_context_ = nullptr;
+  TupleTableSlot **slots_ = nullptr;
+  int buffered_ = 0;
+};
+
+/** Forgets the run without touching its relation: its (sub)transaction has been rolled back. */
+void abandon_fill_run() noexcept;
+
+} // namespace cowrie::pg

@@ -1,0 +1,151 @@
+// Session memo: one document is detoasted and read once, however many columns ask for it.
+#include "pg/session_memo.hpp"
+
+#include "pg/fill_run.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+/** What identifies a row: its key, its stored document and the address it has already. */
+struct Memo {
+  bool valid = false;
+  bool has_document = false;
+  std::string session_id;
+  std::string source_ip;
+  std::string stored; ///< the toast pointer, or all inline bytes
+  const Facts *facts = nullptr;
+};
+
+/** The backend's reader and memo. Made when first needed, gone at the end of the transaction. */
+struct Workspace {
+  EnrichmentReader reader;
+  Memo memo;
+  MemoryContext documents = nullptr; ///< detoasted text of the current document
+};
+
+std::unique_ptr<Workspace> workspace;
+
+// A document larger than this does not leave its buffers behind.
+constexpr std::size_t ordinary_document = 1 << 20;
+
+Workspace &current_workspace() {
+  if (!workspace) {
+    auto made = std::make_unique<Workspace>();
+    made->documents = call([] {
+      return AllocSetContextCreate(TopTransactionContext, "cowrie_migrate documents",
+                                   ALLOCSET_DEFAULT_SIZES);
+    });
+    workspace = std::move(made);
+  }
+  return *workspace;
+}
+
+std::string_view stored_bytes(Datum document) noexcept {
+  const char *pointer = DatumGetPointer(document);
+  return {pointer, VARSIZE_ANY(pointer)};
+}
+
+/** Makes the text of a document, in place of the previous one. */
+DocumentText fetch(Workspace &space, Datum document, Oid type) {
+  return call([&]() -> DocumentText {
+    MemoryContextReset(space.documents);
+    MemoryContext previous = MemoryContextSwitchTo(space.documents);
+    const DocumentText text = document_text_unsafe(document, type);
+    MemoryContextSwitchTo(previous);
+    return text;
+  });
+}
+
+void drop_workspace() noexcept { workspace.reset(); }
+
+// The memory context of the documents belongs to the transaction and goes with it.
+extern "C" void forget_at_transaction_end(XactEvent event, void *) {
+  switch (event) {
+  case XACT_EVENT_COMMIT:
+  case XACT_EVENT_ABORT:
+  case XACT_EVENT_PREPARE:
+  case XACT_EVENT_PARALLEL_COMMIT:
+  case XACT_EVENT_PARALLEL_ABORT:
+    abandon_fill_run();
+    drop_workspace();
+    break;
+  default:
+    break;
+  }
+}
+
+extern "C" void forget_at_subtransaction_end(SubXactEvent event, SubTransactionId,
+                                             SubTransactionId, void *) {
+  if (event == SUBXACT_EVENT_ABORT_SUB) {
+    abandon_fill_run();
+    if (workspace)
+      workspace->memo = Memo();
+  }
+}
+
+} // namespace
+
+void register_memo_callbacks() {
+  RegisterXactCallback(forget_at_transaction_end, nullptr);
+  RegisterSubXactCallback(forget_at_subtransaction_end, nullptr);
+}
+
+EnrichmentReader &read_no_document() {
+  Workspace &space = current_workspace();
+  space.memo.valid = false;
+  space.reader.read("null");
+  return space.reader;
+}
+
+std::optional<EventAddress> ask_event(EventLookup &events, EnrichmentReader &reader,
+                                      Datum session_id) {
+  DocumentText payload;
+  if (!reader.needs_event() || !events.earliest(session_id, payload))
+    return std::nullopt;
+  return reader.read_event(payload.json());
+}
+
+void forget_memo() noexcept {
+  if (workspace)
+    workspace->memo.valid = false;
+}
+
+EnrichmentReader &read_document(Datum document, Oid type) {
+  Workspace &space = current_workspace();
+  space.memo.valid = false;
+  const DocumentText text = fetch(space, document, type);
+  space.reader.read(text.json());
+  return space.reader;
+}
+
+SessionFacts session_facts(const SessionArguments &row) {
+  Workspace &space = current_workspace();
+  Memo &memo = space.memo;
+  const std::string_view stored = row.has_document ? stored_bytes(row.document) : "";
+  if (memo.valid && memo.has_document == row.has_document && memo.stored == stored &&
+      memo.session_id == row.session_id_text && memo.source_ip == row.source_ip)
+    return {memo.facts, std::nullopt};
+
+  memo.valid = false;
+  DocumentText text;
+  if (row.has_document)
+    text = fetch(space, row.document, row.document_type);
+  space.reader.read(row.has_document ? text.json() : "null");
+
+  std::optional<EventAddress> event;
+  FillRun *run = FillRun::current();
+  if (run && run->events() && row.source_ip.empty() && row.has_session_id)
+    event = ask_event(*run->events(), space.reader, row.session_id);
+  memo.facts = &space.reader.resolve(row.source_ip, event ? &*event : nullptr);
+  memo.has_document = row.has_document;
+  memo.stored = stored;
+  memo.session_id = row.session_id_text;
+  memo.source_ip = row.source_ip;
+  memo.valid = true;
+  if (text.size > ordinary_document)
+    space.reader.release();
+  return {memo.facts,
+          row.has_document ? std::optional<std::string_view>(text.bytes()) : std::nullopt};
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,48 @@
+// Settings: on whose behalf and under which settings the extension works, for a while.
+//
+// Error regime: constructors throw; destructors restore and never fail.
+#pragma once
+
+#include "pg/guard.hpp"
+
+namespace cowrie::pg {
+
+/** Acts as a role in a security-restricted context until the end of the scope. */
+class AsUser {
+public:
+  explicit AsUser(Oid role) noexcept {
+    GetUserIdAndSecContext(&user_, &security_);
+    SetUserIdAndSecContext(role, security_ | SECURITY_LOCAL_USERID_CHANGE |
+                                     SECURITY_RESTRICTED_OPERATION);
+  }
+  ~AsUser() { SetUserIdAndSecContext(user_, security_); }
+  AsUser(const AsUser &) = delete;
+  AsUser &operator=(const AsUser &) = delete;
+
+private:
+  Oid user_;
+  int security_;
+};
+
+/**
+ * Pins what a caller's settings could otherwise change: names are looked up in pg_catalog only,
+ * temporary objects last; row security may raise but not hide rows; locks are waited for as long
+ * as cowrie_migrate.lock_timeout says.
+ */
+class PinnedSettings {
+public:
+  PinnedSettings();
+  ~PinnedSettings() { AtEOXact_GUC(true, level_); }
+  PinnedSettings(const PinnedSettings &) = delete;
+  PinnedSettings &operator=(const PinnedSettings &) = delete;
+
+private:
+  int level_;
+};
+
+/** The settings of the extension; defined in cowrie_migrate.cpp. */
+extern int setting_lock_timeout;
+extern bool setting_use_raw_events;
+extern char *setting_fail_at;
+
+} // namespace cowrie::pg

@@ -1,0 +1,341 @@
+// SQL functions over documents: the facts for analysts, and what the migration's own statements
+// call: the fill functions, the provider data, the fingerprint, the words of the status view.
+//
+// Error regime: every function runs in pg::entry.
+#include "pg/imports.h"
+
+#include "core/fingerprint.hpp"
+#include "core/plan.hpp"
+#include "pg/fill_run.hpp"
+#include "pg/session_memo.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+constexpr std::int64_t unix_to_postgres =
+    (std::int64_t(POSTGRES_EPOCH_JDATE) - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+/** The tuple descriptor of a function's composite result, made once per call site. */
+TupleDesc result_shape(FunctionCallInfo fcinfo) {
+  FmgrInfo *info = fcinfo->flinfo;
+  if (!info->fn_extra)
+    info->fn_extra = call([&]() -> void * {
+      TupleDesc shape;
+      if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("this function must be called where a row is expected")));
+      MemoryContext previous = MemoryContextSwitchTo(info->fn_mcxt);
+      TupleDesc kept = BlessTupleDesc(CreateTupleDescCopy(shape));
+      MemoryContextSwitchTo(previous);
+      return kept;
+    });
+  return static_cast<TupleDesc>(info->fn_extra);
+}
+
+/** The type of a json or jsonb argument that is declared as "any". */
+Oid document_type_unsafe(FunctionCallInfo fcinfo, int position) {
+  return get_fn_expr_argtype(fcinfo->flinfo, position);
+}
+
+std::string_view text_argument(FunctionCallInfo fcinfo, int position) {
+  if (PG_ARGISNULL(position))
+    return {};
+  const text *value = call([&] { return PG_GETARG_TEXT_PP(position); });
+  return {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+}
+
+std::optional<std::int64_t> time_argument(FunctionCallInfo fcinfo, int position) {
+  return PG_ARGISNULL(position) ? std::nullopt
+                                : std::optional<std::int64_t>(PG_GETARG_TIMESTAMPTZ(position));
+}
+
+Datum text_array_unsafe(const std::string_view *items, int count) {
+  Datum *values = static_cast<Datum *>(palloc(sizeof(Datum) * (count + 1)));
+  for (int i = 0; i < count; ++i)
+    values[i] = text_datum_unsafe(items[i]);
+  return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/** Collects the columns of one composite value. */
+struct Columns {
+  Datum values[16] = {};
+  bool nulls[16] = {};
+  int count = 0;
+  void put(bool present, Datum value) {
+    nulls[count] = !present;
+    values[count++] = value;
+  }
+  void put_text_unsafe(std::string_view text) {
+    put(!text.empty(), text.empty() ? Datum(0) : text_datum_unsafe(text));
+  }
+  Datum row_unsafe(TupleDesc shape) {
+    return HeapTupleGetDatum(heap_form_tuple(shape, values, nulls));
+  }
+};
+
+Datum enrichment_facts(FunctionCallInfo fcinfo, Oid type) {
+  TupleDesc shape = result_shape(fcinfo);
+  EnrichmentReader &reader =
+      PG_ARGISNULL(0) ? read_no_document() : read_document(PG_GETARG_DATUM(0), type);
+  const Facts &facts = reader.resolve();
+  std::vector<std::string_view> types(facts.ip_types.begin(), facts.ip_types.end());
+  std::vector<std::string_view> rejects;
+  for (const RejectedValue &each : facts.rejects)
+    rejects.push_back(reject_reason_name(each.reason));
+  return call([&] {
+    Columns row;
+    row.put_text_unsafe(facts.source_ip);
+    row.put(facts.asn != 0, Int32GetDatum(facts.asn));
+    row.put_text_unsafe(facts.country);
+    row.put_text_unsafe(facts.ip_type);
+    row.put(true, text_array_unsafe(types.data(), static_cast<int>(types.size())));
+    row.put_text_unsafe(facts.organization);
+    row.put_text_unsafe(facts.registry);
+    row.put(true, BoolGetDatum(facts.is_scanner));
+    row.put(true, BoolGetDatum(facts.is_bogon));
+    row.put(facts.enriched_at.has_value(),
+            TimestampTzGetDatum(facts.enriched_at.value_or(0) - unix_to_postgres));
+    row.put(true, text_array_unsafe(rejects.data(), static_cast<int>(rejects.size())));
+    return row.row_unsafe(shape);
+  });
+}
+
+// The arguments of the fill functions, in the order in which derivation.cpp writes them.
+enum FillArgument {
+  arg_enrichment,
+  arg_session_id,
+  arg_source_ip,
+  arg_enrichment_at,
+  arg_asn,
+  arg_country,
+  arg_ip_type,
+  arg_first,
+  arg_last,
+  arg_created,
+};
+
+SessionArguments session_arguments(FunctionCallInfo fcinfo) {
+  SessionArguments row;
+  row.document_type = call([&] { return document_type_unsafe(fcinfo, arg_enrichment); });
+  row.has_document = !PG_ARGISNULL(arg_enrichment);
+  if (row.has_document)
+    row.document = PG_GETARG_DATUM(arg_enrichment);
+  row.has_session_id = !PG_ARGISNULL(arg_session_id);
+  if (row.has_session_id)
+    row.session_id = PG_GETARG_DATUM(arg_session_id);
+  row.session_id_text = text_argument(fcinfo, arg_session_id);
+  row.source_ip = text_argument(fcinfo, arg_source_ip);
+  return row;
+}
+
+// Evaluated for every row, also for one that has an address already: the proof and the progress
+// must see each session once.
+Datum fill_source_ip(FunctionCallInfo fcinfo) {
+  const SessionArguments row = session_arguments(fcinfo);
+  const SessionFacts found = session_facts(row);
+  if (FillRun *run = FillRun::current()) {
+    FilledSession session;
+    session.session_id = row.session_id_text;
+    session.source_ip = found.facts->source_ip;
+    session.asn = PG_ARGISNULL(arg_asn) ? found.facts->asn : PG_GETARG_INT32(arg_asn);
+    session.facts = found.facts;
+    session.first = time_argument(fcinfo, arg_first);
+    session.last = time_argument(fcinfo, arg_last);
+    session.created = time_argument(fcinfo, arg_created);
+    call([&] { run->take_unsafe(session, found.document); });
+  }
+  if (!PG_ARGISNULL(arg_source_ip))
+    return PG_GETARG_DATUM(arg_source_ip);
+  if (found.facts->source_ip.empty())
+    PG_RETURN_NULL();
+  return call([&] { return text_datum_unsafe(found.facts->source_ip); });
+}
+
+Datum fill_enrichment_at(FunctionCallInfo fcinfo) {
+  if (!PG_ARGISNULL(arg_enrichment_at))
+    return PG_GETARG_DATUM(arg_enrichment_at);
+  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  if (!found.facts->has_document)
+    PG_RETURN_NULL();
+  if (found.facts->enriched_at)
+    return TimestampTzGetDatum(*found.facts->enriched_at - unix_to_postgres);
+  if (const auto created = time_argument(fcinfo, arg_created))
+    return TimestampTzGetDatum(*created);
+  if (const auto last = time_argument(fcinfo, arg_last))
+    return TimestampTzGetDatum(*last);
+  PG_RETURN_NULL();
+}
+
+Datum fill_asn(FunctionCallInfo fcinfo) {
+  if (!PG_ARGISNULL(arg_asn))
+    return PG_GETARG_DATUM(arg_asn);
+  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  if (found.facts->asn == 0)
+    PG_RETURN_NULL();
+  return Int32GetDatum(found.facts->asn);
+}
+
+Datum fill_text(FunctionCallInfo fcinfo, FillArgument kept, const std::string Facts::*value) {
+  if (!PG_ARGISNULL(kept))
+    return PG_GETARG_DATUM(kept);
+  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  const std::string &text = found.facts->*value;
+  if (text.empty())
+    PG_RETURN_NULL();
+  return call([&] { return text_datum_unsafe(text); });
+}
+
+/** cowrie_staged_facts(enrichment, source_ip, snapshot_asn): what staging needs beside the columns. */
+Datum staged_facts(FunctionCallInfo fcinfo) {
+  TupleDesc shape = result_shape(fcinfo);
+  const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
+  EnrichmentReader &reader =
+      PG_ARGISNULL(0) ? read_no_document() : read_document(PG_GETARG_DATUM(0), type);
+  const Facts &facts = reader.resolve(text_argument(fcinfo, 1));
+  const bool same_asn = !PG_ARGISNULL(2) && PG_GETARG_INT32(2) == facts.asn;
+  return call([&] {
+    Columns row;
+    row.put_text_unsafe(same_asn ? provider_name(facts.asn_source) : std::string_view());
+    row.put(true, BoolGetDatum(facts.has_provider_data));
+    row.put_text_unsafe(facts.organization);
+    row.put_text_unsafe(facts.organization_country);
+    row.put_text_unsafe(facts.registry);
+    return row.row_unsafe(shape);
+  });
+}
+
+/** A part of a document as jsonb; NULL for SQL NULL. */
+Datum document_part(FunctionCallInfo fcinfo, std::string (EnrichmentReader::*part)() const) {
+  const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
+  EnrichmentReader &reader =
+      PG_ARGISNULL(0) ? read_no_document() : read_document(PG_GETARG_DATUM(0), type);
+  reader.resolve(text_argument(fcinfo, 1));
+  const std::string json = (reader.*part)();
+  return call([&] { return jsonb_datum_unsafe(json); });
+}
+
+// The aggregate cowrie_fingerprint: its state is plain data in the aggregate's memory context.
+
+SessionsFingerprint *fingerprint_state_unsafe(FunctionCallInfo fcinfo) {
+  if (!PG_ARGISNULL(0))
+    return reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(0));
+  MemoryContext context;
+  if (!AggCheckCallContext(fcinfo, &context))
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("this function must be called as part of an aggregate")));
+  return new (MemoryContextAlloc(context, sizeof(SessionsFingerprint))) SessionsFingerprint();
+}
+
+Datum fingerprint_add(FunctionCallInfo fcinfo) {
+  const std::string_view session_id = text_argument(fcinfo, 1);
+  return call([&]() -> Datum {
+    SessionsFingerprint *state = fingerprint_state_unsafe(fcinfo);
+    std::optional<std::string_view> document;
+    Pointer detoasted = nullptr;
+    if (!PG_ARGISNULL(2)) {
+      const Datum datum = PG_GETARG_DATUM(2);
+      const DocumentText text =
+          document_text_unsafe(datum, document_type_unsafe(fcinfo, 2), false);
+      document = text.bytes();
+      if (VARATT_IS_EXTENDED(DatumGetPointer(datum)) &&
+          !VARATT_IS_SHORT(DatumGetPointer(datum)))
+        detoasted = const_cast<Pointer>(text.stored) - VARHDRSZ;
+    }
+    state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4));
+    if (detoasted)
+      pfree(detoasted);
+    return PointerGetDatum(state);
+  });
+}
+
+Datum fingerprint_combine(FunctionCallInfo fcinfo) {
+  return call([&]() -> Datum {
+    SessionsFingerprint *state = fingerprint_state_unsafe(fcinfo);
+    if (!PG_ARGISNULL(1))
+      state->add(*reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(1)));
+    return PointerGetDatum(state);
+  });
+}
+
+Datum fingerprint_serialize(FunctionCallInfo fcinfo) {
+  return call([&]() -> Datum {
+    bytea *bytes = static_cast<bytea *>(palloc(VARHDRSZ + sizeof(SessionsFingerprint)));
+    SET_VARSIZE(bytes, VARHDRSZ + sizeof(SessionsFingerprint));
+    std::memcpy(VARDATA(bytes), PG_GETARG_POINTER(0), sizeof(SessionsFingerprint));
+    return PointerGetDatum(bytes);
+  });
+}
+
+Datum fingerprint_deserialize(FunctionCallInfo fcinfo) {
+  return call([&]() -> Datum {
+    const bytea *bytes = PG_GETARG_BYTEA_PP(0);
+    if (VARSIZE_ANY_EXHDR(bytes) != sizeof(SessionsFingerprint))
+      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("invalid fingerprint state")));
+    void *state = palloc(sizeof(SessionsFingerprint));
+    std::memcpy(state, VARDATA_ANY(bytes), sizeof(SessionsFingerprint));
+    return PointerGetDatum(state);
+  });
+}
+
+Datum fingerprint_result(FunctionCallInfo fcinfo) {
+  TupleDesc shape = result_shape(fcinfo);
+  SessionsFingerprint sum;
+  if (!PG_ARGISNULL(0))
+    sum = *reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(0));
+  const std::string documents = sum.documents.hex(), times = sum.times.hex();
+  return call([&] {
+    Columns row;
+    row.put(true, Int64GetDatum(sum.sessions));
+    row.put_text_unsafe(documents);
+    row.put_text_unsafe(times);
+    return row.row_unsafe(shape);
+  });
+}
+
+/** The name of a step by its number in the status; NULL for 0 and for unknown numbers. */
+Datum step_name(FunctionCallInfo fcinfo) {
+  const std::vector<std::string> &names = step_names();
+  const std::int64_t number = PG_GETARG_INT64(0);
+  if (number < 0 || number >= static_cast<std::int64_t>(names.size()))
+    PG_RETURN_NULL();
+  return call([&] { return text_datum_unsafe(names[number]); });
+}
+
+Datum sqlstate_text(FunctionCallInfo fcinfo) {
+  const int packed = static_cast<int>(PG_GETARG_INT64(0));
+  if (packed == 0)
+    PG_RETURN_NULL();
+  return call([&] { return text_datum_unsafe(unpack_sql_state(packed)); });
+}
+
+} // namespace
+} // namespace cowrie::pg
+
+// Declares one SQL-callable function whose body is an expression over fcinfo.
+#define COWRIE_FUNCTION(name, body)                                                                \
+  PG_FUNCTION_INFO_V1(name);                                                                       \
+  PGDLLEXPORT Datum name(PG_FUNCTION_ARGS) {                                                       \
+    using namespace cowrie;                                                                        \
+    using namespace cowrie::pg;                                                                    \
+    return entry([&] { return body; });                                                            \
+  }
+
+extern "C" {
+COWRIE_FUNCTION(cowrie_enrichment_facts_json, enrichment_facts(fcinfo, JSONOID))
+COWRIE_FUNCTION(cowrie_enrichment_facts_jsonb, enrichment_facts(fcinfo, JSONBOID))
+COWRIE_FUNCTION(cowrie_fill_source_ip, fill_source_ip(fcinfo))
+COWRIE_FUNCTION(cowrie_fill_enrichment_at, fill_enrichment_at(fcinfo))
+COWRIE_FUNCTION(cowrie_fill_snapshot_asn, fill_asn(fcinfo))
+COWRIE_FUNCTION(cowrie_fill_snapshot_country, fill_text(fcinfo, arg_country, &Facts::country))
+COWRIE_FUNCTION(cowrie_fill_snapshot_ip_type, fill_text(fcinfo, arg_ip_type, &Facts::ip_type))
+COWRIE_FUNCTION(cowrie_staged_facts, staged_facts(fcinfo))
+COWRIE_FUNCTION(cowrie_provider_data, document_part(fcinfo, &EnrichmentReader::provider_data))
+COWRIE_FUNCTION(cowrie_asn_data, document_part(fcinfo, &EnrichmentReader::asn_data))
+COWRIE_FUNCTION(cowrie_fingerprint_add, fingerprint_add(fcinfo))
+COWRIE_FUNCTION(cowrie_fingerprint_combine, fingerprint_combine(fcinfo))
+COWRIE_FUNCTION(cowrie_fingerprint_serialize, fingerprint_serialize(fcinfo))
+COWRIE_FUNCTION(cowrie_fingerprint_deserialize, fingerprint_deserialize(fcinfo))
+COWRIE_FUNCTION(cowrie_fingerprint_result, fingerprint_result(fcinfo))
+COWRIE_FUNCTION(cowrie_step_name, step_name(fcinfo))
+COWRIE_FUNCTION(cowrie_sqlstate_text, sqlstate_text(fcinfo))
+}

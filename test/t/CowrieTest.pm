@@ -1,0 +1,160 @@
+# What the TAP tests share: a node with the extension, a v15 database with sessions, the comparison
+# with the reference, hashes and dumps that tell whether anything else changed.
+package CowrieTest;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter 'import';
+use File::Basename qw(dirname);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(
+  full_counts start_node create_v15 run_script load_reference compare data_hash schema_dump
+  quote_name quote_text
+);
+
+my $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
+
+# True when the long variants are asked for (make test-full).
+sub full_counts
+{
+	return ($ENV{COWRIE_FULL} // '') eq '1';
+}
+
+# Starts a server; further lines for postgresql.conf as arguments.
+sub start_node
+{
+	my ($name, @settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(extra => [ '--encoding', 'UTF8', '--no-locale' ]);
+	$node->append_conf('postgresql.conf',
+		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB', @settings, ''));
+	$node->start;
+	return $node;
+}
+
+# An SQL identifier, an SQL literal.
+sub quote_name
+{
+	my ($name) = @_;
+	$name =~ s/"/""/g;
+	return qq{"$name"};
+}
+
+sub quote_text
+{
+	my ($text) = @_;
+	$text =~ s/'/''/g;
+	return "'$text'";
+}
+
+# Runs a fixture script with psql variables: run_script($node, $db, 'v15.sql', n => 10, ...).
+# The variable "user" is the role to connect as. Returns what the script prints; dies when it fails.
+sub run_script
+{
+	my ($node, $database, $script, %variables) = @_;
+	my $user = delete $variables{user};
+	my @options = map { ('-v', "$_=$variables{$_}") } sort keys %variables;
+	push @options, ('-U', $user) if defined $user;
+	my ($stdout, $stderr);
+	my $status = $node->psql(
+		$database, "\\i '$fixtures/$script'",
+		stdout => \$stdout,
+		stderr => \$stderr,
+		on_error_die => 1,
+		extra_params => \@options);
+	return $stdout;
+}
+
+# Creates a database at version 15 with sessions and the extension. Options: those of the fixtures
+# (schema, doc_type, event_type, column_order, n, pad), owner (a role, created if it does not exist;
+# owns the tables and the database, not the extension), extension => 0 for none.
+sub create_v15
+{
+	my ($node, $database, %options) = @_;
+	my $owner = delete $options{owner};
+	my $extension = delete $options{extension} // 1;
+	my $sessions = delete $options{n};
+	my $pad = delete $options{pad};
+
+	if (defined $owner)
+	{
+		my $role = quote_name($owner);
+		my $exists = $node->safe_psql('postgres',
+			'SELECT count(*) FROM pg_roles WHERE rolname = ' . quote_text($owner));
+		$node->safe_psql('postgres', "CREATE ROLE $role LOGIN") unless $exists;
+		$node->safe_psql('postgres',
+			'CREATE DATABASE ' . quote_name($database) . " OWNER $role");
+		$options{user} = $owner;
+	}
+	else
+	{
+		$node->safe_psql('postgres', 'CREATE DATABASE ' . quote_name($database));
+	}
+	$node->safe_psql($database, 'CREATE EXTENSION cowrie_migrate') if $extension;
+	run_script($node, $database, 'v15.sql', %options);
+
+	my %fill = map { $_ => $options{$_} } grep { exists $options{$_} } qw(schema user);
+	$fill{n} = $sessions if defined $sessions;
+	$fill{pad} = $pad if defined $pad;
+	run_script($node, $database, 'sessions.sql', %fill);
+	return;
+}
+
+# Computes what the migration must give; to be called on the v15 database.
+sub load_reference
+{
+	my ($node, $database, $schema) = @_;
+	run_script($node, $database, 'reference.sql', schema => $schema // 'public');
+	return;
+}
+
+# Compares the migrated schema with the reference: one line "table|missing|unexpected" per table.
+sub compare
+{
+	my ($node, $database, $schema) = @_;
+	return run_script($node, $database, 'compare.sql', schema => $schema // 'public');
+}
+
+# What compare() returns when nothing differs.
+our $no_difference = join("\n",
+	map { "$_|0|0" } qw(asn_inventory ip_asn_history ip_inventory sessions));
+push @EXPORT, '$no_difference';
+
+# A hash of every v15 column of session_summaries and raw_events, documents as text.
+sub data_hash
+{
+	my ($node, $database, $schema) = @_;
+	my $prefix = quote_name($schema // 'public');
+	my $summaries = join ', ', map { "$_\:\:text" } qw(
+	  session_id first_event_at last_event_at event_count command_count file_downloads
+	  login_attempts vt_flagged dshield_flagged risk_score matcher source_files enrichment created_at
+	  updated_at ssh_key_injections unique_ssh_keys);
+	return $node->safe_psql($database, qq{
+SET timezone = 'UTC';
+SELECT count(*), md5(string_agg(md5(ROW($summaries)::text), '' ORDER BY session_id COLLATE "C"))
+FROM $prefix.session_summaries;
+SELECT count(*), md5(string_agg(md5(e::text), '' ORDER BY id)) FROM $prefix.raw_events AS e;
+});
+}
+
+# The definition of everything in the schema, as pg_dump writes it, without what differs from run to
+# run; the rows of schema_state with it.
+sub schema_dump
+{
+	my ($node, $database, $schema) = @_;
+	my $pattern = quote_name($schema // 'public');
+	my ($dump, $errors) = run_command(
+		[ 'pg_dump', '--schema-only', '--schema', $pattern, '-d', $node->connstr($database) ]);
+	die "pg_dump: $errors" if $dump eq '';
+	# pg_dump's protection against hostile dumps has a random key
+	$dump =~ s/^\\(un)?restrict .*$//mg;
+	my $state = $node->safe_psql($database,
+		"SELECT key, value FROM $pattern.schema_state ORDER BY key");
+	return "$dump\n$state\n";
+}
+
+1;
