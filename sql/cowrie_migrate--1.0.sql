@@ -6,6 +6,9 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION cowrie_migrate" to load this file. \quit
 
+-- Only pg_catalog: no object that somebody planted elsewhere can get into a definition below.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 -- Types ---------------------------------------------------------------------------------------
 
 CREATE TYPE @extschema@.cowrie_step AS (
@@ -104,8 +107,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_log.times_fingerprint IS
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.rejects IS
     'values that could not be used, counted by reason';
 
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.cowrie_migration_log', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.cowrie_migration_log_log_id_seq', '');
+SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log', '');
+SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log_log_id_seq', '');
 
 -- Progress ------------------------------------------------------------------------------------
 
@@ -134,22 +137,16 @@ DECLARE
 BEGIN
     FOR sequence_name IN
         SELECT c.relname
-        FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) c.oid
-        JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
-        WHERE e.extname OPERATOR(pg_catalog.=) 'cowrie_migrate'
-          AND d.deptype OPERATOR(pg_catalog.=) 'e'
-          AND c.relkind OPERATOR(pg_catalog.=) 'S'
-          AND pg_catalog.starts_with(c.relname::text, 'cowrie_progress_')
+        FROM pg_class AS c
+        JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+        WHERE e.extname = 'cowrie_migrate' AND d.deptype = 'e' AND c.relkind = 'S'
+          AND starts_with(c.relname::text, 'cowrie_progress_')
     LOOP
-        EXECUTE pg_catalog.format('ALTER SEQUENCE @extschema@.%I OWNER TO %I', sequence_name,
-                                  (SELECT pg_catalog.pg_get_userbyid(extowner)
-                                   FROM pg_catalog.pg_extension
-                                   WHERE extname OPERATOR(pg_catalog.=) 'cowrie_migrate'));
-        EXECUTE pg_catalog.format('GRANT SELECT ON SEQUENCE @extschema@.%I TO PUBLIC',
-                                  sequence_name);
-        EXECUTE pg_catalog.format('COMMENT ON SEQUENCE @extschema@.%I IS %L', sequence_name,
-                                  'progress of the latest run, see cowrie_migration_status');
+        EXECUTE format('ALTER SEQUENCE @extschema@.%I OWNER TO @extowner@', sequence_name);
+        EXECUTE format('GRANT SELECT ON SEQUENCE @extschema@.%I TO PUBLIC', sequence_name);
+        EXECUTE format('COMMENT ON SEQUENCE @extschema@.%I IS %L', sequence_name,
+                       'progress of the latest run, see cowrie_migration_status');
     END LOOP;
 END
 $$;
@@ -180,11 +177,11 @@ WITH progress AS (
                    60 * LEAST(done.last_value::numeric / NULLIF(total.last_value, 0), 1)
                ELSE 50 + 10 * phase.last_value
            END AS percent,
-           pg_catalog.to_timestamp(started.last_value / 1000000.0) AS started_at,
-           pg_catalog.to_timestamp(updated.last_value / 1000000.0) AS updated_at,
+           to_timestamp(started.last_value / 1000000.0) AS started_at,
+           to_timestamp(updated.last_value / 1000000.0) AS updated_at,
            started.last_value AS begun,
            state.last_value AS sqlstate,
-           pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+           jsonb_strip_nulls(jsonb_build_object(
                'ip_invalid', NULLIF(r1.last_value, 0),
                'asn_invalid', NULLIF(r2.last_value, 0),
                'asn_out_of_range', NULLIF(r3.last_value, 0),
@@ -213,14 +210,14 @@ WITH progress AS (
     LEFT JOIN LATERAL (
         -- Whoever holds the run lock runs: 1129273170 is "COWR" in ASCII.
         SELECT l.pid
-        FROM pg_catalog.pg_locks AS l
-        WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.granted
-          AND l.classid OPERATOR(pg_catalog.=) 1129273170::pg_catalog.oid
-          AND l.objid OPERATOR(pg_catalog.=) 16::pg_catalog.oid
-          AND l.objsubid OPERATOR(pg_catalog.=) 2
-          AND l.database OPERATOR(pg_catalog.=) (
-              SELECT d.oid FROM pg_catalog.pg_database AS d
-              WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        FROM pg_locks AS l
+        WHERE l.locktype = 'advisory' AND l.granted
+          AND l.classid = 1129273170::oid
+          AND l.objid = 16::oid
+          AND l.objsubid = 2
+          AND l.database = (
+              SELECT d.oid FROM pg_database AS d
+              WHERE d.datname = current_database())
         LIMIT 1
     ) AS holder ON true
 )
@@ -232,10 +229,10 @@ SELECT holder_pid IS NOT NULL AS running,
             ELSE @extschema@.cowrie_step_name(step) END AS step,
        rows_done,
        rows_total,
-       pg_catalog.round(COALESCE(percent, 0), 1) AS percent,
-       pg_catalog.rpad(pg_catalog.repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.')
+       round(COALESCE(percent, 0), 1) AS percent,
+       rpad(repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.')
            AS progress_bar,
-       pg_catalog.round(rows_done / NULLIF(EXTRACT(epoch FROM updated_at - started_at), 0))
+       round(rows_done / NULLIF(EXTRACT(epoch FROM updated_at - started_at), 0))
            AS rows_per_second,
        CASE WHEN holder_pid IS NOT NULL AND percent > 0 AND percent < 100 THEN
            (updated_at - started_at) * ((100 - percent) / percent)::double precision END AS eta,

@@ -120,10 +120,6 @@ std::string create_staging(const Target &target) {
          " organization_country varchar(2), registry varchar(10))";
 }
 
-std::string drop_staging(const Target &target) {
-  return "DROP TABLE IF EXISTS " + staging_of(target);
-}
-
 std::string stage_from_documents(const Target &target, const Table &sessions) {
   // CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
   return "CREATE UNLOGGED TABLE " + staging_of(target) +
@@ -150,10 +146,6 @@ std::string create_event_table(const Target &target) {
 
 std::string index_event_table(const Target &target) {
   return "CREATE UNIQUE INDEX ON " + qualified(target.schema, event_table) + " (session_id)";
-}
-
-std::string drop_event_table(const Target &target) {
-  return "DROP TABLE IF EXISTS " + qualified(target.schema, event_table);
 }
 
 std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,

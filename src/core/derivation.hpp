@@ -20,14 +20,12 @@ inline constexpr const char *staging_table = "cowrie_migrate_staging";
 inline constexpr const char *event_table = "cowrie_migrate_events";
 
 std::string create_staging(const Target &target);
-std::string drop_staging(const Target &target);
 
 /** Stages the sessions by reading their documents (when no rewrite of this run has staged them). */
 std::string stage_from_documents(const Target &target, const Table &sessions);
 
 std::string create_event_table(const Target &target);
 std::string index_event_table(const Target &target);
-std::string drop_event_table(const Target &target);
 
 /** One ALTER TABLE that rewrites the table once and fills every session column in that pass;
  *  `with_checks` are added in the same pass. Values that exist are kept. */

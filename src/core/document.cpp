@@ -1,58 +1,24 @@
-// Documents: the pass over simdjson's On-Demand tokens.
+// Documents: reading one, and finding things in it again.
 //
-// On-Demand and not DOM: DOM refuses a whole document for one lone surrogate or one huge number,
-// which PostgreSQL's json accepts. On-Demand checks UTF-8, the strings' ends and what is looked at;
-// what is skipped is only balanced. In the server documents come from a json column and are valid
-// but for their encoding (SQL_ASCII databases); elsewhere broken text gives facts or `unparsable`.
-// Error regime: simdjson's error codes inside, State outside; only std::bad_alloc is thrown.
+// What it may know: JSON text. Error regime: State; only std::bad_alloc is thrown.
 #include "core/document.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <new>
 
-#include <simdjson.h>
-
-#include "core/document_paths.hpp"
-#include "core/json_text.hpp"
+#include "core/document_walk.hpp"
 #include "core/pure.hpp"
 
 namespace cowrie {
 
-namespace ondemand = simdjson::ondemand;
-using simdjson::error_code;
-
 namespace {
 
 constexpr std::size_t deepest_nesting = 1000;
-constexpr std::size_t smallest_capacity = 16 * 1024;
-constexpr std::size_t usual_capacity = 1024 * 1024; // what release() leaves in place
-constexpr std::size_t usual_elements = 4096;
-
-/** A key as it stands in the text. */
-struct Key {
-  std::string_view body;
-  bool escaped;
-};
-
-/** Finds the end of a key. The pass has checked that every string ends inside the document. */
-Key key_of(ondemand::field &field) noexcept {
-  const char *start = field.key().raw();
-  const char *end = start;
-  bool escaped = false;
-  for (; *end != '"'; ++end) {
-    if (*end == '\\') {
-      escaped = true;
-      ++end;
-    }
-  }
-  return {{start, static_cast<std::size_t>(end - start)}, escaped};
-}
-
-bool starts_value(std::string_view token) noexcept {
-  return !token.empty() && std::strchr("{[\"-0123456789tfn", token.front()) != nullptr &&
-         token.front() != '\0';
-}
+constexpr std::string_view json_spaces = " \t\n\r";
+constexpr std::size_t smallest_capacity = std::size_t{16} * 1024;
+constexpr std::size_t usual_capacity = std::size_t{1024} * 1024; // what release() leaves in place
 
 bool same_key(std::string_view a, std::string_view b) {
   std::string text_a;
@@ -60,36 +26,20 @@ bool same_key(std::string_view a, std::string_view b) {
   return json::text_of(a, text_a) == json::text_of(b, text_b);
 }
 
-/** Tells whether a string may become an element of a text array: what would need quoting in an
- *  array literal is left out, as it is in the generated column. */
-bool usable_type(std::string_view body, std::string &scratch) {
-  const std::string_view text = json::text_of(body, scratch);
-  for (const char c : text)
-    if (ascii::is_control(c) || c == '"' || c == '\\')
-      return false;
-  return !text.empty();
+/** Tells whether text that is no JSON, or too deep, begins as an object with a key does. */
+bool begins_with_key(std::string_view text) noexcept {
+  const std::size_t open = text.find_first_not_of(json_spaces);
+  if (open == std::string_view::npos || text[open] != '{')
+    return false;
+  const std::size_t next = text.find_first_not_of(json_spaces, open + 1);
+  return next != std::string_view::npos && text[next] != '}';
 }
 
-#define RETURN_IF_ERROR(expression)                                                                \
-  do {                                                                                             \
-    if (const error_code error = (expression))                                                     \
-      return error;                                                                                \
-  } while (false)
-
-/** Reads a whole value, raw. */
-error_code raw_value(ondemand::value &value, std::string_view &raw) {
-  raw = value.raw_json_token();
-  if (raw.front() == '{') {
-    ondemand::object object;
-    RETURN_IF_ERROR(value.get_object().get(object));
-    RETURN_IF_ERROR(object.raw_json().get(raw));
-  } else if (raw.front() == '[') {
-    ondemand::array array;
-    RETURN_IF_ERROR(value.get_array().get(array));
-    RETURN_IF_ERROR(array.raw_json().get(raw));
-  }
-  raw = json::trim_end(raw);
-  return json::kind_of(raw) == json::Kind::broken ? simdjson::TAPE_ERROR : simdjson::SUCCESS;
+/** Throws when memory ran out: no document is to blame for that. */
+error_code checked(error_code error) {
+  if (error == simdjson::MEMALLOC)
+    throw std::bad_alloc();
+  return error;
 }
 
 } // namespace
@@ -109,149 +59,198 @@ struct Document::Parser {
   }
 };
 
-/** The pass itself. */
-struct Walk {
-  Document &document;
-  ondemand::document &json;
+std::string_view slot_path(Slot slot) noexcept {
+  static constexpr std::string_view names[slot_count] = {
+      "session_metadata", "session_metadata.source_ip",
+      "dshield",          "dshield.ip",
+      "dshield.ip.number", "dshield.ip.asn",
+      "dshield.ip.asname", "dshield.ip.ascountry",
+      "maxmind", "maxmind.asn", "maxmind.asn_org", "maxmind.country",
+      "cymru", "cymru.asn", "cymru.asn_org", "cymru.country", "cymru.registry",
+      "greynoise", "greynoise.noise", "validation", "validation.is_bogon",
+      "enriched_at", "raw_events.payload.src_ip", "raw_events.payload.peer_ip"};
+  return slot == Slot::none ? std::string_view{} : names[static_cast<std::size_t>(slot)];
+}
 
-  /** Calls `visit` with every key (its body, and its text if it differs) and value of an object. */
-  template <typename Visit> error_code each(ondemand::object &object, Visit visit) {
-    for (auto result : object) {
-      ondemand::field field;
-      RETURN_IF_ERROR(std::move(result).get(field));
-      const Key key = key_of(field);
-      if (key.escaped && !json::well_escaped(key.body))
-        return simdjson::STRING_ERROR;
-      ondemand::value value = field.value();
-      if (!starts_value(value.raw_json_token()))
-        return simdjson::TAPE_ERROR;
-      RETURN_IF_ERROR(visit(key, value));
+void NonNullKeys::note(std::string_view key_body, bool is_null) {
+  if (!is_null) {
+    if (candidate_.data() == nullptr)
+      candidate_ = key_body;
+  } else if (candidate_.data() != nullptr && same_key(candidate_, key_body)) {
+    candidate_ = {};
+    lost_ = true;
+  }
+}
+
+void Values::clear() noexcept {
+  tokens.fill({});
+  types.clear();
+  types_in_list = false;
+  provider_keys = {};
+}
+
+Document::Document() : parser_(std::make_unique<Parser>()) {}
+Document::~Document() = default;
+
+void Document::take(std::string_view json) {
+  const std::size_t needed = json.size() + simdjson::SIMDJSON_PADDING;
+  if (capacity_ < needed) {
+    buffer_.reset();
+    const std::size_t capacity = std::max({smallest_capacity, capacity_ * 2, needed});
+    capacity_ = 0;
+    buffer_.reset(new char[capacity]);
+    capacity_ = capacity;
+  }
+  size_ = json.size();
+  if (size_ > 0)
+    std::memcpy(buffer_.get(), json.data(), size_);
+  std::memset(buffer_.get() + size_, ' ', simdjson::SIMDJSON_PADDING);
+}
+
+void Document::forget_session() noexcept {
+  entry_.clear();
+  noted_entry_ = no_entry;
+  selected_ = no_entry;
+  first_session_key_ = {};
+  entries_.clear();
+  several_ips_ = false;
+}
+
+void Document::become_unparsable() noexcept {
+  state_ = State::unparsable;
+  has_keys_ = begins_with_key(text());
+  top_.clear();
+  forget_session();
+}
+
+void Document::read(std::string_view json, Shape shape) {
+  state_ = State::no_object;
+  has_keys_ = false;
+  top_.clear();
+  forget_session();
+  size_ = 0;
+  const std::size_t start = json.find_first_not_of(json_spaces);
+  // What the application writes when there is no enrichment; it needs no parser.
+  if (start == std::string_view::npos || json == "null")
+    return;
+  take(json);
+  if (json.size() > std::numeric_limits<std::uint32_t>::max()) {
+    become_unparsable();
+    return;
+  }
+  if (json::nested_deeper_than(json, deepest_nesting)) {
+    state_ = State::too_deep;
+    has_keys_ = begins_with_key(text());
+    return;
+  }
+  ondemand::document document;
+  if (checked(parser_->start(text(), capacity_, document)) != simdjson::SUCCESS) {
+    become_unparsable();
+    return;
+  }
+  if (json[start] != '{') {
+    if (!starts_value(json.substr(start)))
+      become_unparsable();
+    return;
+  }
+  state_ = State::parsed;
+  Walk walk{*this, document};
+  const paths::Level level = shape == Shape::enrichment ? paths::Level(paths::top)
+                                                        : paths::Level(paths::raw_event);
+  if (checked(walk.root(level)) != simdjson::SUCCESS)
+    become_unparsable();
+}
+
+void Document::note_entry(std::string_view key, const IpAddress &ip, std::string_view value,
+                          bool looked_into) {
+  const auto offset = [this](std::string_view part) {
+    return static_cast<std::uint32_t>(part.data() - buffer_.get());
+  };
+  const Entry entry{offset(key), static_cast<std::uint32_t>(key.size()), offset(value),
+                    static_cast<std::uint32_t>(value.size())};
+  if (entries_.empty())
+    first_ip_ = ip;
+  else if (ip != first_ip_)
+    several_ips_ = true;
+  // A repeated key replaces what it repeats: a million of them need the memory of one.
+  if (!entries_.empty() && ip == last_ip_) {
+    entries_.back() = entry;
+    if (noted_entry_ == entries_.size() - 1)
+      noted_entry_ = no_entry;
+  } else {
+    entries_.push_back(entry);
+  }
+  last_ip_ = ip;
+  if (looked_into)
+    noted_entry_ = entries_.size() - 1;
+}
+
+std::size_t Document::find_entry(const IpAddress &address) {
+  if (entries_.size() == 1)
+    return address == first_ip_ ? 0 : no_entry;
+  for (std::size_t index = entries_.size(); index-- > 0;) {
+    const std::string_view key = {buffer_.get() + entries_[index].key_at, entries_[index].key_size};
+    IpAddress ip;
+    if (parse_ip_address(json::text_of(key, scratch_), ip) == ValueState::used && ip == address)
+      return index;
+  }
+  return no_entry;
+}
+
+bool Document::has_session_entry(const IpAddress &address) {
+  return find_entry(address) != no_entry;
+}
+
+const Values *Document::entry_of(const IpAddress &address) {
+  selected_ = find_entry(address);
+  if (selected_ == no_entry || value_of(entries_[selected_]).front() != '{')
+    return nullptr;
+  if (selected_ != noted_entry_) {
+    entry_.clear();
+    noted_entry_ = selected_;
+    const std::string_view value = value_of(entries_[selected_]);
+    ondemand::document document;
+    error_code error = parser_->start(value, capacity_ - entries_[selected_].value_at, document);
+    if (error == simdjson::SUCCESS)
+      error = Walk{*this, document}.entry();
+    if (checked(error) != simdjson::SUCCESS) {
+      become_unparsable();
+      return nullptr;
     }
-    return simdjson::SUCCESS;
   }
+  return &entry_;
+}
 
-  std::string_view text_of(const Key &key) {
-    return key.escaped ? json::text_of(key.body, document.scratch_) : key.body;
+bool Document::provider_members(Level level, std::vector<Member> &members,
+                                std::string &key_texts) {
+  if (state_ != State::parsed)
+    return false;
+  std::string_view json = text();
+  if (level == Level::entry) {
+    if (selected_ == no_entry || value_of(entries_[selected_]).front() != '{')
+      return true;
+    json = value_of(entries_[selected_]);
   }
+  const std::size_t at = static_cast<std::size_t>(json.data() - buffer_.get());
+  ondemand::document document;
+  error_code error = parser_->start(json, capacity_ - at, document);
+  if (error == simdjson::SUCCESS)
+    error = Walk{*this, document}.members(members, key_texts);
+  return checked(error) == simdjson::SUCCESS;
+}
 
-  error_code level(ondemand::value &value, const paths::Level &level, Values &into) {
-    ondemand::object object;
-    RETURN_IF_ERROR(value.get_object().get(object));
-    return keys(object, level, into, false);
-  }
-
-  /** Notes the values of one level. `providers`: its keys are provider data. */
-  error_code keys(ondemand::object &object, const paths::Level &level, Values &into,
-                  bool providers) {
-    return each(object, [&](const Key &key, ondemand::value &value) {
-      const paths::Node *node = level.find(text_of(key));
-      if (providers && (node == nullptr || !node->session_scoped))
-        into.provider_keys.note(key.body, value.raw_json_token().front() == 'n');
-      return node == nullptr ? simdjson::SUCCESS : take(*node, value, into);
-    });
-  }
-
-  error_code take(const paths::Node &node, ondemand::value &value, Values &into) {
-    const std::string_view token = value.raw_json_token();
-    const bool is_object = token.front() == '{';
-    switch (node.take) {
-    case paths::Take::leaf:
-      return raw_value(value, into.tokens[static_cast<std::size_t>(node.first)]);
-    case paths::Take::object: {
-      const auto first = static_cast<std::size_t>(node.first);
-      const auto last = static_cast<std::size_t>(node.last);
-      if (!into.tokens[first].empty())
-        for (std::size_t slot = first; slot <= last; ++slot)
-          into.tokens[slot] = {};
-      into.tokens[first] = json::trim_end(token);
-      return is_object ? level(value, paths::Level(node), into) : simdjson::SUCCESS;
-    }
-    case paths::Take::spur:
-    case paths::Take::client:
-    case paths::Take::types:
-      return types(node, value, into);
-    case paths::Take::session:
-      return session(value);
-    case paths::Take::nothing:
-      break;
-    }
-    return simdjson::SUCCESS;
-  }
-
-  error_code types(const paths::Node &node, ondemand::value &value, Values &into) {
-    constexpr std::size_t infrastructure = 3; // of a list-shaped spur
-    into.types.clear();
-    into.types_in_list = false;
-    const char first = value.raw_json_token().front();
-    if (node.take != paths::Take::types && first == '{')
-      return level(value, paths::Level(node), into);
-    if (node.take == paths::Take::types && first == '"')
-      return type(value.raw_json_token(), into);
-    if (first != '[' || node.take == paths::Take::client)
-      return simdjson::SUCCESS;
-    const bool list = node.take == paths::Take::spur;
-    into.types_in_list = list;
-    ondemand::array array;
-    RETURN_IF_ERROR(value.get_array().get(array));
-    std::size_t index = 0;
-    for (auto result : array) {
-      ondemand::value element;
-      RETURN_IF_ERROR(std::move(result).get(element));
-      const std::string_view token = element.raw_json_token();
-      if (!starts_value(token))
-        return simdjson::TAPE_ERROR;
-      if (token.front() == '"' && (!list || index == infrastructure))
-        RETURN_IF_ERROR(type(token, into));
-      ++index;
-    }
-    return simdjson::SUCCESS;
-  }
-
-  error_code type(std::string_view token, Values &into) {
-    token = json::trim_end(token);
-    if (json::kind_of(token) != json::Kind::string)
-      return simdjson::STRING_ERROR;
-    if (usable_type(json::body_of(token), document.scratch_))
-      into.types.push_back(json::body_of(token));
-    return simdjson::SUCCESS;
-  }
-
-  error_code session(ondemand::value &value) {
-    document.forget_session();
-    if (value.raw_json_token().front() != '{')
-      return simdjson::SUCCESS;
-    ondemand::object object;
-    RETURN_IF_ERROR(value.get_object().get(object));
-    return each(object, [&](const Key &key, ondemand::value &entry) {
-      if (document.first_session_key_.data() == nullptr)
-        document.first_session_key_ = key.body;
-      IpAddress ip;
-      if (parse_ip_address(text_of(key), ip) != ValueState::used)
-        return simdjson::SUCCESS;
-      return session_entry(key, ip, entry);
-    });
-  }
-
-  /** Notes an entry. The first one is looked into at once, which spares the usual document, with
-   *  its one entry, a second pass; of the others only the place is noted. */
-  error_code session_entry(const Key &key, const IpAddress &ip, ondemand::value &value) {
-    std::string_view raw = value.raw_json_token();
-    const bool at_once = document.entries_.empty() && raw.front() == '{';
-    if (at_once) {
-      ondemand::object object;
-      RETURN_IF_ERROR(value.get_object().get(object));
-      RETURN_IF_ERROR(keys(object, paths::entry, document.entry_, true));
-      const char *end = nullptr;
-      RETURN_IF_ERROR(json.current_location().get(end));
-      raw = json::trim_end({raw.data(), static_cast<std::size_t>(end - raw.data())});
-    } else {
-      RETURN_IF_ERROR(raw_value(value, raw));
-    }
-    document.note_entry(key.body, ip, raw, at_once);
-    return simdjson::SUCCESS;
-  }
-};
-
-bool Document::Walkable::operator()() { return true; }
+bool Document::release() noexcept {
+  if (capacity_ <= usual_capacity)
+    return false;
+  read({}, Shape::enrichment);
+  buffer_.reset();
+  capacity_ = 0;
+  parser_->parser = ondemand::parser();
+  top_.types = {};
+  entry_.types = {};
+  entries_ = {};
+  scratch_ = {};
+  return true;
+}
 
 } // namespace cowrie

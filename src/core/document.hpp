@@ -124,8 +124,9 @@ public:
    *  keys are written to `key_texts`, which must live as long as the members. False: unparsable. */
   bool provider_members(Level level, std::vector<Member> &members, std::string &key_texts);
 
-  /** Gives back memory that a large document left behind. */
-  void release() noexcept;
+  /** Gives back the memory that a large document left behind, and the document with it; tells
+   *  whether there was one. */
+  bool release() noexcept;
 
 private:
   struct Parser;
@@ -143,6 +144,9 @@ private:
 
   void take(std::string_view json);
   void become_unparsable() noexcept;
+  void forget_session() noexcept;
+  void note_entry(std::string_view key, const IpAddress &ip, std::string_view value,
+                  bool looked_into);
   std::size_t find_entry(const IpAddress &address);
   std::string_view value_of(const Entry &entry) const noexcept {
     return {buffer_.get() + entry.value_at, entry.value_size};

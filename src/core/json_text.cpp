@@ -4,6 +4,7 @@
 // the view it was given, whatever is in it.
 #include "core/json_text.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/ascii.hpp"
@@ -137,6 +138,32 @@ std::size_t utf8_sequence_size(std::string_view text) noexcept {
   return 0;
 }
 
+/** Counts '[' and '{', in strings too. It reads every byte of every document, so it takes sixteen at
+ *  a time; compilers differ in whether they would do that to a plain loop. */
+std::size_t opening_brackets(std::string_view text) noexcept {
+  using Bytes = std::uint8_t __attribute__((vector_size(16)));
+  constexpr std::size_t width = sizeof(Bytes);
+  constexpr std::size_t rounds_per_byte_counter = 255;
+  constexpr std::uint8_t case_bit = 0x20; // the only difference between '[' and '{'
+  std::size_t count = 0;
+  std::size_t at = 0;
+  while (text.size() - at >= width) {
+    const std::size_t rounds = std::min((text.size() - at) / width, rounds_per_byte_counter);
+    Bytes counters = {};
+    for (std::size_t round = 0; round < rounds; ++round, at += width) {
+      Bytes bytes;
+      std::memcpy(&bytes, text.data() + at, width);
+      // A comparison gives 0 or -1 in each byte.
+      counters -= reinterpret_cast<Bytes>((bytes | case_bit) == static_cast<std::uint8_t>('{'));
+    }
+    for (std::size_t i = 0; i < width; ++i)
+      count += counters[i];
+  }
+  for (; at < text.size(); ++at)
+    count += (text[at] | case_bit) == '{' ? 1 : 0;
+  return count;
+}
+
 } // namespace
 
 std::string_view trim_end(std::string_view token) noexcept {
@@ -258,11 +285,8 @@ std::size_t character_count(std::string_view text) noexcept {
 }
 
 bool nested_deeper_than(std::string_view text, std::size_t limit) noexcept {
-  // Almost every document has fewer openings than the limit; counting them takes no branches.
-  std::size_t openings = 0;
-  for (const char c : text)
-    openings += (c | 0x20) == '{' ? 1 : 0; // '[' and '{' differ in this bit only
-  if (openings <= limit)
+  // Almost every document has fewer brackets than the limit.
+  if (text.size() <= limit || opening_brackets(text) <= limit)
     return false;
   std::size_t depth = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {

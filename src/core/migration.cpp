@@ -201,9 +201,24 @@ private:
                      " phase " + std::to_string(phase_) + ".");
   }
 
+  // An unlogged table of that name is what a run with on_failure => 'keep' left when the server did
+  // not survive it; anything else is somebody's and is not touched.
+  void drop_work_table(const std::string &name) {
+    const std::string full_name = qualified(target().schema, name);
+    const std::vector<Row> found = database_.query(
+        "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)", {full_name});
+    if (found.empty())
+      return;
+    if (found.front().front() != "u")
+      throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
+                    "The migration needs this name for a table of its own.",
+                    "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
+    database_.execute("DROP TABLE " + full_name);
+  }
+
   void drop_staging() {
     if (staged_)
-      database_.execute(derivation::drop_staging(target()));
+      drop_work_table(derivation::staging_table);
     staged_ = false;
   }
 
@@ -286,25 +301,22 @@ private:
   void fill(const Step &step, StepResult &row) {
     const bool by_table = target().has_raw_events && !target().raw_events_indexed;
     if (by_table) {
-      database_.execute(derivation::drop_event_table(target()));
+      drop_work_table(derivation::event_table);
       database_.execute(derivation::create_event_table(target()));
       database_.execute(derivation::index_event_table(target()));
     }
-    drop_leftover_staging();
+    drop_work_table(derivation::staging_table);
     database_.execute(derivation::create_staging(target()));
     staged_ = true;
     proof_ = database_.fill(step.statements.front(), true);
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
     if (by_table)
-      database_.execute(derivation::drop_event_table(target()));
+      drop_work_table(derivation::event_table);
     row.rows = proof_.before.sessions;
     const std::string rejects = describe(proof_.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
   }
-
-  // A run with on_failure => 'keep' that the server did not survive may have left it.
-  void drop_leftover_staging() { database_.execute(derivation::drop_staging(target())); }
 
   void load(const Step &step, StepResult &row) {
     if (step.name.compare(0, 8, "refresh_") == 0 && !refresh_) {
@@ -313,7 +325,7 @@ private:
       return;
     }
     if (!staged_) {
-      drop_leftover_staging();
+      drop_work_table(derivation::staging_table);
       database_.execute(derivation::stage_from_documents(
           target(), *database_.observe(schema_v15()).table("session_summaries")));
       staged_ = true;

@@ -34,8 +34,8 @@ Expression expression(const std::optional<std::string> &sql,
   return result;
 }
 
-void read_tables(Schema &schema, const std::string &name, const Schema &wanted) {
-  for (const Row &row : spi_query(asked(wanted) + "SELECT relname, relkind FROM asked", {name})) {
+void read_tables(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
+  for (const Row &row : spi_query(asked(wanted) + "SELECT relname, relkind FROM asked", {name}, read_only)) {
     Table table;
     table.name = *row[0];
     table.kind = row[1]->front();
@@ -43,7 +43,7 @@ void read_tables(Schema &schema, const std::string &name, const Schema &wanted) 
   }
 }
 
-void read_columns(Schema &schema, const std::string &name, const Schema &wanted) {
+void read_columns(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
   const std::vector<Row> rows = spi_query(
       asked(wanted) +
           "SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
@@ -52,7 +52,7 @@ void read_columns(Schema &schema, const std::string &name, const Schema &wanted)
           " FROM asked AS t JOIN pg_attribute AS a ON a.attrelid = t.oid"
           " LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
           " WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
-      {name});
+      {name}, read_only);
   for (const Row &row : rows) {
     Column column;
     column.name = *row[1];
@@ -69,7 +69,7 @@ void read_columns(Schema &schema, const std::string &name, const Schema &wanted)
   }
 }
 
-void read_constraints(Schema &schema, const std::string &name, const Schema &wanted) {
+void read_constraints(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
   const std::vector<Row> rows = spi_query(
       asked(wanted) +
           "SELECT t.relname, c.conname, c.contype, c.convalidated,"
@@ -85,7 +85,7 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
           " LEFT JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum"
           " LEFT JOIN pg_attribute AS fa ON fa.attrelid = c.confrelid AND fa.attnum = k.fattnum"
           " ORDER BY t.relname, c.conname, c.oid, k.position",
-      {name});
+      {name}, read_only);
   for (const Row &row : rows) {
     std::vector<Constraint> &constraints = schema.table(*row[0])->constraints;
     if (constraints.empty() || constraints.back().name != *row[1]) {
@@ -107,7 +107,7 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
   }
 }
 
-void read_indexes(Schema &schema, const std::string &name, const Schema &wanted) {
+void read_indexes(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
   // indoption 0 is ascending, 3 is descending with NULLs first: what ASC and DESC mean by default.
   const std::vector<Row> rows = spi_query(
       asked(wanted) +
@@ -115,18 +115,18 @@ void read_indexes(Schema &schema, const std::string &name, const Schema &wanted)
           " i.indisvalid AND i.indisready AND i.indislive,"
           " i.indnatts = i.indnkeyatts AND i.indexprs IS NULL,"
           " pg_get_expr(i.indpred, i.indrelid), i.indpred::text, a.attname, k.option,"
-          " oc.opcdefault AND (k.collation = a.attcollation OR k.collation = 0)"
+          " oc.opcdefault AND (k.collated = a.attcollation OR k.collated = 0)"
           " FROM asked AS t JOIN pg_index AS i ON i.indrelid = t.oid"
           " JOIN pg_class AS ic ON ic.oid = i.indexrelid JOIN pg_am AS am ON am.oid = ic.relam"
           " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indoption::int2[], i.indclass::oid[],"
-          " i.indcollation::oid[]) WITH ORDINALITY AS k (attnum, option, opclass, collation,"
+          " i.indcollation::oid[]) WITH ORDINALITY AS k (attnum, option, opclass, collated,"
           " position)"
           " LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
           " LEFT JOIN pg_opclass AS oc ON oc.oid = k.opclass"
           " WHERE NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid"
           " AND c.contype IN ('p', 'u', 'x'))"
           " ORDER BY t.relname, ic.relname, k.position",
-      {name});
+      {name}, read_only);
   for (const Row &row : rows) {
     std::vector<Index> &indexes = schema.table(*row[0])->indexes;
     if (indexes.empty() || indexes.back().name != *row[1]) {
@@ -160,12 +160,12 @@ bool can_parse(const Table &declared, const Table &observed, const std::string &
 
 } // namespace
 
-Schema observe_schema(const std::string &schema_name, const Schema &wanted) {
+Schema observe_schema(const std::string &schema_name, const Schema &wanted, bool read_only) {
   Schema schema;
-  read_tables(schema, schema_name, wanted);
-  read_columns(schema, schema_name, wanted);
-  read_constraints(schema, schema_name, wanted);
-  read_indexes(schema, schema_name, wanted);
+  read_tables(schema, schema_name, wanted, read_only);
+  read_columns(schema, schema_name, wanted, read_only);
+  read_constraints(schema, schema_name, wanted, read_only);
+  read_indexes(schema, schema_name, wanted, read_only);
   return schema;
 }
 

@@ -15,10 +15,7 @@ ServerDatabase::ServerDatabase(const ResolvedTarget &target, Progress &progress,
 
 std::vector<Row> ServerDatabase::query(const std::string &sql,
                                        const std::vector<Parameter> &parameters) {
-  // Not SPI's read-only mode in a run: a query must see what the run itself has done so far.
-  std::vector<Row> rows;
-  spi_execute(sql, parameters, read_only_, &rows);
-  return rows;
+  return spi_query(sql, parameters, read_only_);
 }
 
 std::int64_t ServerDatabase::execute(const std::string &sql,
@@ -33,7 +30,7 @@ void ServerDatabase::in_subtransaction(const std::function<void()> &body) {
 }
 
 Schema ServerDatabase::observe(const Schema &declared) {
-  return observe_schema(target_.names.schema, declared);
+  return observe_schema(target_.names.schema, declared, read_only_);
 }
 
 Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
@@ -192,7 +189,7 @@ void inspect_raw_events(ResolvedTarget &target) {
       !spi_query("SELECT 1 FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid"
                  " AND a.attnum = i.indkey[0] WHERE i.indrelid = $1::text::regclass"
                  " AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS NULL",
-                 {qualified(target.names.schema, "raw_events")})
+                 {qualified(target.names.schema, "raw_events")}, true)
            .empty();
 }
 

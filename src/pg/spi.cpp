@@ -86,9 +86,10 @@ std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &p
   return static_cast<std::int64_t>(result.processed);
 }
 
-std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters) {
+std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters,
+                           bool read_only) {
   std::vector<Row> rows;
-  spi_execute(sql, parameters, true, &rows);
+  spi_execute(sql, parameters, read_only, &rows);
   return rows;
 }
 

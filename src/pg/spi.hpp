@@ -22,8 +22,9 @@ public:
 std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
                          bool read_only, std::vector<Row> *rows);
 
-/** Rows of a read-only query. */
-std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters = {});
+/** Rows of a query. A read-only one sees the caller's snapshot and works on a standby. */
+std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters,
+                           bool read_only);
 
 namespace fault {
 /** Starts counting statements anew: a run begins. */

@@ -1,0 +1,67 @@
+-- The main job: a version 15 database becomes version 16, and knows it.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set v15 :abs_srcdir '/test/fixtures/v15.sql'
+\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
+CREATE EXTENSION cowrie_migrate;
+CREATE SCHEMA app;
+\set ECHO none
+\set schema app
+\set n 400
+SET client_min_messages = warning;
+\i :v15
+\i :sessions
+\set ECHO all
+SET search_path = app, public;
+
+-- The plan first: it writes nothing.
+SELECT phase, step, status, rows, regexp_replace(detail, '\d+ bytes', 'N bytes') AS detail
+FROM cowrie_migrate_v16(dry_run => true);
+SELECT value FROM schema_state WHERE key = 'schema_version';
+SELECT to_regclass('app.ip_inventory'), (SELECT count(*) FROM public.cowrie_migration_log);
+
+-- A NOTICE per step.
+SET client_min_messages = notice;
+SELECT phase, step, status, rows, detail FROM cowrie_migrate_v16();
+SET client_min_messages = warning;
+SELECT * FROM schema_state ORDER BY key;
+SELECT * FROM cowrie_validate_schema();
+
+-- Again: nothing to do.
+SELECT phase, step, status, rows, detail FROM cowrie_migrate_v16();
+
+-- What other sessions see, and what stays in the ledger.
+SELECT running, mode, phase, step, rows_done, rows_total, percent, progress_bar, rejects,
+       updated_at >= started_at AS times, last_sqlstate
+FROM public.cowrie_migration_status;
+SELECT target_schema, mode, phase, step, status, rows, detail, sqlstate, message,
+       run_id = min(log_id) OVER () AS one_run, finished_at >= started_at AS times,
+       elapsed IS NOT NULL AS timed, extension_version
+FROM public.cowrie_migration_log ORDER BY log_id;
+SELECT session_count, length(documents_fingerprint), length(times_fingerprint), rejects
+FROM public.cowrie_migration_log WHERE phase IS NULL;
+
+-- The migrated tables.
+\d session_summaries
+\d asn_inventory
+\d ip_asn_history
+SELECT attname, format_type(atttypid, atttypmod), attnotnull, attgenerated
+FROM pg_attribute WHERE attrelid = 'ip_inventory'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT conname, contype, convalidated FROM pg_constraint
+WHERE conrelid = 'ip_inventory'::regclass ORDER BY conname;
+SELECT indexrelid::regclass, indisvalid FROM pg_index
+WHERE indrelid = 'ip_inventory'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+
+-- They need the extension no longer.
+DROP EXTENSION cowrie_migrate;
+INSERT INTO ip_inventory (ip_address, first_seen, last_seen, enrichment)
+VALUES ('203.0.113.77', now(), now(),
+        '{"maxmind": {"country": "nl"}, "spur": ["", "", "", "VPN"], "greynoise": {"noise": true}}'),
+       ('203.0.113.78', now(), now(), '{"cymru": {"country": "a country of forty letters or so...."},
+         "spur": {"client": {"types": [1, "TOR", "a\"b", "MOBILE"]}}, "greynoise": {"noise": "maybe"},
+         "validation": {"is_bogon": "TRUE"}}');
+SELECT ip_address, geo_country, ip_types, is_scanner, is_bogon
+FROM ip_inventory WHERE ip_address LIKE '203.0.113.7_' AND enrichment_updated_at IS NULL
+AND session_count = 1 AND created_at = now() ORDER BY 1;
+SELECT count(*) FROM ip_inventory WHERE created_at > now() - interval '1 hour';
+
+DROP SCHEMA app CASCADE;
