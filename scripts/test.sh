@@ -72,6 +72,7 @@ show_failure() {
   esac || true
   if [ -s "$diffs" ]; then
     cp "$diffs" "$logs/$1.diffs"
+    cp -R "$work/run/$1/results" "$logs/$1.results"
     head -n 200 "$diffs"
   fi
   echo '----'

@@ -5,6 +5,7 @@
 
 #include "core/failure.hpp"
 #include "core/migration.hpp"
+#include "core/run_place.hpp"
 
 namespace cowrie {
 namespace {
@@ -12,23 +13,37 @@ namespace {
 class CleanupRun {
 public:
   CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
-      : database_(database), ledger_(ledger), monitor_(monitor), options_(options) {}
+      : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
+        place_(monitor, database.target(), function) {}
 
   std::vector<StepResult> run() {
+    try {
+      return run_unplaced();
+    } catch (Failure &failure) {
+      place_.annotate(failure);
+      throw;
+    }
+  }
+
+private:
+  static constexpr const char *function = "cowrie_cleanup_v16";
+
+  std::vector<StepResult> run_unplaced() {
     if (options_.to_phase < 0 || options_.to_phase >= phase_count)
       throw Failure(sqlstate::invalid_parameter,
                     "to_phase must be between 0 and " + std::to_string(phase_count - 1),
                     "It is " + std::to_string(options_.to_phase) + ".",
-                    "To go back to version 15, run SELECT * FROM cowrie_cleanup_v16();");
+                    "To go back to version 15, run " + target().command(function));
+    if (!options_.dry_run)
+      database_.lock_run();
     inspect();
     if (nothing_to_do())
       return {{options_.to_phase, "cleanup", "skipped", std::nullopt, 0,
                options_.to_phase == 0 ? "schema version 15, nothing to remove"
                                       : "nothing of the later phases is there"}};
     if (!options_.dry_run) {
-      database_.lock_run();
       monitor_.started("atomic", 0);
-      monitor_.at(0, "lock_tables");
+      place_.at(0, "lock_tables");
       lock_tables();
       inspect();
     }
@@ -38,7 +53,6 @@ public:
     return options_.dry_run ? planned() : apply();
   }
 
-private:
   const Target &target() const { return database_.target(); }
 
   void inspect() {
@@ -67,7 +81,7 @@ private:
                   "schema version " + std::to_string(look_.situation.version) +
                       " builds on version 16",
                   "Back at version 15 the application would replay its own later migrations.",
-                  "If that is what you want, run SELECT * FROM cowrie_cleanup_v16(force => true);");
+                  "If that is what you want, run " + target().command(function, "force => true"));
   }
 
   /** Objects that are not declared and that a DROP would take along, or trip over. */
@@ -81,8 +95,8 @@ private:
       detail += (detail.empty() ? "" : "\n") + each;
     throw Failure(sqlstate::dependent_objects,
                   "other objects depend on what cleanup would remove", detail,
-                  "Drop them yourself if they are no longer needed, then run"
-                  " SELECT * FROM cowrie_cleanup_v16();");
+                  "Drop them yourself if they are no longer needed, then run " +
+                      target().command(function));
   }
 
   /** What cannot be derived from session_summaries again. */
@@ -108,8 +122,8 @@ private:
     if (!detail.empty())
       throw Failure(sqlstate::prerequisite_state,
                     "cleanup would lose data that cannot be rebuilt", detail,
-                    "Save these rows, or accept the loss with"
-                    " SELECT * FROM cowrie_cleanup_v16(force => true);");
+                    "Save these rows, or accept the loss with " +
+                        target().command(function, "force => true"));
   }
 
   std::vector<StepResult> planned() {
@@ -139,7 +153,7 @@ private:
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
     for (const Step &step : plan_) {
-      monitor_.at(step.phase, step.name);
+      place_.at(step.phase, step.name);
       const std::int64_t step_begun = database_.clock_us();
       for (const std::string &sql : step.statements)
         database_.execute(sql);
@@ -148,7 +162,7 @@ private:
       ledger_.record(run, rows.back());
       monitor_.notice("cleanup: " + step.name + " done");
     }
-    monitor_.at(options_.to_phase, "set_version");
+    place_.at(options_.to_phase, "set_version");
     record_subphase(database_, options_.to_phase);
     database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
                       " SET value = '15' WHERE key = 'schema_version'");
@@ -168,6 +182,7 @@ private:
   Ledger &ledger_;
   Monitor &monitor_;
   const CleanupOptions options_;
+  RunPlace place_;
   Look look_;
   std::vector<Step> plan_;
 };

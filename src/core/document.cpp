@@ -248,6 +248,7 @@ bool Document::release() noexcept {
   parser_->parser = ondemand::parser();
   top_.types = {};
   entry_.types = {};
+  unkept_.types = {};
   entries_ = {};
   scratch_ = {};
   return true;

@@ -114,7 +114,7 @@ public:
   const IpAddress &first_session_ip() const noexcept { return first_ip_; }
 
   /** Looks up the entry of `session` whose key is this address, in any spelling; the last wins.
-   *  Null: there is none, or it turned out to be broken and the document is unparsable now. */
+   *  Null: there is none, or it is no object. */
   const Values *entry_of(const IpAddress &address);
   bool has_session_entry(const IpAddress &address);
   /** Forgets the entry that was found last. */
@@ -160,6 +160,7 @@ private:
   bool has_keys_ = false;
   Values top_;
   Values entry_;                       ///< of entries_[noted_entry_]
+  Values unkept_;                      ///< of entries that are only walked
   std::size_t noted_entry_ = no_entry;
   std::size_t selected_ = no_entry;    ///< what entry_of() found last
   std::string_view first_session_key_;

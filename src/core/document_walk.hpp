@@ -255,22 +255,25 @@ struct Walk {
     });
   }
 
-  /** Notes an entry. The first one is looked into at once, which spares the usual document, with
-   *  its one entry, a second pass; of the others only the place is noted. */
+  /** Notes an entry. The values of the first one are kept, which spares the usual document, with
+   *  its one entry, a second pass. The others are walked all the same, so that a broken one makes
+   *  the document unparsable whichever is asked for later; of them only the place is kept. */
   error_code session_entry(const Key &key, const IpAddress &ip, ondemand::value &value) {
     std::string_view raw = value.raw_json_token();
-    const bool at_once = document.entries_.empty() && raw.front() == '{';
-    if (at_once) {
+    const bool kept = document.entries_.empty() && raw.front() == '{';
+    if (raw.front() == '{') {
+      Values &into = kept ? document.entry_ : document.unkept_;
+      into.clear();
       ondemand::object object;
       RETURN_IF_ERROR(value.get_object().get(object));
-      RETURN_IF_ERROR(keys(object, paths::entry, document.entry_, true));
+      RETURN_IF_ERROR(keys(object, paths::entry, into, true));
       const char *end = nullptr;
       RETURN_IF_ERROR(json.current_location().get(end));
       raw = json::trim_end({raw.data(), static_cast<std::size_t>(end - raw.data())});
     } else {
       RETURN_IF_ERROR(raw_value(value, raw));
     }
-    document.note_entry(key.body, ip, raw, at_once);
+    document.note_entry(key.body, ip, raw, kept);
     return simdjson::SUCCESS;
   }
 };

@@ -80,9 +80,9 @@ Look look(Database &database) {
     throw Failure(sqlstate::feature_not_supported,
                   "schema version " + *version + " is too old for this migration",
                   "It starts at version 15; " + state_table(database) + " holds \"" + *version +
-                      "\".",
-                  "Bring the schema to version 15 with the application's own migrations, then run"
-                  " SELECT * FROM cowrie_migrate_v16();");
+                      "\". What is not a whole number counts as 0, as in the application.",
+                  "Bring the schema to version 15 with the application's own migrations, then run " +
+                      database.target().command("cowrie_migrate_v16"));
   return result;
 }
 
@@ -101,11 +101,10 @@ Finding data_finding(const std::string &table, std::string expected, std::string
   return finding;
 }
 
-constexpr const char *repair_call = "SELECT * FROM cowrie_migrate_v16(repair => true)";
-
 /** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
 void append_data_findings(Database &database, std::vector<Finding> &findings) {
   const Target &target = database.target();
+  const std::string repair_call = target.command("cowrie_migrate_v16", "repair => true");
   const std::string sessions = qualified(target.schema, "session_summaries");
   const std::string facts = qualified(target.extension_schema, "cowrie_enrichment_facts");
   const auto count = [&](const std::string &sql) {
@@ -177,7 +176,7 @@ std::vector<Finding> validate(Database &database, int version) {
     finding.object = name;
     finding.expected = std::move(expected);
     finding.actual = std::move(actual);
-    finding.remedy = "SELECT * FROM cowrie_cleanup_v16()";
+    finding.remedy = database.target().command("cowrie_cleanup_v16");
     findings.push_back(std::move(finding));
   };
   for (const Presence &each : found.situation.objects)

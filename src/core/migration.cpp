@@ -5,6 +5,7 @@
 
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
+#include "core/run_place.hpp"
 
 namespace cowrie {
 
@@ -20,22 +21,24 @@ std::string describe(const RejectCounts &rejects) {
 
 namespace {
 
-constexpr const char *cleanup_call = "SELECT * FROM cowrie_cleanup_v16();";
+constexpr const char *migrate_function = "cowrie_migrate_v16";
+constexpr const char *validate_function = "cowrie_validate_schema";
+constexpr const char *cleanup_function = "cowrie_cleanup_v16";
 
-[[noreturn]] void refuse_incomplete(const Situation &situation) {
+[[noreturn]] void refuse_incomplete(const Target &target, const Situation &situation) {
   std::string detail = summary_by_table(situation.findings);
   for (const Finding &each : situation.findings)
     if (each.object_type == ObjectType::version)
       detail += (detail.empty() ? "" : "\n") + each.object + ": " +
                 (each.actual.empty() ? "missing" : each.actual);
   throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
-                "To complete it in place and keep every row, run"
-                " SELECT * FROM cowrie_migrate_v16(repair => true); to go back to version 15, run " +
-                    std::string(cleanup_call));
+                "To complete it in place and keep every row, run " +
+                    target.command(migrate_function, "repair => true") +
+                    " to go back to version 15, run " + target.command(cleanup_function));
 }
 
 /** Refuses what repair cannot mend in place without deciding about somebody's data. */
-void refuse_unmendable(const Situation &situation) {
+void refuse_unmendable(const Target &target, const Situation &situation) {
   std::string detail;
   for (const Finding &each : situation.findings)
     if (each.problem == Problem::wrong && each.remedy.empty() &&
@@ -46,45 +49,40 @@ void refuse_unmendable(const Situation &situation) {
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported, "this v16 schema cannot be repaired in place",
                   detail,
-                  "See every difference with SELECT * FROM cowrie_validate_schema(); to go back to"
-                  " version 15, run " +
-                      std::string(cleanup_call));
+                  "See every difference with " + target.command(validate_function) +
+                      " to go back to version 15, run " + target.command(cleanup_function));
 }
 
 /** One atomic run. */
 class AtomicRun {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
-      : database_(database), ledger_(ledger), monitor_(monitor), options_(options) {}
+      : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
+        place_(monitor, database.target(), migrate_function) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
     try {
       return run_unplaced();
     } catch (Failure &failure) {
-      if (!step_.empty()) {
-        monitor_.failed(failure.sqlstate);
-        failure.context = where();
-      }
+      place_.annotate(failure);
       throw;
     }
   }
 
 private:
   std::vector<StepResult> run_unplaced() {
+    if (!options_.dry_run)
+      database_.lock_run();
     look_ = look(database_);
     if (look_.situation.state == SchemaState::complete)
       return {{phase_count, "verify", "skipped", std::nullopt, 0,
                "schema version 16 is complete, nothing to do"}};
+    refuse_unsuitable();
     if (!options_.dry_run) {
-      database_.lock_run();
       lock_tables();
       look_ = look(database_); // what it was before the locks were granted does not count
-    }
-    if (look_.situation.state == SchemaState::incomplete) {
-      if (!options_.repair)
-        refuse_incomplete(look_.situation);
-      refuse_unmendable(look_.situation);
+      refuse_unsuitable();
     }
     plan_ = plan_migration(look_.declared, look_.observed, database_.target(), look_.situation,
                            options_.repair);
@@ -93,11 +91,19 @@ private:
 
   const Target &target() const { return database_.target(); }
 
+  void refuse_unsuitable() const {
+    if (look_.situation.state != SchemaState::incomplete)
+      return;
+    if (!options_.repair)
+      refuse_incomplete(target(), look_.situation);
+    refuse_unmendable(target(), look_.situation);
+  }
+
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
   // nothing has been done yet when a lock is refused.
   void lock_tables() {
     monitor_.started("atomic", 0);
-    at(0, "lock_tables");
+    place_.at(0, "lock_tables");
     std::vector<std::pair<std::string, std::string>> wanted = {
         {"session_summaries", "ACCESS EXCLUSIVE"}};
     for (const Table &table : schema_v16().tables)
@@ -110,18 +116,6 @@ private:
       database_.lock_table(table, mode);
   }
 
-  void at(int phase, const std::string &step) {
-    phase_ = phase;
-    step_ = step;
-    monitor_.at(phase, step);
-  }
-
-  std::string where() const {
-    return phase_ == 0 ? "cowrie_migrate step " + step_
-                       : "cowrie_migrate phase " + std::to_string(phase_) + " (" +
-                             std::string(phase_name(phase_)) + "), step " + step_;
-  }
-
   std::vector<StepResult> planned() {
     const std::vector<Row> sizes = database_.query(
         "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
@@ -130,22 +124,26 @@ private:
     const std::int64_t sessions = std::stoll(sizes.front()[0].value_or("0"));
     const std::int64_t bytes = std::stoll(sizes.front()[1].value_or("0"));
     std::vector<StepResult> rows;
+    // One address per six sessions and one ASN per sixty addresses, as measured on real data.
+    const auto rows_in = [&](const std::string &table) {
+      return table == "session_summaries" ? sessions
+             : table == "asn_inventory"   ? sessions / 360
+                                          : sessions / 6;
+    };
     for (const Step &step : plan_) {
       StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
+      row.detail = "lock " + step.lock_mode + " on " + step.table;
       std::int64_t estimate = 0;
-      if (step.kind == StepKind::fill_sessions) {
-        row.rows = sessions;
+      if (step.kind == StepKind::fill_sessions)
         estimate = bytes;
-      } else if (step.kind == StepKind::load_rows) {
-        // One address per six sessions and one ASN per sixty addresses, as measured on real data.
-        row.rows = step.table == "asn_inventory" ? sessions / 360 : sessions / 6;
-        estimate = *row.rows * (step.table == "ip_inventory" ? 2000 : 100);
-      } else if (step.kind == StepKind::create_index) {
-        row.rows = step.table == "session_summaries" ? sessions : sessions / 6;
-        estimate = *row.rows * 24;
+      else if (step.kind == StepKind::load_rows)
+        estimate = rows_in(step.table) * (step.table == "ip_inventory" ? 2000 : 100);
+      else if (step.kind == StepKind::create_index)
+        estimate = rows_in(step.table) * 24;
+      if (estimate > 0) {
+        row.rows = rows_in(step.table);
+        row.detail += ", about " + std::to_string(estimate) + " bytes";
       }
-      row.detail = "lock " + step.lock_mode + " on " + step.table + ", about " +
-                   std::to_string(estimate) + " bytes";
       rows.push_back(std::move(row));
     }
     return rows;
@@ -157,8 +155,6 @@ private:
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     for (int phase = plan_.empty() ? 1 : plan_.front().phase; phase <= phase_count; ++phase) {
       const std::size_t first_row = results_.size();
-      phase_ = phase;
-      step_ = "start";
       try {
         database_.in_subtransaction([&] { run_phase(phase); });
       } catch (Failure &failure) {
@@ -168,7 +164,7 @@ private:
         keep(failure, first_row);
         outcome.status = "failed";
         outcome.elapsed_us = database_.clock_us() - begun;
-        outcome.detail = where();
+        outcome.detail = place_.words();
         ledger_.finish_run(run_, outcome, failure.sqlstate, failure.message);
         return std::move(results_);
       }
@@ -188,17 +184,18 @@ private:
       results_[i].status = "rolled_back";
       ledger_.record(run_, results_[i]);
     }
-    StepResult failed{phase_, step_, "failed", std::nullopt, database_.clock_us() - step_begun_,
+    StepResult failed{place_.phase(), place_.step(), "failed", std::nullopt, database_.clock_us() - step_begun_,
                       failure.message};
     ledger_.record(run_, failed, failure.sqlstate, failure.message);
     results_.push_back(std::move(failed));
     drop_staging();
-    monitor_.warning("phase " + std::to_string(phase_) + " (" + std::string(phase_name(phase_)) +
-                         ") failed at step " + step_ + ": " + failure.message,
+    const std::string phase = "phase " + std::to_string(place_.phase());
+    monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) +
+                         ") failed at step " + place_.step() + ": " + failure.message,
                      "SQLSTATE " + failure.sqlstate + ". The phase has been rolled back; phases"
                      " before it are kept.",
-                     "Mend the cause and run SELECT * FROM cowrie_migrate_v16(); it resumes at"
-                     " phase " + std::to_string(phase_) + ".");
+                     "Mend the cause and run " + target().command(migrate_function) +
+                         " it resumes at " + phase + ".");
   }
 
   // An unlogged table of that name is what a run with on_failure => 'keep' left when the server did
@@ -224,12 +221,13 @@ private:
 
   void run_phase(int phase) {
     const std::int64_t begun = database_.clock_us();
+    place_.at(phase, "start");
     if (!proof_taken_ && !plans(StepKind::fill_sessions))
       take_proof_by_scan();
     for (const Step &step : plan_)
       if (step.phase == phase)
         run_step(step);
-    at(phase, "verify");
+    place_.at(phase, "verify");
     verify_phase(phase);
     record_subphase(database_, phase);
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
@@ -248,7 +246,7 @@ private:
   }
 
   void run_step(const Step &step) {
-    at(step.phase, step.name);
+    place_.at(step.phase, step.name);
     step_begun_ = database_.clock_us();
     StepResult row{step.phase, step.name, "done", std::nullopt, 0, ""};
     switch (step.kind) {
@@ -347,7 +345,7 @@ private:
                              "\" is missing",
                          "Table \"" + step.table + "\" has no such column; the version will not be"
                          " raised.",
-                         "See what is missing: SELECT * FROM cowrie_validate_schema();");
+                         "See what is missing: " + target().command(validate_function));
         return;
       }
     database_.execute(step.statements.front());
@@ -362,8 +360,8 @@ private:
       throw Failure(sqlstate::prerequisite_state,
                     "verification of phase " + std::to_string(phase) + " failed",
                     summary_by_table(findings),
-                    "Nothing of this phase was kept. See every difference with"
-                    " SELECT * FROM cowrie_validate_schema();");
+                    "Nothing of this phase was kept. See every difference with " +
+                        target().command(validate_function));
   }
 
   Fingerprint scan_fingerprint() {
@@ -392,8 +390,8 @@ private:
     if (!differs.empty())
       throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                     "Different from before the migration: " + differs + ".",
-                    "Everything is rolled back. Look for triggers or rules on"
-                    " session_summaries, then run SELECT * FROM cowrie_migrate_v16();");
+                    "Everything is rolled back. Look for triggers or rules on session_summaries,"
+                    " then run " + target().command(migrate_function));
     row.rows = now.sessions;
     row.detail = "count, documents and times are as before";
   }
@@ -414,8 +412,7 @@ private:
   std::vector<Step> plan_;
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;
-  int phase_ = 0;
-  std::string step_;
+  RunPlace place_;
   std::int64_t step_begun_ = 0;
   FillResult proof_;
   bool proof_taken_ = false;

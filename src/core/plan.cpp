@@ -248,7 +248,7 @@ private:
       }
     add("verify", StepKind::verify, sessions_, "ACCESS SHARE");
     add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
-    add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE");
+    add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE").table = "schema_state";
   }
 
   const Schema &declared_;

@@ -41,8 +41,12 @@ struct Target {
   std::string schema;           ///< the schema that is migrated
   std::string owner;            ///< the owner of session_summaries
   std::string extension_schema; ///< where this extension's functions are
+  std::string named_schema;     ///< the schema as the caller named it; empty: by search_path
   bool has_raw_events = false;
   bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+
+  /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
+  std::string command(const std::string &function, const std::string &arguments = {}) const;
 };
 
 /** SQL in the target database, as the owner of the tables, with a pinned search_path. */

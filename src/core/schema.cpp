@@ -1,6 +1,8 @@
 // The words of a schema: look-ups, phase names and quoting.
 #include "core/schema.hpp"
 
+#include "core/ports.hpp"
+
 namespace cowrie {
 
 std::string_view phase_name(int phase) noexcept {
@@ -55,6 +57,13 @@ std::string quote_identifier(std::string_view name) { return quoted(name, '"'); 
 
 std::string qualified(std::string_view schema, std::string_view name) {
   return quote_identifier(schema) + "." + quote_identifier(name);
+}
+
+std::string Target::command(const std::string &function, const std::string &arguments) const {
+  std::string result = "SELECT * FROM " + function + "(";
+  if (!named_schema.empty())
+    result += "target_schema => " + quote_literal(named_schema) + (arguments.empty() ? "" : ", ");
+  return result + arguments + ");";
 }
 
 // A backslash is an ordinary character only while standard_conforming_strings is on; the E form

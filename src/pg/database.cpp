@@ -68,10 +68,37 @@ void ServerDatabase::lock_run() {
                 " ended.");
 }
 
+void ServerDatabase::refuse_table_in_use(const std::string &table) {
+  struct Use {
+    bool queries, triggers;
+  };
+  const Use use = call([&]() -> Use {
+    const Oid oid = get_relname_relid(table.c_str(), target_.schema);
+    Relation opened = relation_open(oid, AccessShareLock);
+    const Use found{opened->rd_refcnt > 1, AfterTriggerPendingOnRel(oid)};
+    relation_close(opened, NoLock);
+    return found;
+  });
+  const std::string name = qualified(target_.names.schema, table);
+  if (use.queries)
+    throw Failure(sqlstate::object_in_use,
+                  name + " is being used by active queries in this session",
+                  "The calling query itself, or an open cursor, reads the table that is to be"
+                  " changed.",
+                  "Call it alone: " + target_.names.command("cowrie_migrate_v16"));
+  if (use.triggers)
+    throw Failure(sqlstate::object_in_use,
+                  name + " has pending trigger events in this transaction",
+                  "Deferred constraints or triggers still have to look at its rows.",
+                  "Commit first, then run " + target_.names.command("cowrie_migrate_v16"));
+}
+
 void ServerDatabase::lock_table(const std::string &table, const std::string &mode) {
   const std::string name = qualified(target_.names.schema, table);
   try {
     in_subtransaction([&] { execute("LOCK TABLE " + name + " IN " + mode + " MODE", {}); });
+    if (mode == "ACCESS EXCLUSIVE")
+      refuse_table_in_use(table);
   } catch (const Failure &failure) {
     if (failure.sqlstate != sqlstate::lock_not_available)
       throw;

@@ -28,6 +28,9 @@ public:
   std::int64_t clock_us() const override;
 
 private:
+  /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */
+  void refuse_table_in_use(const std::string &table);
+
   const ResolvedTarget &target_;
   Progress &progress_;
   bool read_only_;

@@ -25,13 +25,8 @@ PgError::PgError(ErrorData *caught)
 }
 
 void PendingError::take(const PgError &error) noexcept {
-  set = true;
+  take(static_cast<const Failure &>(error)); // what core has added to it
   data = error.data;
-  try {
-    context = error.context;
-  } catch (...) {
-    context.clear();
-  }
 }
 
 void PendingError::take(const Failure &error) noexcept {
@@ -78,15 +73,19 @@ void raise_pending_unsafe() {
   if (pending.data) {
     // ReThrowError copies what it is given; the original goes when the next error is taken.
     ErrorData *data = pending.data.get();
+    MemoryContext previous = MemoryContextSwitchTo(error_context_unsafe());
+    if (!data->detail && !pending.detail.empty())
+      data->detail = pstrdup(pending.detail.c_str());
+    if (!data->hint && !pending.hint.empty())
+      data->hint = pstrdup(pending.hint.c_str());
     if (!pending.context.empty()) {
-      MemoryContext previous = MemoryContextSwitchTo(error_context_unsafe());
       char *joined = data->context ? psprintf("%s\n%s", data->context, pending.context.c_str())
                                    : pstrdup(pending.context.c_str());
-      MemoryContextSwitchTo(previous);
       if (data->context)
         pfree(data->context);
       data->context = joined;
     }
+    MemoryContextSwitchTo(previous);
     ReThrowError(data);
   }
   const char *state = pending.sqlstate.c_str();

@@ -33,17 +33,19 @@ struct RelationFacts {
   char kind;
   char persistence;
   Oid owner;
-  bool in_use;
-  bool triggers_pending;
 };
 
+// From the catalog cache, without a lock: while another run holds the table this must not wait,
+// that run is what the caller is to be told of.
 RelationFacts relation_facts(Oid relation) {
   return call([&]() -> RelationFacts {
-    Relation opened = relation_open(relation, AccessShareLock);
-    RelationFacts facts{opened->rd_rel->relkind, opened->rd_rel->relpersistence,
-                        opened->rd_rel->relowner, opened->rd_refcnt > 1,
-                        AfterTriggerPendingOnRel(relation)};
-    relation_close(opened, NoLock);
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    if (!HeapTupleIsValid(tuple))
+      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                      errmsg("table session_summaries has just been dropped")));
+    const Form_pg_class row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const RelationFacts facts{row->relkind, row->relpersistence, row->relowner};
+    ReleaseSysCache(tuple);
     return facts;
   });
 }
@@ -83,31 +85,25 @@ void refuse_without_rights(const ResolvedTarget &target, const RelationFacts &fa
                       target.names.extension_schema + "\", which that role may not look into.",
                   "Run " + grant);
   }
-  if (facts.in_use)
-    throw Failure(sqlstate::object_in_use,
-                  qualified_name + " is being used by active queries in this session",
-                  "The calling query itself, or an open cursor, reads the table that is to be"
-                  " rewritten.",
-                  "Call it alone: SELECT * FROM cowrie_migrate_v16();");
-  if (facts.triggers_pending)
-    throw Failure(sqlstate::object_in_use,
-                  qualified_name + " has pending trigger events in this transaction",
-                  "Deferred constraints or triggers still have to look at its rows.",
-                  "Commit first, then run SELECT * FROM cowrie_migrate_v16();");
 }
 
-void refuse_on_standby() {
+void refuse_read_only() {
   if (RecoveryInProgress())
     throw Failure(sqlstate::read_only, "cannot migrate on a standby server",
                   "This server is in recovery and replays what its primary does.",
                   "Connect to the primary and run SELECT * FROM cowrie_migrate_v16();");
+  if (XactReadOnly)
+    throw Failure(sqlstate::read_only, "cannot migrate in a read-only transaction",
+                  "transaction_read_only is on.",
+                  "Run it in a transaction of its own: SET default_transaction_read_only = off;"
+                  " SELECT * FROM cowrie_migrate_v16();");
 }
 
 } // namespace
 
 ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access) {
   if (access == Access::change)
-    refuse_on_standby();
+    refuse_read_only();
 
   ResolvedTarget target;
   target.extension_schema = call([&] { return get_func_namespace(function); });
@@ -130,6 +126,8 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
                   "Name the application's schema, as in SELECT * FROM"
                   " cowrie_migrate_v16(target_schema => 'public');");
 
+  if (schema_name)
+    target.names.named_schema = *schema_name;
   const RelationFacts facts = relation_facts(target.sessions);
   target.owner = facts.owner;
   struct Names {
@@ -159,10 +157,7 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
 Oid extension_owner(const ResolvedTarget &target) {
   return call([&]() -> Oid {
     const Oid ledger = get_relname_relid("cowrie_migration_log", target.extension_schema);
-    Relation opened = relation_open(ledger, AccessShareLock);
-    const Oid owner = opened->rd_rel->relowner;
-    relation_close(opened, NoLock);
-    return owner;
+    return relation_facts(ledger).owner;
   });
 }
 

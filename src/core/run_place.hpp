@@ -1,0 +1,56 @@
+// Run place: where a run is, for the status view and for the errors it leaves with.
+//
+// Error regime: at() throws what the Monitor throws.
+#pragma once
+
+#include <string>
+
+#include "core/failure.hpp"
+#include "core/ports.hpp"
+
+namespace cowrie {
+
+class RunPlace {
+public:
+  RunPlace(Monitor &monitor, const Target &target, std::string function)
+      : monitor_(monitor), target_(target), function_(std::move(function)) {}
+
+  void at(int phase, const std::string &step) {
+    phase_ = phase;
+    step_ = step;
+    monitor_.at(phase, step);
+  }
+
+  int phase() const noexcept { return phase_; }
+  const std::string &step() const noexcept { return step_; }
+  bool begun() const noexcept { return !step_.empty(); }
+
+  /** `cowrie_migrate phase 3 (ip_inventory), step load_ip_inventory`. */
+  std::string words() const {
+    return phase_ == 0 ? "cowrie_migrate step " + step_
+                       : "cowrie_migrate phase " + std::to_string(phase_) + " (" +
+                             std::string(phase_name(phase_)) + "), step " + step_;
+  }
+
+  /** Gives a failure that takes everything with it its place, and a next command if it has none. */
+  void annotate(Failure &failure) const {
+    if (!begun())
+      return;
+    monitor_.failed(failure.sqlstate);
+    failure.context = words();
+    if (failure.detail.empty())
+      failure.detail = "Everything this call did is rolled back; the database is as it was before.";
+    if (failure.hint.empty())
+      failure.hint = "Mend the cause, then run " + target_.command(function_) +
+                     " docs/RECOVERY.md tells what to look for.";
+  }
+
+private:
+  Monitor &monitor_;
+  const Target &target_;
+  std::string function_;
+  int phase_ = 0;
+  std::string step_;
+};
+
+} // namespace cowrie

@@ -1,0 +1,451 @@
+// A database in memory: the three ports of core, without a server.
+//
+// It does not parse SQL. It knows the statements that core can write, because it asks the same
+// functions (ddl, derivation) for their texts, and refuses every other one, so that a test fails
+// rather than passes on a statement nobody has thought about. What a statement does to a real
+// catalog it does here, with the server's SQLSTATE where a real one would refuse. All of its state
+// is one value, so that a rollback is an assignment.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/ddl.hpp"
+#include "core/derivation.hpp"
+#include "core/failure.hpp"
+#include "core/migration.hpp"
+#include "fake_schema.hpp"
+
+namespace cowrie::test {
+
+/** What a run wrote to the ledger. */
+struct LedgerRow {
+  std::string kind; ///< begin | step | proof | finish
+  StepResult step;
+  std::string sqlstate;
+};
+
+/** All that a rollback takes back. */
+struct State {
+  Schema schema;
+  std::map<std::string, std::string> values; ///< schema_state
+  std::vector<LedgerRow> ledger;
+
+  /** Everything that a run may change, as text to compare. */
+  std::string dump() const {
+    std::vector<std::string> lines;
+    for (const Table &table : schema.tables) {
+      lines.push_back(table.name + " " + table.kind);
+      for (const Column &each : table.columns)
+        lines.push_back(table.name + "." + ddl::column_clause(each));
+      for (const Constraint &each : table.constraints)
+        lines.push_back(table.name + ": " + each.name + " " + ddl::definition(each) +
+                        (each.validated ? "" : " NOT VALID"));
+      for (const Index &each : table.indexes)
+        lines.push_back(table.name + ": " + each.name + " " + ddl::definition(each) +
+                        (each.valid ? "" : " INVALID"));
+    }
+    for (const auto &[key, value] : values)
+      lines.push_back("schema_state " + key + " = " + value);
+    std::sort(lines.begin(), lines.end()); // the order of creation is no property of a schema
+    std::string result;
+    for (const std::string &each : lines)
+      result += each + "\n";
+    return result;
+  }
+};
+
+/** One statement as it arrived, and where the run said it was. */
+struct Statement {
+  std::string sql;
+  bool changes;
+  int depth; ///< subtransactions around it
+  int phase;
+  std::string step;
+};
+
+class FakeDatabase : public Database, public Ledger, public Monitor {
+public:
+  /** A database after `last_phase`, with what a run records then. */
+  explicit FakeDatabase(int last_phase = 0, Target where = test_target())
+      : target_(std::move(where)) {
+    state.schema = observed_after(last_phase);
+    state.values["schema_version"] = last_phase == phase_count ? "16" : "15";
+    if (last_phase > 0)
+      state.values["schema_subphase"] = "16." + std::to_string(last_phase);
+    filled.before = scanned = {600, "documents", "times"};
+  }
+
+  State state;
+  Fingerprint scanned; ///< what a scan of the sessions answers
+  FillResult filled;   ///< what the rewrite answers
+  std::int64_t new_rows = 0;
+  std::map<std::string, std::int64_t> enriched; ///< per table: rows that the application enriched
+  std::vector<std::string> dependents;
+  std::string work_table_persistence = "u"; ///< pg_class.relpersistence of the work tables
+  std::function<void(const Statement &)> before_statement; ///< may throw, may change the state
+
+  std::vector<Statement> statements;
+  std::vector<std::string> locks, grants, notices, warnings, failures;
+  int run_locks = 0;
+
+  /** Raises at the n-th statement from here, counted from 1. */
+  void fail_at(std::size_t n, const Failure &failure) {
+    const std::size_t last = statements.size() + n;
+    before_statement = [this, last, failure](const Statement &) {
+      if (statements.size() == last)
+        throw failure;
+    };
+  }
+
+  void fail_at_step(const std::string &step, const Failure &failure) {
+    before_statement = [step, failure](const Statement &each) {
+      if (each.step == step && each.changes)
+        throw failure;
+    };
+  }
+
+  std::vector<std::string> changing_statements() const {
+    std::vector<std::string> result;
+    for (const Statement &each : statements)
+      if (each.changes)
+        result.push_back(each.sql);
+    return result;
+  }
+
+  // Database
+  std::vector<Row> query(const std::string &sql,
+                         const std::vector<Parameter> &parameters = {}) override {
+    note(sql, false);
+    const std::string value_query =
+        "SELECT value FROM " + name("schema_state") + " WHERE key = $1::text";
+    if (sql == value_query) {
+      const auto found = state.values.find(std::get<std::string>(parameters.at(0)));
+      return found == state.values.end() ? std::vector<Row>{} : std::vector<Row>{{found->second}};
+    }
+    if (sql == derivation::fingerprint(target_, *state.schema.table("session_summaries")))
+      return {{std::to_string(scanned.sessions), scanned.documents, scanned.times}};
+    for (const Table &each : schema_v16().tables) {
+      if (sql ==
+          "SELECT count(*) FROM " + name(each.name) + " WHERE enrichment_updated_at IS NOT NULL")
+        return {{std::to_string(enriched[each.name])}};
+      if (starts_with(sql, "SELECT count(*), pg_total_relation_size") &&
+          contains(sql, name(each.name)))
+        return {{"7", "8192"}};
+    }
+    for (const char *each : {derivation::staging_table, derivation::event_table})
+      if (starts_with(sql, "SELECT relpersistence ") &&
+          std::get<std::string>(parameters.at(0)) == name(each))
+        return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
+                                        : std::vector<Row>{};
+    if (starts_with(sql, "SELECT CASE WHEN reltuples"))
+      return {{"600", "1000000"}};
+    throw std::logic_error("the fake has no answer to: " + sql);
+  }
+
+  std::int64_t execute(const std::string &sql,
+                       const std::vector<Parameter> &parameters = {}) override {
+    note(sql, true);
+    if (write_value(sql, parameters))
+      return 1;
+    if (helper_table(sql))
+      return 0;
+    if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET "))
+      return new_rows;
+    for (const Table &each : declared_v16().tables)
+      if (const auto rows = change(each, sql))
+        return *rows;
+    throw std::logic_error("the fake does not know the statement: " + sql);
+  }
+
+  FillResult fill(const std::string &sql, bool stage) override {
+    note(sql, true);
+    const Table declared = *declared_v16().table("session_summaries");
+    Table &sessions = *state.schema.table("session_summaries");
+    require(!stage || state.schema.table(derivation::staging_table), "42P01", sql);
+    for (const Column &each : declared.columns) {
+      require(sessions.column(each.name), "42703", each.name);
+      if (!contains(sql, "ALTER COLUMN " + quote_identifier(each.name) + " TYPE "))
+        throw std::logic_error("not filled: " + each.name);
+    }
+    for (const Constraint &each : declared.constraints)
+      if (contains(sql, ", ADD " + ddl::constraint_clause(target_.schema, each)))
+        sessions.constraints.push_back(each);
+    return filled;
+  }
+
+  void in_subtransaction(const std::function<void()> &body) override {
+    const State before = state;
+    ++depth_;
+    try {
+      body();
+    } catch (...) {
+      --depth_;
+      state = before;
+      throw;
+    }
+    --depth_;
+  }
+
+  Schema observe(const Schema &declared) override {
+    Schema result;
+    for (const Table &each : state.schema.tables)
+      if (declared.table(each.name))
+        result.tables.push_back(each);
+    return result;
+  }
+
+  Schema bind(const Schema &declared, const Schema &) override { return with_forms(declared); }
+  void lock_run() override { ++run_locks; }
+  void lock_table(const std::string &table, const std::string &mode) override {
+    require(state.schema.table(table), "42P01", table);
+    locks.push_back(table + " " + mode);
+  }
+  std::vector<std::string> undeclared_dependents(const std::vector<Presence> &) override {
+    return dependents;
+  }
+  void copy_grants(const std::string &table) override { grants.push_back(table); }
+  const Target &target() const override { return target_; }
+  std::int64_t clock_us() const override { return ++clock_; }
+
+  // Ledger: rows are as transactional as everything else.
+  std::int64_t begin_run(std::string_view mode, std::string_view) override {
+    state.ledger.push_back({"begin", {0, std::string(mode), "", {}, 0, ""}, ""});
+    return 1;
+  }
+  void record(std::int64_t, const StepResult &step, std::string_view sqlstate,
+              std::string_view) override {
+    state.ledger.push_back({"step", step, std::string(sqlstate)});
+  }
+  void record_proof(std::int64_t, const FillResult &) override {
+    state.ledger.push_back({"proof", {}, ""});
+  }
+  void finish_run(std::int64_t, const StepResult &outcome, std::string_view sqlstate,
+                  std::string_view) override {
+    state.ledger.push_back({"finish", outcome, std::string(sqlstate)});
+  }
+
+  // Monitor: survives a rollback.
+  void started(std::string_view, std::int64_t) override {}
+  void at(int phase, std::string_view step) override {
+    phase_ = phase;
+    step_ = step;
+  }
+  void finished() override { ++finishes; }
+  void failed(std::string_view sqlstate) override { failures.emplace_back(sqlstate); }
+  void notice(const std::string &message, const std::string &) override {
+    notices.push_back(message);
+  }
+  void warning(const std::string &message, const std::string &, const std::string &) override {
+    warnings.push_back(message);
+  }
+  int finishes = 0;
+
+private:
+  std::string name(const std::string &table) const { return qualified(target_.schema, table); }
+
+  static void require(bool condition, const char *sqlstate, const std::string &about) {
+    if (!condition)
+      throw Failure(sqlstate, "the fake server refuses: " + about);
+  }
+
+  void note(const std::string &sql, bool changes) {
+    statements.push_back({sql, changes, depth_, phase_, step_});
+    if (before_statement)
+      before_statement(statements.back());
+  }
+
+  bool write_value(const std::string &sql, const std::vector<Parameter> &parameters) {
+    const std::string table = name("schema_state");
+    if (starts_with(sql, "INSERT INTO " + table) && contains(sql, "'schema_subphase'"))
+      state.values["schema_subphase"] = std::get<std::string>(parameters.at(0));
+    else if (sql == "DELETE FROM " + table + " WHERE key = 'schema_subphase'")
+      state.values.erase("schema_subphase");
+    else if (sql == "UPDATE " + table + " SET value = '15' WHERE key = 'schema_version'")
+      state.values.at("schema_version") = "15";
+    else if (sql == "UPDATE " + table + " SET value = '16' WHERE key = 'schema_version'")
+      state.values.at("schema_version") = "16";
+    else
+      return false;
+    return true;
+  }
+
+  bool helper_table(const std::string &sql) {
+    for (const char *helper : {derivation::staging_table, derivation::event_table}) {
+      const std::string made = name(helper);
+      if (starts_with(sql, "CREATE UNLOGGED TABLE " + made + " ")) {
+        require(!state.schema.table(helper), "42P07", helper);
+        state.schema.tables.emplace_back();
+        state.schema.tables.back().name = helper;
+      } else if (sql == "DROP TABLE " + made) {
+        require(erase_named(state.schema.tables, helper), "42P01", helper);
+      } else if (starts_with(sql, "CREATE UNIQUE INDEX ON " + made + " ") ||
+                 sql == "ANALYZE " + made) {
+        require(state.schema.table(helper), "42P01", helper);
+      } else {
+        continue;
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** Applies a statement about one declared table; nothing: it is about something else. */
+  std::optional<std::int64_t> change(const Table &declared, const std::string &sql) {
+    const std::string &schema = target_.schema;
+    Table *seen = state.schema.table(declared.name);
+    if (sql == ddl::create_table(schema, declared)) {
+      require(!seen, "42P07", sql);
+      Table made = declared;
+      made.constraints.clear();
+      made.indexes.clear();
+      state.schema.tables.push_back(made);
+      return 0;
+    }
+    using derivation::OnExisting;
+    for (OnExisting each : {OnExisting::none_there, OnExisting::refresh, OnExisting::keep})
+      if (declared.phase > 0 && sql == derivation::load_rows(target_, declared.name, each)) {
+        require(seen && state.schema.table(derivation::staging_table), "42P01", sql);
+        // ON CONFLICT needs the key that it names.
+        require(each == OnExisting::none_there ||
+                    same_definition(*seen, declared.constraints.front()),
+                "42P10", sql);
+        return 100;
+      }
+    const std::string alter = "ALTER TABLE " + name(declared.name) + " ";
+    if (sql == "ANALYZE " + name(declared.name) || sql == ddl::drop_table(schema, declared.name) ||
+        starts_with(sql, alter))
+      require(seen, "42P01", sql);
+    if (!seen)
+      return std::nullopt;
+    if (starts_with(sql, "ANALYZE " + name(declared.name)))
+      return 0;
+    if (sql == ddl::drop_table(schema, declared.name)) {
+      for (const Table &other : state.schema.tables)
+        for (const Constraint &each : other.constraints)
+          require(&other == seen || each.target_table != declared.name, "2BP01", sql);
+      erase_named(state.schema.tables, declared.name);
+      return 0;
+    }
+    const bool done = change_constraint(declared, *seen, sql) ||
+                      change_index(declared, *seen, sql) ||
+                      change_column(declared, *seen, alter, sql);
+    return done ? std::optional<std::int64_t>(0) : std::nullopt;
+  }
+
+  bool change_constraint(const Table &declared, Table &seen, const std::string &sql) {
+    const std::string &schema = target_.schema;
+    for (Constraint each : declared.constraints) {
+      if (sql != ddl::add_constraint(schema, seen.name, each))
+        continue;
+      require(find_named(seen.constraints, each.name) == seen.constraints.end(), "42710", sql);
+      for (const std::string &column : each.columns)
+        require(seen.column(column), "42703", sql);
+      if (each.kind == ConstraintKind::foreign_key) {
+        const Table *target = state.schema.table(each.target_table);
+        require(target && target->column(each.target_columns.front()), "42P01", sql);
+        each.validated = false;
+      }
+      seen.constraints.push_back(each);
+      return true;
+    }
+    for (Constraint &each : seen.constraints) {
+      if (sql == ddl::validate_constraint(schema, seen.name, each.name)) {
+        each.validated = true;
+        return true;
+      }
+      if (sql == ddl::drop_constraint(schema, seen.name, each.name))
+        return erase_named(seen.constraints, std::string(each.name));
+    }
+    return false;
+  }
+
+  bool change_index(const Table &declared, Table &seen, const std::string &sql) {
+    for (const Index &each : declared.indexes) {
+      if (sql != ddl::create_index(target_.schema, seen.name, each))
+        continue;
+      for (Table &table : state.schema.tables) // names of indexes are unique in a schema
+        require(find_named(table.indexes, each.name) == table.indexes.end(), "42P07", sql);
+      for (const IndexColumn &column : each.columns)
+        require(seen.column(column.name), "42703", sql);
+      seen.indexes.push_back(each);
+      return true;
+    }
+    for (const Index &each : seen.indexes)
+      if (sql == ddl::drop_index(target_.schema, each.name))
+        return erase_named(seen.indexes, std::string(each.name));
+    return false;
+  }
+
+  bool change_column(const Table &declared, Table &seen, const std::string &alter,
+                     const std::string &sql) {
+    if (starts_with(sql, alter + "ADD COLUMN ")) {
+      for (const Column &each : declared.columns)
+        if (contains(sql, "ADD COLUMN " + ddl::column_clause(each))) {
+          require(!seen.column(each.name), "42701", sql);
+          seen.columns.push_back(each);
+        }
+      return true;
+    }
+    if (starts_with(sql, alter + "DROP COLUMN ")) {
+      const std::vector<Column> before = seen.columns;
+      for (const Column &each : before)
+        if (contains(sql, "DROP COLUMN " + quote_identifier(each.name)))
+          drop_column(seen, each.name);
+      return true;
+    }
+    for (const Column &each : declared.columns)
+      if (starts_with(sql, alter + "ALTER COLUMN " + quote_identifier(each.name) + " ")) {
+        Column &column = *find_named(seen.columns, each.name);
+        if (sql != ddl::alter_column(target_.schema, seen.name, each, column))
+          throw std::logic_error("not what this column needs: " + sql);
+        column.default_value = each.default_value;
+        column.not_null = each.not_null;
+        return true;
+      }
+    return false;
+  }
+
+  /** DROP COLUMN takes the indexes and constraints on it along without a word. */
+  static void drop_column(Table &table, const std::string &column) {
+    erase_named(table.columns, column);
+    const auto on_it = [&](const auto &each) {
+      return std::find(each.columns.begin(), each.columns.end(), column) != each.columns.end();
+    };
+    table.constraints.erase(
+        std::remove_if(table.constraints.begin(), table.constraints.end(), on_it),
+        table.constraints.end());
+    table.indexes.erase(
+        std::remove_if(table.indexes.begin(), table.indexes.end(),
+                       [&](const Index &each) {
+                         return std::any_of(each.columns.begin(), each.columns.end(),
+                                            [&](const IndexColumn &c) { return c.name == column; });
+                       }),
+        table.indexes.end());
+  }
+
+  Target target_;
+  int depth_ = 0;
+  int phase_ = 0;
+  std::string step_;
+  mutable std::int64_t clock_ = 1'000'000'000'000'000; // some day in 2001
+};
+
+/** Runs as the server would: what raises takes the whole transaction with it. */
+template <typename Body> Failure failure_of(FakeDatabase &database, Body body) {
+  const State before = database.state;
+  try {
+    body();
+  } catch (const Failure &failure) {
+    database.state = before;
+    return failure;
+  }
+  return Failure("00000", "it did not fail");
+}
+
+} // namespace cowrie::test

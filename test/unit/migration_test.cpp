@@ -1,0 +1,414 @@
+// Migration and cleanup: a whole run through the ports, and every way in which it can end.
+#include "core/migration.hpp"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "fake_database.hpp"
+
+namespace cowrie {
+namespace {
+
+using test::contains;
+using test::declared_v16;
+using test::erase_named;
+using test::failure_of;
+using test::FakeDatabase;
+using test::find_named;
+using test::LedgerRow;
+using test::observed_after;
+using test::starts_with;
+using test::State;
+using test::Statement;
+
+using Rows = std::vector<StepResult>;
+
+const std::string complete_v16 = FakeDatabase(phase_count).state.dump();
+
+Rows migrate_it(FakeDatabase &database, const MigrateOptions &options = {}) {
+  return migrate(database, database, database, options);
+}
+
+MigrateOptions repairing() { return {true, false, OnFailure::abort}; }
+MigrateOptions keeping() { return {false, false, OnFailure::keep}; }
+MigrateOptions dry_run() { return {false, true, OnFailure::abort}; }
+
+Failure refusal_of(FakeDatabase &database, const MigrateOptions &options = {}) {
+  return failure_of(database, [&] { migrate_it(database, options); });
+}
+
+void expect_helpers_gone(const FakeDatabase &database) {
+  EXPECT_FALSE(database.state.schema.table(derivation::staging_table));
+  EXPECT_FALSE(database.state.schema.table(derivation::event_table));
+}
+
+/** The statements of a run that nothing disturbs. */
+std::vector<Statement> undisturbed(FakeDatabase database) {
+  migrate_it(database);
+  return database.statements;
+}
+
+/** `phase 2 (asn_inventory), step load_asn_inventory`: what a message must say of a place. */
+std::string place_of(const Statement &at) {
+  const std::string step = "step " + at.step;
+  return at.phase == 0 ? step
+                       : "phase " + std::to_string(at.phase) + " (" +
+                             std::string(phase_name(at.phase)) + "), " + step;
+}
+
+FakeDatabase with_raw_events() {
+  Target target = test::test_target();
+  target.has_raw_events = true;
+  return FakeDatabase(0, target);
+}
+
+TEST(Migrate, TakesAFreshDatabaseToVersion16) {
+  FakeDatabase database;
+  const Rows rows = migrate_it(database);
+  EXPECT_EQ(database.state.dump(), complete_v16);
+  EXPECT_EQ(database.state.values.at("schema_version"), "16");
+  EXPECT_EQ(database.state.values.at("schema_subphase"), "16.5");
+
+  const Schema v15 = observed_after(0);
+  const std::vector<Step> plan =
+      plan_migration(declared_v16(), v15, database.target(),
+                     assess(declared_v16(), v15, "public", 15, std::nullopt), false);
+  ASSERT_EQ(rows.size(), plan.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i].step, plan[i].name);
+    EXPECT_EQ(rows[i].phase, plan[i].phase);
+    EXPECT_EQ(rows[i].status, "done") << rows[i].step;
+    EXPECT_GT(rows[i].elapsed_us, 0) << rows[i].step;
+  }
+  EXPECT_EQ(database.notices.size(), rows.size());
+  EXPECT_EQ(database.grants,
+            (std::vector<std::string>{"asn_inventory", "ip_inventory", "ip_asn_history"}));
+  EXPECT_EQ(database.finishes, 1);
+  EXPECT_EQ(database.run_locks, 1);
+  EXPECT_TRUE(database.failures.empty());
+}
+
+TEST(Migrate, RecordsEveryStepAndPhaseInTheLedger) {
+  FakeDatabase database;
+  const Rows rows = migrate_it(database);
+  std::vector<std::string> steps;
+  std::vector<int> phases;
+  long proofs = 0;
+  for (const LedgerRow &each : database.state.ledger) {
+    if (each.kind == "step" && each.step.step.empty())
+      phases.push_back(each.step.phase);
+    else if (each.kind == "step")
+      steps.push_back(each.step.step);
+    proofs += each.kind == "proof";
+  }
+  EXPECT_EQ(phases, (std::vector<int>{1, 2, 3, 4, 5}));
+  ASSERT_EQ(steps.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_EQ(steps[i], rows[i].step);
+  EXPECT_EQ(proofs, 1);
+  EXPECT_EQ(database.state.ledger.front().kind, "begin");
+  EXPECT_EQ(database.state.ledger.back().kind, "finish");
+  EXPECT_EQ(database.state.ledger.back().step.status, "done");
+}
+
+TEST(Migrate, SaysWhatTheFillRejected) {
+  FakeDatabase database;
+  database.filled.rejects[static_cast<std::size_t>(RejectReason::asn_invalid)] = 12;
+  const Rows rows = migrate_it(database);
+  EXPECT_EQ(rows[1].step, "fill_columns");
+  EXPECT_EQ(rows[1].detail, "rejected: asn_invalid 12");
+  EXPECT_EQ(rows[1].rows, 600);
+  EXPECT_EQ(describe(RejectCounts{}), "");
+}
+
+TEST(Migrate, MakesNoChangeTheSecondTime) {
+  FakeDatabase database;
+  migrate_it(database);
+  const std::size_t ledger = database.state.ledger.size();
+  for (const MigrateOptions &options : {MigrateOptions{}, repairing(), keeping(), dry_run()}) {
+    database.statements.clear();
+    database.locks.clear();
+    const Rows rows = migrate_it(database, options);
+    ASSERT_EQ(rows.size(), 1u);
+    EXPECT_EQ(rows.front().status, "skipped");
+    EXPECT_TRUE(database.changing_statements().empty());
+    EXPECT_TRUE(database.locks.empty());
+    for (const Statement &each : database.statements)
+      EXPECT_TRUE(contains(each.sql, "schema_state")) << "it reads data: " << each.sql;
+  }
+  EXPECT_EQ(database.state.ledger.size(), ledger);
+  EXPECT_EQ(database.state.dump(), complete_v16);
+}
+
+TEST(Migrate, LeavesALaterVersionAtItsVersion) {
+  FakeDatabase database(phase_count);
+  database.state.values["schema_version"] = "17";
+  erase_named(database.state.schema.table("ip_inventory")->indexes, "idx_ip_current_asn");
+  migrate_it(database, repairing());
+  EXPECT_EQ(database.state.values.at("schema_version"), "17");
+  EXPECT_EQ(look(database).situation.state, SchemaState::complete);
+}
+
+TEST(Migrate, PlansWithoutChangingAnything) {
+  for (int phase = 0; phase < phase_count; ++phase) {
+    FakeDatabase database(phase);
+    const Rows rows = migrate_it(database, dry_run());
+    EXPECT_GT(rows.size(), 3u);
+    for (const StepResult &each : rows) {
+      EXPECT_EQ(each.status, "planned");
+      EXPECT_TRUE(contains(each.detail, "lock ")) << each.step;
+    }
+    EXPECT_TRUE(database.changing_statements().empty());
+    EXPECT_TRUE(database.locks.empty());
+    EXPECT_EQ(database.run_locks, 0);
+    EXPECT_TRUE(database.state.ledger.empty());
+    FakeDatabase same(phase);
+    EXPECT_EQ(migrate_it(same).size(), rows.size());
+  }
+}
+
+TEST(Migrate, FindsEventsByATableWhereNoIndexHelps) {
+  FakeDatabase database = with_raw_events();
+  migrate_it(database);
+  const std::vector<std::string> changes = database.changing_statements();
+  const std::string create = derivation::create_event_table(database.target());
+  EXPECT_EQ(std::count(changes.begin(), changes.end(), create), 1);
+  expect_helpers_gone(database);
+  EXPECT_EQ(database.locks.back(), "raw_events ACCESS SHARE");
+  EXPECT_EQ(database.locks.front(), "session_summaries ACCESS EXCLUSIVE");
+}
+
+TEST(MigrateResumes, AfterEachPhase) {
+  for (int phase = 1; phase < phase_count; ++phase)
+    for (std::int64_t new_rows : {0, 3}) {
+      FakeDatabase database(phase);
+      database.new_rows = new_rows;
+      const Rows rows = migrate_it(database);
+      EXPECT_EQ(rows.front().step, "fill_new_rows");
+      EXPECT_EQ(rows.front().rows, new_rows);
+      for (const StepResult &each : rows) {
+        EXPECT_GT(each.phase, phase);
+        if (starts_with(each.step, "refresh_")) {
+          EXPECT_EQ(each.status, new_rows ? "done" : "skipped");
+        }
+      }
+      EXPECT_EQ(database.state.dump(), complete_v16) << phase;
+    }
+}
+
+TEST(MigrateAborts, AtEveryStatementWithItsPlace) {
+  const std::vector<Statement> all = undisturbed(with_raw_events());
+  ASSERT_GT(all.size(), 50u);
+  for (std::size_t n = 1; n <= all.size(); ++n) {
+    FakeDatabase database = with_raw_events();
+    const std::string before = database.state.dump();
+    database.fail_at(n, Failure("22P05", "no such luck", "some detail", "some hint"));
+    const Failure failure = refusal_of(database);
+    const Statement &at = all[n - 1];
+    EXPECT_EQ(failure.sqlstate, "22P05") << at.sql;
+    EXPECT_EQ(failure.detail, "some detail");
+    EXPECT_EQ(failure.hint, "some hint");
+    if (!at.step.empty()) {
+      EXPECT_TRUE(contains(failure.context, place_of(at))) << failure.context;
+      EXPECT_EQ(database.failures, std::vector<std::string>{"22P05"});
+    }
+    EXPECT_EQ(database.finishes, 0);
+    EXPECT_EQ(database.state.dump(), before);
+    // The next call, in the same session, works.
+    migrate_it(database);
+    EXPECT_EQ(database.state.dump(), complete_v16);
+  }
+}
+
+// The proof of a resumed run is a scan of all documents: the status must not show it as waiting
+// for locks, nor the row as having begun before the run.
+TEST(MigrateKeeps, APlaceAndATimeForEveryStatementOfAResumedRun) {
+  const std::vector<Statement> all = undisturbed(FakeDatabase(2));
+  for (std::size_t n = 1; n <= all.size(); ++n) {
+    const Statement &at = all[n - 1];
+    if (at.depth == 0)
+      continue; // outside every phase
+    FakeDatabase database(2);
+    database.fail_at(n, Failure("22P05", "no such luck"));
+    const StepResult failed = migrate_it(database, keeping()).back();
+    EXPECT_EQ(failed.step, at.step) << at.sql;
+    EXPECT_GT(failed.phase, 2) << at.sql;
+    EXPECT_LT(failed.elapsed_us, 1000) << at.step << ": " << at.sql;
+  }
+}
+
+TEST(MigrateKeeps, CompletedPhasesAtEveryStatementAndResumes) {
+  const std::vector<Statement> all = undisturbed(with_raw_events());
+  for (std::size_t n = 1; n <= all.size(); ++n) {
+    const Statement &at = all[n - 1];
+    if (at.depth == 0)
+      continue; // outside every phase
+    FakeDatabase database = with_raw_events();
+    database.fail_at(n, Failure("22P05", "no such luck"));
+    const Rows rows = migrate_it(database, keeping());
+    ASSERT_FALSE(rows.empty());
+    EXPECT_EQ(rows.back().status, "failed") << at.sql;
+    EXPECT_EQ(rows.back().step, at.step) << at.sql;
+    EXPECT_EQ(rows.back().phase, at.phase);
+    EXPECT_TRUE(contains(rows.back().detail, "no such luck"));
+    for (std::size_t i = 0; i + 1 < rows.size(); ++i)
+      EXPECT_EQ(rows[i].status, rows[i].phase < at.phase ? "done" : "rolled_back");
+    EXPECT_EQ(database.warnings.size(), 1u);
+    EXPECT_EQ(database.failures, std::vector<std::string>{"22P05"});
+    EXPECT_EQ(database.state.ledger.back().kind, "finish");
+    EXPECT_EQ(database.state.ledger.back().sqlstate, "22P05");
+    EXPECT_EQ(database.state.dump(), FakeDatabase(at.phase - 1).state.dump()) << at.sql;
+    expect_helpers_gone(database);
+
+    database.before_statement = nullptr;
+    const Rows next = migrate_it(database, keeping());
+    EXPECT_EQ(next.front().phase, at.phase);
+    EXPECT_EQ(database.state.dump(), complete_v16);
+  }
+}
+
+// The work is done and verified by then: a left-over table is no reason to lose it.
+TEST(MigrateKeeps, WhatIsVerifiedWhenOnlyTidyingUpFails) {
+  FakeDatabase database;
+  const std::size_t last = undisturbed(database).size();
+  database.fail_at(last, Failure("55P03", "no lock on the staging table"));
+  EXPECT_NO_THROW(migrate_it(database, keeping()));
+  EXPECT_EQ(database.state.values["schema_subphase"], "16.5");
+}
+
+TEST(MigrateKeeps, NoCancel) {
+  for (const char *step : {"add_columns", "load_ip_inventory", "fk_ip_current_asn"}) {
+    FakeDatabase database;
+    Failure cancel("57014", "canceling statement due to user request");
+    cancel.must_propagate = true;
+    database.fail_at_step(step, cancel);
+    const Failure failure = failure_of(database, [&] { migrate_it(database, keeping()); });
+    EXPECT_EQ(failure.sqlstate, "57014");
+    EXPECT_TRUE(failure.must_propagate);
+    EXPECT_TRUE(contains(failure.context, step));
+    EXPECT_TRUE(database.warnings.empty());
+  }
+}
+
+TEST(MigrateRefuses, AnIncompleteSchema) {
+  FakeDatabase database(phase_count);
+  Table &addresses = *database.state.schema.table("ip_inventory");
+  for (const char *each : {"geo_country", "ip_types", "is_scanner"})
+    erase_named(addresses.columns, each);
+  const std::string before = database.state.dump();
+  for (const MigrateOptions &options : {MigrateOptions{}, keeping(), dry_run()}) {
+    const Failure failure = refusal_of(database, options);
+    EXPECT_EQ(failure.sqlstate, "55000");
+    EXPECT_EQ(failure.message, "incomplete v16 schema detected");
+    EXPECT_TRUE(starts_with(
+        failure.detail,
+        "Incomplete schema of \"ip_inventory\": missing geo_country, ip_types, is_scanner\n"))
+        << failure.detail;
+    EXPECT_TRUE(contains(failure.hint, "repair => true"));
+    EXPECT_TRUE(contains(failure.hint, "cowrie_cleanup_v16()"));
+    EXPECT_TRUE(database.changing_statements().empty());
+    EXPECT_TRUE(database.locks.empty()); // nobody has to wait for a refusal
+    EXPECT_TRUE(database.state.ledger.empty());
+    EXPECT_EQ(database.state.dump(), before);
+  }
+}
+
+TEST(MigrateRefuses, AVersion16ThatHasNothing) {
+  FakeDatabase database;
+  database.state.values["schema_version"] = "16";
+  const Failure failure = refusal_of(database);
+  EXPECT_EQ(failure.sqlstate, "55000");
+  EXPECT_TRUE(contains(failure.detail, "version 16 recorded, 0 of 5 phases present"));
+  migrate_it(database, repairing());
+  EXPECT_EQ(database.state.dump(), complete_v16);
+}
+
+TEST(MigrateRefuses, VersionsBefore15) {
+  for (const char *version : {"14", "0", "-1", "abc", "", "15x", "99999999999999999999"}) {
+    FakeDatabase database;
+    database.state.values["schema_version"] = version;
+    const Failure failure = refusal_of(database);
+    EXPECT_EQ(failure.sqlstate, "0A000") << version;
+    EXPECT_TRUE(contains(failure.detail, version));
+    EXPECT_FALSE(failure.hint.empty());
+    EXPECT_TRUE(database.changing_statements().empty());
+  }
+  FakeDatabase database;
+  database.state.values["schema_version"] = " 15\n";
+  EXPECT_EQ(look(database).situation.state, SchemaState::version15);
+}
+
+TEST(MigrateRefuses, AnUnknownVersion) {
+  FakeDatabase without_row;
+  without_row.state.values.clear();
+  EXPECT_EQ(refusal_of(without_row).sqlstate, "42704");
+  FakeDatabase without_table;
+  erase_named(without_table.state.schema.tables, "schema_state");
+  const Failure failure = refusal_of(without_table);
+  EXPECT_EQ(failure.sqlstate, "42704");
+  EXPECT_TRUE(contains(failure.detail, "schema_state"));
+  EXPECT_FALSE(failure.hint.empty());
+}
+
+TEST(Migrate, ReplacesOnlyAWorkTableOfItsOwn) {
+  const auto left_over = [](FakeDatabase &database) {
+    database.state.schema.tables.emplace_back();
+    database.state.schema.tables.back().name = derivation::staging_table;
+  };
+  FakeDatabase database;
+  left_over(database);
+  migrate_it(database);
+  EXPECT_EQ(database.state.dump(), complete_v16);
+
+  FakeDatabase with_a_users_table;
+  left_over(with_a_users_table);
+  with_a_users_table.work_table_persistence = "p";
+  const Failure failure = refusal_of(with_a_users_table);
+  EXPECT_EQ(failure.sqlstate, "42P07");
+  EXPECT_TRUE(contains(failure.message, derivation::staging_table));
+  EXPECT_TRUE(with_a_users_table.state.schema.table(derivation::staging_table));
+}
+
+TEST(MigrateGate, NamesWhatDiffers) {
+  const Fingerprint before = {600, "documents", "times"};
+  const auto detail_after = [&](Fingerprint now) {
+    FakeDatabase database;
+    database.scanned = std::move(now);
+    const Failure failure = refusal_of(database);
+    EXPECT_EQ(failure.sqlstate, "XX001");
+    EXPECT_TRUE(contains(failure.context, "step zero_loss_gate"));
+    return failure.detail;
+  };
+  EXPECT_TRUE(contains(detail_after({599, "documents", "times"}), "count (600 before, 599 now)."));
+  EXPECT_TRUE(contains(detail_after({600, "other", "times"}), ": documents."));
+  EXPECT_TRUE(contains(detail_after({600, "documents", "other"}), ": times."));
+  EXPECT_TRUE(contains(detail_after({601, "other", "other"}),
+                       "count (600 before, 601 now), documents, times."));
+}
+
+// A run that resumes takes its own proof before it touches a row.
+TEST(MigrateGate, ProtectsAResumedRunToo) {
+  FakeDatabase database(3);
+  database.before_statement = [&](const Statement &each) {
+    if (starts_with(each.sql, "UPDATE \"public\".\"session_summaries\""))
+      database.scanned.documents = "other";
+  };
+  EXPECT_EQ(refusal_of(database).sqlstate, "XX001");
+}
+
+TEST(Migrate, SkipsAnIndexWhoseColumnIsMissing) {
+  FakeDatabase database(3);
+  database.before_statement = [&](const Statement &each) {
+    if (contains(each.sql, "CREATE INDEX \"idx_session_source_ip\""))
+      erase_named(database.state.schema.table("session_summaries")->columns, "snapshot_asn");
+  };
+  migrate_it(database, keeping());
+  ASSERT_FALSE(database.warnings.empty());
+  EXPECT_EQ(database.warnings.front(),
+            "skipping index \"idx_session_snapshot_asn\": column \"snapshot_asn\" is missing");
+  EXPECT_EQ(database.state.values.at("schema_version"), "15");
+}
+
+} // namespace
+} // namespace cowrie
