@@ -59,7 +59,7 @@ RESET ROLE;
 INSERT INTO session_summaries (session_id) VALUES ('s1');
 SELECT refusal('SELECT m.* FROM session_summaries, cowrie_migrate_v16() AS m');
 BEGIN;
-DECLARE reader CURSOR FOR SELECT * FROM session_summaries;
+DECLARE reader CURSOR FOR SELECT session_id FROM session_summaries;
 FETCH reader;
 SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
 COMMIT;

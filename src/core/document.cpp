@@ -207,16 +207,16 @@ const Values *Document::entry_of(const IpAddress &address) {
     return nullptr;
   if (selected_ != noted_entry_) {
     entry_.clear();
-    noted_entry_ = selected_;
+    noted_entry_ = no_entry;
     const std::string_view value = value_of(entries_[selected_]);
     ondemand::document document;
     error_code error = parser_->start(value, capacity_ - entries_[selected_].value_at, document);
     if (error == simdjson::SUCCESS)
       error = Walk{*this, document}.entry();
-    if (checked(error) != simdjson::SUCCESS) {
-      become_unparsable();
+    // read() has walked it already: only memory can be short.
+    if (checked(error) != simdjson::SUCCESS)
       return nullptr;
-    }
+    noted_entry_ = selected_;
   }
   return &entry_;
 }

@@ -193,15 +193,8 @@ bool EnrichmentReader::needs_event() const noexcept {
 const Facts &EnrichmentReader::resolve(std::string_view known_ip, const EventAddress *event) {
   State &state = *state_;
   state.decide(known_ip, event);
-  if (is_broken(state.document) && state.named.from != NamedAddress::From::nothing) {
-    // The session's entry turned out to be broken: nothing that was read before it counts either.
-    state.find_named_address();
-    state.decide(known_ip, event);
-  }
-  if (is_broken(state.document)) {
-    state.facts.rejects.clear();
+  if (is_broken(state.document))
     state.facts.rejects.push_back(broken_document(state.document, "enrichment"));
-  }
   if (event != nullptr)
     state.facts.rejects.insert(state.facts.rejects.end(), event->rejects.begin(),
                                event->rejects.end());

@@ -41,8 +41,8 @@ Parsed<std::int32_t> parse_asn_text(std::string_view text) noexcept {
   bool negative = false;
   if (text.size() >= 2 && ascii::equals_ignoring_case(text.substr(0, 2), "AS")) {
     text.remove_prefix(2);
-  } else if (text.front() == '-' || text.front() == '+') {
-    negative = text.front() == '-';
+  } else if (text.front() == '-') {
+    negative = true; // a number all the same, only none in range
     text.remove_prefix(1);
   }
   if (text.empty())

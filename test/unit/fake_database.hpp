@@ -1,10 +1,8 @@
 // A database in memory: the three ports of core, without a server.
 //
-// It does not parse SQL. It knows the statements that core can write, because it asks the same
-// functions (ddl, derivation) for their texts, and refuses every other one, so that a test fails
-// rather than passes on a statement nobody has thought about. What a statement does to a real
-// catalog it does here, with the server's SQLSTATE where a real one would refuse. All of its state
-// is one value, so that a rollback is an assignment.
+// It refuses every statement that it does not know, so that a test fails rather than passes on one
+// that nobody has thought about. All of its state is one value, so that a rollback is an
+// assignment.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +17,7 @@
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
 #include "core/migration.hpp"
+#include "fake_catalog.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie::test {
@@ -86,6 +85,8 @@ public:
   FillResult filled;   ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::map<std::string, std::int64_t> enriched; ///< per table: rows that the application enriched
+  std::int64_t unfilled = 0; ///< sessions without the snapshot that their document allows
+  std::int64_t orphans = 0;  ///< rows without a parent, per foreign key
   std::vector<std::string> dependents;
   std::string work_table_persistence = "u"; ///< pg_class.relpersistence of the work tables
   std::function<void(const Statement &)> before_statement; ///< may throw, may change the state
@@ -145,6 +146,8 @@ public:
                                         : std::vector<Row>{};
     if (starts_with(sql, "SELECT CASE WHEN reltuples"))
       return {{"600", "1000000"}};
+    if (starts_with(sql, "SELECT count(*) FROM "))
+      return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : unfilled)}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 
@@ -153,12 +156,13 @@ public:
     note(sql, true);
     if (write_value(sql, parameters))
       return 1;
-    if (helper_table(sql))
+    FakeCatalog catalog(state.schema, target_);
+    if (catalog.helper_table(sql))
       return 0;
     if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET "))
       return new_rows;
     for (const Table &each : declared_v16().tables)
-      if (const auto rows = change(each, sql))
+      if (const auto rows = catalog.change(each, sql))
         return *rows;
     throw std::logic_error("the fake does not know the statement: " + sql);
   }
@@ -249,11 +253,6 @@ public:
 private:
   std::string name(const std::string &table) const { return qualified(target_.schema, table); }
 
-  static void require(bool condition, const char *sqlstate, const std::string &about) {
-    if (!condition)
-      throw Failure(sqlstate, "the fake server refuses: " + about);
-  }
-
   void note(const std::string &sql, bool changes) {
     statements.push_back({sql, changes, depth_, phase_, step_});
     if (before_statement)
@@ -273,160 +272,6 @@ private:
     else
       return false;
     return true;
-  }
-
-  bool helper_table(const std::string &sql) {
-    for (const char *helper : {derivation::staging_table, derivation::event_table}) {
-      const std::string made = name(helper);
-      if (starts_with(sql, "CREATE UNLOGGED TABLE " + made + " ")) {
-        require(!state.schema.table(helper), "42P07", helper);
-        state.schema.tables.emplace_back();
-        state.schema.tables.back().name = helper;
-      } else if (sql == "DROP TABLE " + made) {
-        require(erase_named(state.schema.tables, helper), "42P01", helper);
-      } else if (starts_with(sql, "CREATE UNIQUE INDEX ON " + made + " ") ||
-                 sql == "ANALYZE " + made) {
-        require(state.schema.table(helper), "42P01", helper);
-      } else {
-        continue;
-      }
-      return true;
-    }
-    return false;
-  }
-
-  /** Applies a statement about one declared table; nothing: it is about something else. */
-  std::optional<std::int64_t> change(const Table &declared, const std::string &sql) {
-    const std::string &schema = target_.schema;
-    Table *seen = state.schema.table(declared.name);
-    if (sql == ddl::create_table(schema, declared)) {
-      require(!seen, "42P07", sql);
-      Table made = declared;
-      made.constraints.clear();
-      made.indexes.clear();
-      state.schema.tables.push_back(made);
-      return 0;
-    }
-    using derivation::OnExisting;
-    for (OnExisting each : {OnExisting::none_there, OnExisting::refresh, OnExisting::keep})
-      if (declared.phase > 0 && sql == derivation::load_rows(target_, declared.name, each)) {
-        require(seen && state.schema.table(derivation::staging_table), "42P01", sql);
-        // ON CONFLICT needs the key that it names.
-        require(each == OnExisting::none_there ||
-                    same_definition(*seen, declared.constraints.front()),
-                "42P10", sql);
-        return 100;
-      }
-    const std::string alter = "ALTER TABLE " + name(declared.name) + " ";
-    if (sql == "ANALYZE " + name(declared.name) || sql == ddl::drop_table(schema, declared.name) ||
-        starts_with(sql, alter))
-      require(seen, "42P01", sql);
-    if (!seen)
-      return std::nullopt;
-    if (starts_with(sql, "ANALYZE " + name(declared.name)))
-      return 0;
-    if (sql == ddl::drop_table(schema, declared.name)) {
-      for (const Table &other : state.schema.tables)
-        for (const Constraint &each : other.constraints)
-          require(&other == seen || each.target_table != declared.name, "2BP01", sql);
-      erase_named(state.schema.tables, declared.name);
-      return 0;
-    }
-    const bool done = change_constraint(declared, *seen, sql) ||
-                      change_index(declared, *seen, sql) ||
-                      change_column(declared, *seen, alter, sql);
-    return done ? std::optional<std::int64_t>(0) : std::nullopt;
-  }
-
-  bool change_constraint(const Table &declared, Table &seen, const std::string &sql) {
-    const std::string &schema = target_.schema;
-    for (Constraint each : declared.constraints) {
-      if (sql != ddl::add_constraint(schema, seen.name, each))
-        continue;
-      require(find_named(seen.constraints, each.name) == seen.constraints.end(), "42710", sql);
-      for (const std::string &column : each.columns)
-        require(seen.column(column), "42703", sql);
-      if (each.kind == ConstraintKind::foreign_key) {
-        const Table *target = state.schema.table(each.target_table);
-        require(target && target->column(each.target_columns.front()), "42P01", sql);
-        each.validated = false;
-      }
-      seen.constraints.push_back(each);
-      return true;
-    }
-    for (Constraint &each : seen.constraints) {
-      if (sql == ddl::validate_constraint(schema, seen.name, each.name)) {
-        each.validated = true;
-        return true;
-      }
-      if (sql == ddl::drop_constraint(schema, seen.name, each.name))
-        return erase_named(seen.constraints, std::string(each.name));
-    }
-    return false;
-  }
-
-  bool change_index(const Table &declared, Table &seen, const std::string &sql) {
-    for (const Index &each : declared.indexes) {
-      if (sql != ddl::create_index(target_.schema, seen.name, each))
-        continue;
-      for (Table &table : state.schema.tables) // names of indexes are unique in a schema
-        require(find_named(table.indexes, each.name) == table.indexes.end(), "42P07", sql);
-      for (const IndexColumn &column : each.columns)
-        require(seen.column(column.name), "42703", sql);
-      seen.indexes.push_back(each);
-      return true;
-    }
-    for (const Index &each : seen.indexes)
-      if (sql == ddl::drop_index(target_.schema, each.name))
-        return erase_named(seen.indexes, std::string(each.name));
-    return false;
-  }
-
-  bool change_column(const Table &declared, Table &seen, const std::string &alter,
-                     const std::string &sql) {
-    if (starts_with(sql, alter + "ADD COLUMN ")) {
-      for (const Column &each : declared.columns)
-        if (contains(sql, "ADD COLUMN " + ddl::column_clause(each))) {
-          require(!seen.column(each.name), "42701", sql);
-          seen.columns.push_back(each);
-        }
-      return true;
-    }
-    if (starts_with(sql, alter + "DROP COLUMN ")) {
-      const std::vector<Column> before = seen.columns;
-      for (const Column &each : before)
-        if (contains(sql, "DROP COLUMN " + quote_identifier(each.name)))
-          drop_column(seen, each.name);
-      return true;
-    }
-    for (const Column &each : declared.columns)
-      if (starts_with(sql, alter + "ALTER COLUMN " + quote_identifier(each.name) + " ")) {
-        Column &column = *find_named(seen.columns, each.name);
-        if (sql != ddl::alter_column(target_.schema, seen.name, each, column))
-          throw std::logic_error("not what this column needs: " + sql);
-        column.default_value = each.default_value;
-        column.not_null = each.not_null;
-        return true;
-      }
-    return false;
-  }
-
-  /** DROP COLUMN takes the indexes and constraints on it along without a word. */
-  static void drop_column(Table &table, const std::string &column) {
-    erase_named(table.columns, column);
-    const auto on_it = [&](const auto &each) {
-      return std::find(each.columns.begin(), each.columns.end(), column) != each.columns.end();
-    };
-    table.constraints.erase(
-        std::remove_if(table.constraints.begin(), table.constraints.end(), on_it),
-        table.constraints.end());
-    table.indexes.erase(
-        std::remove_if(table.indexes.begin(), table.indexes.end(),
-                       [&](const Index &each) {
-                         return std::any_of(each.columns.begin(), each.columns.end(),
-                                            [&](const IndexColumn &c) { return c.name == column; });
-                       }),
-        table.indexes.end());
   }
 
   Target target_;

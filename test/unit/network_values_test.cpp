@@ -142,7 +142,7 @@ const Row<int> asn_text_rows[] = {
     {"largest_with_as", "AS2147483647", used, 2147483647},
     {"leading_zeros", "00004134", used, 4134},
     {"many_leading_zeros", std::string(5000, '0') + "7", used, 7},
-    {"plus_sign", "+4134", used, 4134},
+    {"plus_sign", "+4134", invalid, 0},
     {"empty", "", absent},
     {"blank", "  ", absent},
     {"zero", "0", out_of_range},

@@ -1,0 +1,192 @@
+// A catalog in memory: what a statement of this project does to a schema.
+//
+// It does not parse SQL. It knows the statements that core can write, because it asks the same
+// functions (ddl, derivation) for their texts. What a statement does to a real catalog it does
+// here, with the server's SQLSTATE where a real one would refuse.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/ddl.hpp"
+#include "core/derivation.hpp"
+#include "core/failure.hpp"
+#include "fake_schema.hpp"
+
+namespace cowrie::test {
+
+inline void require(bool condition, const char *sqlstate, const std::string &about) {
+  if (!condition)
+    throw Failure(sqlstate, "the fake server refuses: " + about);
+}
+
+class FakeCatalog {
+public:
+  FakeCatalog(Schema &schema, const Target &target) : schema_(schema), target_(target) {}
+
+  /** Makes, fills or drops the tables that exist only during a run; false: it is none of that. */
+  bool helper_table(const std::string &sql) {
+    for (const char *helper : {derivation::staging_table, derivation::event_table}) {
+      const std::string made = name(helper);
+      if (starts_with(sql, "CREATE UNLOGGED TABLE " + made + " ")) {
+        require(!schema_.table(helper), "42P07", helper);
+        schema_.tables.emplace_back();
+        schema_.tables.back().name = helper;
+      } else if (sql == "DROP TABLE " + made) {
+        require(erase_named(schema_.tables, helper), "42P01", helper);
+      } else if (starts_with(sql, "CREATE UNIQUE INDEX ON " + made + " ") ||
+                 sql == "ANALYZE " + made) {
+        require(schema_.table(helper), "42P01", helper);
+      } else {
+        continue;
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** Applies a statement about one declared table; nothing: it is about something else. */
+  std::optional<std::int64_t> change(const Table &declared, const std::string &sql) {
+    const std::string &schema = target_.schema;
+    Table *seen = schema_.table(declared.name);
+    if (sql == ddl::create_table(schema, declared)) {
+      require(!seen, "42P07", sql);
+      Table made = declared;
+      made.constraints.clear();
+      made.indexes.clear();
+      schema_.tables.push_back(made);
+      return 0;
+    }
+    using derivation::OnExisting;
+    for (OnExisting each : {OnExisting::none_there, OnExisting::refresh, OnExisting::keep})
+      if (declared.phase > 0 && sql == derivation::load_rows(target_, declared.name, each)) {
+        require(seen && schema_.table(derivation::staging_table), "42P01", sql);
+        // ON CONFLICT needs the key that it names.
+        require(each == OnExisting::none_there ||
+                    same_definition(*seen, declared.constraints.front()),
+                "42P10", sql);
+        return 100;
+      }
+    const std::string alter = "ALTER TABLE " + name(declared.name) + " ";
+    if (sql == "ANALYZE " + name(declared.name) || sql == ddl::drop_table(schema, declared.name) ||
+        starts_with(sql, alter))
+      require(seen, "42P01", sql);
+    if (!seen)
+      return std::nullopt;
+    if (sql == "ANALYZE " + name(declared.name))
+      return 0;
+    if (sql == ddl::drop_table(schema, declared.name)) {
+      for (const Table &other : schema_.tables)
+        for (const Constraint &each : other.constraints)
+          require(&other == seen || each.target_table != declared.name, "2BP01", sql);
+      erase_named(schema_.tables, declared.name);
+      return 0;
+    }
+    const bool done = change_constraint(declared, *seen, sql) ||
+                      change_index(declared, *seen, sql) ||
+                      change_column(declared, *seen, alter, sql);
+    return done ? std::optional<std::int64_t>(0) : std::nullopt;
+  }
+
+  /** DROP COLUMN takes the indexes and constraints on it along without a word. */
+  static void drop_column(Table &table, const std::string &column) {
+    erase_named(table.columns, column);
+    const auto on_it = [&](const auto &each) {
+      return std::find(each.columns.begin(), each.columns.end(), column) != each.columns.end();
+    };
+    table.constraints.erase(
+        std::remove_if(table.constraints.begin(), table.constraints.end(), on_it),
+        table.constraints.end());
+    table.indexes.erase(
+        std::remove_if(table.indexes.begin(), table.indexes.end(),
+                       [&](const Index &each) {
+                         return std::any_of(each.columns.begin(), each.columns.end(),
+                                            [&](const IndexColumn &c) { return c.name == column; });
+                       }),
+        table.indexes.end());
+  }
+
+private:
+  std::string name(const std::string &table) const { return qualified(target_.schema, table); }
+
+  bool change_constraint(const Table &declared, Table &seen, const std::string &sql) {
+    const std::string &schema = target_.schema;
+    for (Constraint each : declared.constraints) {
+      if (sql != ddl::add_constraint(schema, seen.name, each))
+        continue;
+      require(find_named(seen.constraints, each.name) == seen.constraints.end(), "42710", sql);
+      for (const std::string &column : each.columns)
+        require(seen.column(column), "42703", sql);
+      if (each.kind == ConstraintKind::foreign_key) {
+        const Table *target = schema_.table(each.target_table);
+        require(target && target->column(each.target_columns.front()), "42P01", sql);
+        each.validated = false;
+      }
+      seen.constraints.push_back(each);
+      return true;
+    }
+    for (Constraint &each : seen.constraints) {
+      if (sql == ddl::validate_constraint(schema, seen.name, each.name)) {
+        each.validated = true;
+        return true;
+      }
+      if (sql == ddl::drop_constraint(schema, seen.name, each.name))
+        return erase_named(seen.constraints, std::string(each.name));
+    }
+    return false;
+  }
+
+  bool change_index(const Table &declared, Table &seen, const std::string &sql) {
+    for (const Index &each : declared.indexes) {
+      if (sql != ddl::create_index(target_.schema, seen.name, each))
+        continue;
+      for (Table &table : schema_.tables) // names of indexes are unique in a schema
+        require(find_named(table.indexes, each.name) == table.indexes.end(), "42P07", sql);
+      for (const IndexColumn &column : each.columns)
+        require(seen.column(column.name), "42703", sql);
+      seen.indexes.push_back(each);
+      return true;
+    }
+    for (const Index &each : seen.indexes)
+      if (sql == ddl::drop_index(target_.schema, each.name))
+        return erase_named(seen.indexes, std::string(each.name));
+    return false;
+  }
+
+  bool change_column(const Table &declared, Table &seen, const std::string &alter,
+                     const std::string &sql) {
+    if (starts_with(sql, alter + "ADD COLUMN ")) {
+      for (const Column &each : declared.columns)
+        if (contains(sql, "ADD COLUMN " + ddl::column_clause(each))) {
+          require(!seen.column(each.name), "42701", sql);
+          seen.columns.push_back(each);
+        }
+      return true;
+    }
+    if (starts_with(sql, alter + "DROP COLUMN ")) {
+      const std::vector<Column> before = seen.columns;
+      for (const Column &each : before)
+        if (contains(sql, "DROP COLUMN " + quote_identifier(each.name)))
+          drop_column(seen, each.name);
+      return true;
+    }
+    for (const Column &each : declared.columns)
+      if (starts_with(sql, alter + "ALTER COLUMN " + quote_identifier(each.name) + " ")) {
+        Column &column = *find_named(seen.columns, each.name);
+        if (sql != ddl::alter_column(target_.schema, seen.name, each, column))
+          throw std::logic_error("not what this column needs: " + sql);
+        column.default_value = each.default_value;
+        column.not_null = each.not_null;
+        return true;
+      }
+    return false;
+  }
+
+  Schema &schema_;
+  const Target &target_;
+};
+
+} // namespace cowrie::test

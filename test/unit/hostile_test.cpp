@@ -1,0 +1,305 @@
+// Hostile documents: deep, huge, cut off. Each gives facts or a reject, in linear time and memory.
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/enrichment.hpp"
+#include "facts_text.hpp"
+
+namespace cowrie {
+namespace {
+
+/** Everything that is done with one document. */
+std::string all_of(EnrichmentReader &reader, const std::string &json) {
+  reader.read(json);
+  const EventAddress event = reader.read_event(json);
+  std::string out = text_of(reader.resolve({}, &event));
+  out += "\n" + text_of(reader.resolve("192.0.2.2", &event));
+  return out + "\n" + reader.provider_data() + "\n" + reader.asn_data();
+}
+
+std::string facts_of(const std::string &json) {
+  EnrichmentReader reader;
+  reader.read(json);
+  return text_of(reader.resolve());
+}
+
+std::string repeated(const std::string &text, std::size_t times) {
+  std::string out;
+  out.reserve(text.size() * times);
+  for (std::size_t i = 0; i < times; ++i)
+    out += text;
+  return out;
+}
+
+std::string nested(std::size_t depth) {
+  return R"({"maxmind":{"asn":1},"a":)" + std::string(depth - 1, '[') +
+         std::string(depth - 1, ']') + "}";
+}
+
+/** `{"k":v,"k":v,…}` under a number of keys; `#` in the entry is replaced by the number. */
+std::string numbered(const std::string &entry, std::size_t count) {
+  std::string out = "{";
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i > 0)
+      out += ',';
+    for (const char c : entry)
+      c == '#' ? out += std::to_string(i) : out += c;
+  }
+  return out + "}";
+}
+
+std::string v4(std::size_t i) {
+  return "10." + std::to_string(i / 65536 % 256) + "." + std::to_string(i / 256 % 256) + "." +
+         std::to_string(i % 256);
+}
+
+std::string many_session_keys(std::size_t count) {
+  std::string out = R"({"session":{)";
+  for (std::size_t i = 0; i < count; ++i)
+    out += (i > 0 ? ",\"" : "\"") + v4(i) + R"(":{"maxmind":{"asn":)" + std::to_string(i + 1) + "}}";
+  return out + "}}";
+}
+
+const std::string valid_document =
+    R"({"dshield":{"ip":{"number":"192.0.2.1","count":3,"asn":"4134","asname":"C\u00e4","ascountry":"CN"}},)"
+    R"("maxmind":{"country":"DE","asn":3320,"asn_org":"DTAG"}, "spur":["a","b","c","DATACENTER"],)"
+    R"("session":{"192.0.2.1":{"a":1},"192.0.2.2":{"spur":{"client":{"types":["VPN","\ud83d\ude00"]}}}},)"
+    R"("session_metadata":{"source_ip":"192.0.2.1"},"greynoise":{"noise":true},"x":[1,2.5e3,{"y":null}],)"
+    "\"u\":\"\xC3\xA4\",\"enriched_at\":\"2025-01-01T00:00:00Z\"}";
+
+TEST(Hostile, every_truncation_gives_facts_or_a_reject) {
+  EnrichmentReader reader;
+  const std::string whole = all_of(reader, valid_document);
+  for (std::size_t size = 1; size < valid_document.size(); ++size) {
+    // A copy of exactly this size: a read beyond its end is a read beyond the allocation.
+    const std::string cut(valid_document.data(), size);
+    all_of(reader, cut);
+    reader.read(cut);
+    const Facts &facts = reader.resolve();
+    ASSERT_EQ(facts.rejects.size(), 1U) << cut;
+    ASSERT_EQ(facts.rejects[0].reason, RejectReason::document_unparsable) << cut;
+    ASSERT_TRUE(facts.source_ip.empty()) << cut;
+  }
+  EXPECT_EQ(all_of(reader, valid_document), whole);
+}
+
+TEST(Hostile, every_changed_byte_gives_facts_or_a_reject) {
+  EnrichmentReader reader;
+  for (std::size_t at = 0; at < valid_document.size(); ++at) {
+    for (const char c : {'{', '}', '[', ']', '"', '\\', ',', ':', ' ', '\0', '\xFF', '1'}) {
+      std::string changed = valid_document;
+      changed[at] = c;
+      all_of(reader, changed);
+    }
+  }
+}
+
+TEST(Hostile, every_removed_byte_gives_facts_or_a_reject) {
+  EnrichmentReader reader;
+  for (std::size_t at = 0; at < valid_document.size(); ++at) {
+    std::string changed = valid_document;
+    changed.erase(at, 1);
+    all_of(reader, changed);
+  }
+}
+
+TEST(Hostile, depth_1000_is_read) { EXPECT_EQ(facts_of(nested(1000)), "doc data asn=1/maxmind"); }
+
+TEST(Hostile, depth_1001_is_too_deep) {
+  const std::string json = nested(1001);
+  EXPECT_EQ(facts_of(json), "doc !document_too_deep@enrichment=" + json.substr(0, 200));
+}
+
+TEST(Hostile, many_brackets_are_not_deep) {
+  EXPECT_EQ(facts_of(R"({"maxmind":{"asn":1},"a":[)" + repeated("[],{},", 5000) + "1]}"),
+            "doc data asn=1/maxmind");
+}
+
+TEST(Hostile, brackets_in_strings_are_not_deep) {
+  EXPECT_EQ(facts_of(R"({"maxmind":{"asn":1},"a":"\")" + std::string(5000, '[') + "\"}"),
+            "doc data asn=1/maxmind");
+}
+
+TEST(Hostile, depth_100000_in_brackets) {
+  const std::string json = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_EQ(facts_of(json), "!document_too_deep@enrichment=" + std::string(200, '['));
+}
+
+TEST(Hostile, depth_100000_in_objects) {
+  const std::string json = repeated("{\"a\":", 100000) + "1" + std::string(100000, '}');
+  EXPECT_EQ(facts_of(json).substr(0, 34), "doc !document_too_deep@enrichment=");
+}
+
+TEST(Hostile, depth_100000_unclosed) {
+  EXPECT_EQ(facts_of(std::string(100000, '[')),
+            "!document_too_deep@enrichment=" + std::string(200, '['));
+}
+
+TEST(Hostile, depth_100000_in_event) {
+  EnrichmentReader reader;
+  reader.read(R"({"maxmind":{"asn":1}})");
+  const EventAddress event = reader.read_event(nested(100000));
+  ASSERT_EQ(event.rejects.size(), 1U);
+  EXPECT_EQ(event.rejects[0].reason, RejectReason::document_too_deep);
+  EXPECT_EQ(reader.resolve().asn, 1);
+}
+
+TEST(Hostile, too_deep_and_empty_object_has_no_document) {
+  EXPECT_EQ(facts_of("{}" + std::string(1001, '[')).substr(0, 29), "!document_too_deep@enrichment");
+}
+
+TEST(Hostile, document_of_100_megabytes) {
+  std::string json = R"({"virustotal":[)";
+  const std::string element = R"({"hash":"0123456789abcdef0123456789abcdef","n":[1,2,3]},)";
+  while (json.size() < 100 * 1000 * 1000)
+    json += element;
+  json += R"(0],"maxmind":{"asn":1}})";
+  EXPECT_EQ(facts_of(json), "doc data asn=1/maxmind");
+}
+
+TEST(Hostile, string_of_10_megabytes_skipped) {
+  EXPECT_EQ(facts_of(R"({"password_stats":")" + std::string(10000000, 'x') +
+                     R"(","maxmind":{"asn":1}})"),
+            "doc data asn=1/maxmind");
+}
+
+TEST(Hostile, string_of_10_megabytes_in_every_field) {
+  const std::string big = "\"" + std::string(10000000, '\\') + "\"";
+  const std::string json = R"({"maxmind":{"asn":)" + big + R"(,"country":)" + big +
+                           R"(,"asn_org":)" + big + R"(},"enriched_at":)" + big +
+                           R"(,"session_metadata":{"source_ip":)" + big + "}}";
+  const std::string cut(200, '\\');
+  EXPECT_EQ(facts_of(json),
+            "doc data !ip_invalid@session_metadata.source_ip=" + cut +
+                " !asn_invalid@maxmind.asn=" + cut + " !country_invalid@maxmind.country=" + cut +
+                " !value_too_long@maxmind.asn_org=" + cut + " !enriched_at_invalid@enriched_at=" + cut);
+}
+
+TEST(Hostile, key_of_10_megabytes) {
+  EXPECT_EQ(facts_of("{\"" + std::string(10000000, 'k') + R"(":1,"maxmind":{"asn":1}})"),
+            "doc data asn=1/maxmind");
+}
+
+TEST(Hostile, number_of_10_megabytes) {
+  const std::string number(10000000, '9');
+  EnrichmentReader reader;
+  reader.read(R"({"maxmind":{"asn":)" + number + "}}");
+  EXPECT_EQ(text_of(reader.resolve()),
+            "doc data !asn_out_of_range@maxmind.asn=" + std::string(200, '9'));
+  EXPECT_EQ(reader.provider_data(), R"({"maxmind":{"asn":")" + number + "\"}}");
+}
+
+TEST(Hostile, million_types) {
+  EnrichmentReader reader;
+  reader.read(R"({"spur":{"client":{"types":[)" + repeated("\"T\",", 1000000) + R"("VPN"]}}})");
+  const Facts &facts = reader.resolve();
+  EXPECT_EQ(facts.ip_types.size(), 1000001U);
+  EXPECT_EQ(facts.ip_type, "VPN");
+}
+
+TEST(Hostile, million_repeated_keys) {
+  EnrichmentReader reader;
+  reader.read("{" + repeated(R"("maxmind":{"asn":1},)", 1000000) + R"("maxmind":{"asn":2}})");
+  EXPECT_EQ(text_of(reader.resolve()), "doc data asn=2/maxmind");
+  EXPECT_EQ(reader.provider_data(), R"({"maxmind":{"asn":2}})");
+}
+
+TEST(Hostile, million_repeated_null_keys) {
+  EnrichmentReader reader;
+  reader.read("{" + repeated(R"("a":1,"b":2,"a":null,)", 1000000) + R"("b":null})");
+  EXPECT_EQ(text_of(reader.resolve()), "doc");
+  EXPECT_EQ(reader.provider_data(), R"({"a":null,"b":null})");
+}
+
+TEST(Hostile, million_escaped_keys) {
+  EnrichmentReader reader;
+  reader.read(numbered(R"("\u0061#":#)", 1000000));
+  EXPECT_EQ(text_of(reader.resolve()), "doc data");
+  EXPECT_EQ(reader.provider_data(), numbered(R"("a#":#)", 1000000));
+}
+
+TEST(Hostile, million_session_keys) {
+  EnrichmentReader reader;
+  reader.read(many_session_keys(1000000));
+  EXPECT_TRUE(reader.needs_event());
+  EXPECT_EQ(text_of(reader.resolve()), "doc data ip=10.0.0.0 asn=1/maxmind");
+  EventAddress event;
+  event.ip = v4(999999);
+  EXPECT_EQ(text_of(reader.resolve({}, &event)),
+            "doc data ip=" + v4(999999) + " asn=1000000/maxmind");
+  EXPECT_EQ(reader.provider_data(), R"({"maxmind":{"asn":1000000}})");
+}
+
+TEST(Hostile, million_repeated_session_keys) {
+  EnrichmentReader reader;
+  reader.read(R"({"session":{)" + repeated(R"("1.1.1.1":{"maxmind":{"asn":1}},)", 1000000) +
+              R"("::ffff:1.1.1.1":{"maxmind":{"asn":2}}}})");
+  EXPECT_FALSE(reader.needs_event());
+  EXPECT_EQ(text_of(reader.resolve()), "doc data ip=1.1.1.1 asn=2/maxmind");
+}
+
+TEST(Hostile, million_unusable_session_keys) {
+  EXPECT_EQ(facts_of(R"({"session":)" + numbered(R"("k#":{})", 1000000) + "}"),
+            "doc !ip_invalid@session=k0");
+}
+
+/** Four times the document must not take much more than four times the time. The bound only tells
+ *  linear from quadratic: it is far above what a busy machine adds. */
+TEST(Hostile, time_is_linear) {
+  const auto seconds = [](const std::string &json) {
+    EnrichmentReader reader;
+    const auto start = std::chrono::steady_clock::now();
+    all_of(reader, json);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const std::size_t n = 50000;
+  const auto check = [&](const char *what, const std::string &once, const std::string &four_times) {
+    const double single = std::max(seconds(once), 0.02);
+    EXPECT_LT(seconds(four_times), single * 100) << what;
+  };
+  check("session keys", many_session_keys(n), many_session_keys(4 * n));
+  check("keys", numbered("\"k#\":#", n), numbered("\"k#\":#", 4 * n));
+  check("null keys", numbered("\"k#\":1,\"k#\":null", n), numbered("\"k#\":1,\"k#\":null", 4 * n));
+  check("openings", repeated("[", 40 * n), repeated("[", 160 * n));
+  check("quotes", repeated("\"", 40 * n), repeated("\"", 160 * n));
+  check("backslashes", repeated("\\", 40 * n), repeated("\\", 160 * n));
+}
+
+TEST(Hostile, release_gives_memory_back_and_reading_goes_on) {
+  EnrichmentReader reader;
+  reader.read(many_session_keys(100000));
+  (void)reader.resolve();
+  reader.release();
+  EXPECT_EQ(text_of(reader.resolve()), "");
+  EXPECT_EQ(reader.provider_data(), "{}");
+  EXPECT_EQ(reader.asn_data(), "{}");
+  reader.read(R"({"maxmind":{"asn":1}})");
+  EXPECT_EQ(text_of(reader.resolve()), "doc data asn=1/maxmind");
+  reader.release();
+  EXPECT_EQ(text_of(reader.resolve()), "doc data asn=1/maxmind") << "small buffers stay";
+}
+
+TEST(Hostile, documents_do_not_depend_on_each_other) {
+  EnrichmentReader reader;
+  const std::string whole = all_of(reader, valid_document);
+  for (const std::string &between :
+       {std::string("null"), std::string("{"), many_session_keys(1000), nested(1001),
+        std::string(R"({"spur":["a","b","c","VPN"],"session":{"x":1}})")}) {
+    all_of(reader, between);
+    EXPECT_EQ(all_of(reader, valid_document), whole);
+  }
+}
+
+TEST(Hostile, a_moved_reader_goes_on) {
+  EnrichmentReader reader;
+  reader.read(valid_document);
+  const std::string before = text_of(reader.resolve());
+  EnrichmentReader moved = std::move(reader);
+  EXPECT_EQ(text_of(moved.resolve()), before);
+}
+
+} // namespace
+} // namespace cowrie
