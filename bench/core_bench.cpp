@@ -19,7 +19,8 @@ std::string filler(std::size_t size, unsigned seed) {
       out += ",";
     out += "\"key_" + std::to_string(i) + "\":{\"hash\":\"" + std::to_string(seed) +
            "a7f3c2e19b\",\"count\":" + std::to_string(seed % 1000) +
-           ",\"tags\":[\"botnet\",\"ssh\"],\"seen\":\"2024-05-0" + std::to_string(seed % 9 + 1) + "\"}";
+           ",\"tags\":[\"botnet\",\"ssh\"],\"seen\":\"2024-05-0" + std::to_string(seed % 9 + 1) +
+           "\"}";
   }
   return out + "}";
 }
@@ -41,8 +42,8 @@ std::string providers(unsigned seed) {
 std::string document(unsigned seed) {
   std::string out = "{";
   if (seed % 3 == 0) // nested
-    out += "\"session\":{\"" + address(seed) + "\":{" + providers(seed) + "\"urlhaus\":" +
-           filler(300, seed) + "}},";
+    out += "\"session\":{\"" + address(seed) + "\":{" + providers(seed) +
+           "\"urlhaus\":" + filler(300, seed) + "}},";
   else
     out += providers(seed) + "\"urlhaus\":" + filler(300, seed) + ",";
   out += "\"session_metadata\":{\"source_ip\":\"" + address(seed) + "\"},";

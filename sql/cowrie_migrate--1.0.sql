@@ -173,8 +173,9 @@ WITH progress AS (
            -- The one rewrite is most of the work; the other phases share the rest.
            CASE
                WHEN phase.last_value > 5 THEN 100
+               WHEN phase.last_value <= 1 AND total.last_value = 0 THEN 0
                WHEN phase.last_value <= 1 THEN
-                   60 * LEAST(done.last_value::numeric / NULLIF(total.last_value, 0), 1)
+                   60 * LEAST(done.last_value::numeric / total.last_value, 1)
                ELSE 50 + 10 * phase.last_value
            END AS percent,
            to_timestamp(started.last_value / 1000000.0) AS started_at,

@@ -47,6 +47,7 @@ private:
       lock_tables();
       inspect();
     }
+    refuse_incomplete_rest();
     refuse_later_version();
     refuse_dependents();
     refuse_losses();
@@ -72,6 +73,22 @@ private:
       if (table.phase > 0 && look_.observed.table(table.name))
         database_.lock_table(table.name, "ACCESS EXCLUSIVE");
     database_.lock_table("schema_state", "SHARE ROW EXCLUSIVE");
+  }
+
+  /** What shall stay must be there: a phase is recorded only when it is complete. */
+  void refuse_incomplete_rest() const {
+    std::string detail;
+    for (const Finding &each : look_.situation.findings)
+      if (each.object_type != ObjectType::version && each.phase <= options_.to_phase)
+        detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
+                  std::string(name_of(each.problem));
+    if (!detail.empty())
+      throw Failure(sqlstate::prerequisite_state,
+                    "phases 1 to " + std::to_string(options_.to_phase) + " are not complete",
+                    detail,
+                    "Complete them first with " +
+                        target().command("cowrie_migrate_v16", "repair => true") +
+                        " or go back to version 15 with " + target().command(function));
   }
 
   void refuse_later_version() const {

@@ -50,7 +50,8 @@ struct Document::Parser {
   /** Runs the first stage over a text that padding, or more of the document, follows. */
   error_code start(std::string_view json, std::size_t allocated, ondemand::document &document) {
     if (parser.capacity() < json.size()) {
-      // Grows by doubling: documents come in every size, and each allocation is paid in page faults.
+      // Grows by doubling: documents come in every size, and each allocation is paid in page
+      // faults.
       std::size_t capacity = std::max(smallest_capacity, parser.capacity() * 2);
       capacity = std::max(capacity, json.size());
       RETURN_IF_ERROR(parser.allocate(std::min(capacity, parser.max_capacity())));
@@ -60,15 +61,30 @@ struct Document::Parser {
 };
 
 std::string_view slot_path(Slot slot) noexcept {
-  static constexpr std::string_view names[slot_count] = {
-      "session_metadata", "session_metadata.source_ip",
-      "dshield",          "dshield.ip",
-      "dshield.ip.number", "dshield.ip.asn",
-      "dshield.ip.asname", "dshield.ip.ascountry",
-      "maxmind", "maxmind.asn", "maxmind.asn_org", "maxmind.country",
-      "cymru", "cymru.asn", "cymru.asn_org", "cymru.country", "cymru.registry",
-      "greynoise", "greynoise.noise", "validation", "validation.is_bogon",
-      "enriched_at", "raw_events.payload.src_ip", "raw_events.payload.peer_ip"};
+  static constexpr std::string_view names[slot_count] = {"session_metadata",
+                                                         "session_metadata.source_ip",
+                                                         "dshield",
+                                                         "dshield.ip",
+                                                         "dshield.ip.number",
+                                                         "dshield.ip.asn",
+                                                         "dshield.ip.asname",
+                                                         "dshield.ip.ascountry",
+                                                         "maxmind",
+                                                         "maxmind.asn",
+                                                         "maxmind.asn_org",
+                                                         "maxmind.country",
+                                                         "cymru",
+                                                         "cymru.asn",
+                                                         "cymru.asn_org",
+                                                         "cymru.country",
+                                                         "cymru.registry",
+                                                         "greynoise",
+                                                         "greynoise.noise",
+                                                         "validation",
+                                                         "validation.is_bogon",
+                                                         "enriched_at",
+                                                         "raw_events.payload.src_ip",
+                                                         "raw_events.payload.peer_ip"};
   return slot == Slot::none ? std::string_view{} : names[static_cast<std::size_t>(slot)];
 }
 
@@ -109,7 +125,7 @@ void Document::take(std::string_view json) {
 
 void Document::forget_session() noexcept {
   entry_.clear();
-  noted_entry_ = no_entry;
+  kept_entry_ = no_entry;
   selected_ = no_entry;
   first_session_key_ = {};
   entries_.clear();
@@ -155,14 +171,14 @@ void Document::read(std::string_view json, Shape shape) {
   }
   state_ = State::parsed;
   Walk walk{*this, document};
-  const paths::Level level = shape == Shape::enrichment ? paths::Level(paths::top)
-                                                        : paths::Level(paths::raw_event);
+  const paths::Level level =
+      shape == Shape::enrichment ? paths::Level(paths::top) : paths::Level(paths::raw_event);
   if (checked(walk.root(level)) != simdjson::SUCCESS)
     become_unparsable();
 }
 
 void Document::note_entry(std::string_view key, const IpAddress &ip, std::string_view value,
-                          bool looked_into) {
+                          bool kept) {
   const auto offset = [this](std::string_view part) {
     return static_cast<std::uint32_t>(part.data() - buffer_.get());
   };
@@ -175,14 +191,14 @@ void Document::note_entry(std::string_view key, const IpAddress &ip, std::string
   // A repeated key replaces what it repeats: a million of them need the memory of one.
   if (!entries_.empty() && ip == last_ip_) {
     entries_.back() = entry;
-    if (noted_entry_ == entries_.size() - 1)
-      noted_entry_ = no_entry;
+    if (kept_entry_ == entries_.size() - 1)
+      kept_entry_ = no_entry;
   } else {
     entries_.push_back(entry);
   }
   last_ip_ = ip;
-  if (looked_into)
-    noted_entry_ = entries_.size() - 1;
+  if (kept)
+    kept_entry_ = entries_.size() - 1;
 }
 
 std::size_t Document::find_entry(const IpAddress &address) {
@@ -205,24 +221,19 @@ const Values *Document::entry_of(const IpAddress &address) {
   selected_ = find_entry(address);
   if (selected_ == no_entry || value_of(entries_[selected_]).front() != '{')
     return nullptr;
-  if (selected_ != noted_entry_) {
-    entry_.clear();
-    noted_entry_ = no_entry;
-    const std::string_view value = value_of(entries_[selected_]);
-    ondemand::document document;
-    error_code error = parser_->start(value, capacity_ - entries_[selected_].value_at, document);
-    if (error == simdjson::SUCCESS)
-      error = Walk{*this, document}.entry();
-    // read() has walked it already: only memory can be short.
-    if (checked(error) != simdjson::SUCCESS)
-      return nullptr;
-    noted_entry_ = selected_;
-  }
-  return &entry_;
+  if (selected_ == kept_entry_)
+    return &entry_;
+  const Entry &entry = entries_[selected_];
+  unkept_.clear();
+  ondemand::document document;
+  error_code error = parser_->start(value_of(entry), capacity_ - entry.value_at, document);
+  if (error == simdjson::SUCCESS)
+    error = Walk{*this, document}.entry(unkept_);
+  // read() has walked it already. What fails now is broken text that happened to be balanced there.
+  return checked(error) == simdjson::SUCCESS ? &unkept_ : nullptr;
 }
 
-bool Document::provider_members(Level level, std::vector<Member> &members,
-                                std::string &key_texts) {
+bool Document::provider_members(Level level, std::vector<Member> &members, std::string &key_texts) {
   if (state_ != State::parsed)
     return false;
   std::string_view json = text();

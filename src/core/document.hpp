@@ -1,8 +1,8 @@
 // Documents: the one pass over a JSON text that notes where the known values stand.
 //
 // It notes tokens, it does not judge them: which value is used is enrichment.cpp's. What it may
-// know: JSON text and the paths that providers use. Error regime: a document that is no JSON becomes
-// `unparsable` as a whole; only std::bad_alloc is thrown.
+// know: JSON text and the paths that providers use. Error regime: a document that is no JSON
+// becomes `unparsable` as a whole; only std::bad_alloc is thrown.
 #pragma once
 
 #include <array>
@@ -120,8 +120,9 @@ public:
   /** Forgets the entry that was found last. */
   void leave_entry() noexcept { selected_ = no_entry; }
 
-  /** Lists the keys of a level that are provider data, repeated ones too, in document order. Escaped
-   *  keys are written to `key_texts`, which must live as long as the members. False: unparsable. */
+  /** Lists the keys of a level that are provider data, repeated ones too, in document order.
+   * Escaped keys are written to `key_texts`, which must live as long as the members. False:
+   * unparsable. */
   bool provider_members(Level level, std::vector<Member> &members, std::string &key_texts);
 
   /** Gives back the memory that a large document left behind, and the document with it; tells
@@ -145,8 +146,7 @@ private:
   void take(std::string_view json);
   void become_unparsable() noexcept;
   void forget_session() noexcept;
-  void note_entry(std::string_view key, const IpAddress &ip, std::string_view value,
-                  bool looked_into);
+  void note_entry(std::string_view key, const IpAddress &ip, std::string_view value, bool kept);
   std::size_t find_entry(const IpAddress &address);
   std::string_view value_of(const Entry &entry) const noexcept {
     return {buffer_.get() + entry.value_at, entry.value_size};
@@ -159,10 +159,10 @@ private:
   State state_ = State::no_object;
   bool has_keys_ = false;
   Values top_;
-  Values entry_;                       ///< of entries_[noted_entry_]
-  Values unkept_;                      ///< of entries that are only walked
-  std::size_t noted_entry_ = no_entry;
-  std::size_t selected_ = no_entry;    ///< what entry_of() found last
+  Values entry_;  ///< of entries_[kept_entry_]
+  Values unkept_; ///< of the other entries, one at a time
+  std::size_t kept_entry_ = no_entry;
+  std::size_t selected_ = no_entry; ///< what entry_of() found last
   std::string_view first_session_key_;
   std::vector<Entry> entries_;
   IpAddress first_ip_;

@@ -57,9 +57,9 @@ inline constexpr Node dshield[] = {object("ip", Slot::dshield_ip, dshield_ip)};
 inline constexpr Node maxmind[] = {leaf("asn", Slot::maxmind_asn),
                                    leaf("asn_org", Slot::maxmind_asn_org),
                                    leaf("country", Slot::maxmind_country)};
-inline constexpr Node cymru[] = {
-    leaf("asn", Slot::cymru_asn), leaf("asn_org", Slot::cymru_asn_org),
-    leaf("country", Slot::cymru_country), leaf("registry", Slot::cymru_registry)};
+inline constexpr Node cymru[] = {leaf("asn", Slot::cymru_asn), leaf("asn_org", Slot::cymru_asn_org),
+                                 leaf("country", Slot::cymru_country),
+                                 leaf("registry", Slot::cymru_registry)};
 inline constexpr Node greynoise[] = {leaf("noise", Slot::greynoise_noise)};
 inline constexpr Node validation[] = {leaf("is_bogon", Slot::validation_is_bogon)};
 inline constexpr Node spur_client[] = {unslotted("types", Take::types, false)};

@@ -4,7 +4,8 @@
 // which PostgreSQL's json accepts. On-Demand checks UTF-8, the strings' ends and what is looked at;
 // what is skipped is only balanced. In the server documents come from a json column and are valid
 // but for their encoding (SQL_ASCII databases); elsewhere broken text gives facts or `unparsable`.
-// Error regime: simdjson's error codes; only std::bad_alloc is thrown. Included by document.cpp only.
+// Error regime: simdjson's error codes; only std::bad_alloc is thrown. Included by document.cpp
+// only.
 #pragma once
 
 #include <cstddef>
@@ -116,10 +117,10 @@ struct Walk {
   }
 
   /** Notes the values of an entry of `session` that is read for itself. */
-  error_code entry() {
+  error_code entry(Values &into) {
     ondemand::object object;
     RETURN_IF_ERROR(json.get_object().get(object));
-    RETURN_IF_ERROR(keys(object, paths::entry, document.entry_, true));
+    RETURN_IF_ERROR(keys(object, paths::entry, into, true));
     return at_end();
   }
 
@@ -152,7 +153,7 @@ struct Walk {
   error_code at_end() {
     const char *rest = nullptr;
     return json.current_location().get(rest) == simdjson::OUT_OF_BOUNDS ? simdjson::SUCCESS
-                                                                       : simdjson::TAPE_ERROR;
+                                                                        : simdjson::TAPE_ERROR;
   }
 
   error_code level(ondemand::value &value, const paths::Level &level, Values &into) {

@@ -123,15 +123,14 @@ void EnrichmentReader::State::find_named_address() {
                                                     : NamedAddress::From::session;
     named.ip = document.first_session_ip();
   } else if (document.has_session_keys()) {
-    named.rejects.push_back(
-        {RejectReason::ip_invalid, "session",
-         json::excerpt(json::text_of(document.first_session_key(), scratch))});
+    named.rejects.push_back({RejectReason::ip_invalid, "session",
+                             json::excerpt(json::text_of(document.first_session_key(), scratch))});
   }
 }
 
 /** Decides the source IP: its text into the facts, and the address to look the entry up with. */
-std::optional<IpAddress>
-EnrichmentReader::State::choose_source_ip(std::string_view known_ip, const EventAddress *event) {
+std::optional<IpAddress> EnrichmentReader::State::choose_source_ip(std::string_view known_ip,
+                                                                   const EventAddress *event) {
   std::optional<IpAddress> chosen;
   std::optional<IpAddress> told;
   IpAddress parsed;

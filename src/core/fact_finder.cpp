@@ -89,8 +89,8 @@ void FactFinder::reject(RejectReason reason, std::string_view path, std::string_
 bool FactFinder::address(std::initializer_list<Slot> slots, IpAddress &found) {
   bool usable = false;
   first_usable(slots, [&](const Value &value) {
-    const ValueState state = value.token.front() == '"' ? parse_ip_address(text_of(value), found)
-                                                        : ValueState::invalid;
+    const ValueState state =
+        value.token.front() == '"' ? parse_ip_address(text_of(value), found) : ValueState::invalid;
     if (state == ValueState::invalid)
       reject(RejectReason::ip_invalid, value);
     usable = state == ValueState::used;
@@ -100,24 +100,23 @@ bool FactFinder::address(std::initializer_list<Slot> slots, IpAddress &found) {
 }
 
 void FactFinder::asn(Facts &facts) {
-  first_usable(
-      {Slot::maxmind_asn, Slot::cymru_asn, Slot::dshield_ip_asn}, [&](const Value &value) {
-        Parsed<std::int32_t> parsed{ValueState::invalid, 0};
-        const json::Kind kind = json::kind_of(value.token);
-        if (kind == json::Kind::string)
-          parsed = parse_asn_text(text_of(value));
-        else if (kind == json::Kind::number)
-          parsed = parse_asn_number(value.token);
-        if (parsed.state == ValueState::invalid)
-          reject(RejectReason::asn_invalid, value);
-        else if (parsed.state == ValueState::out_of_range)
-          reject(RejectReason::asn_out_of_range, value);
-        if (parsed.state != ValueState::used)
-          return false;
-        facts.asn = parsed.value;
-        facts.asn_source = provider_of(value.slot);
-        return true;
-      });
+  first_usable({Slot::maxmind_asn, Slot::cymru_asn, Slot::dshield_ip_asn}, [&](const Value &value) {
+    Parsed<std::int32_t> parsed{ValueState::invalid, 0};
+    const json::Kind kind = json::kind_of(value.token);
+    if (kind == json::Kind::string)
+      parsed = parse_asn_text(text_of(value));
+    else if (kind == json::Kind::number)
+      parsed = parse_asn_number(value.token);
+    if (parsed.state == ValueState::invalid)
+      reject(RejectReason::asn_invalid, value);
+    else if (parsed.state == ValueState::out_of_range)
+      reject(RejectReason::asn_out_of_range, value);
+    if (parsed.state != ValueState::used)
+      return false;
+    facts.asn = parsed.value;
+    facts.asn_source = provider_of(value.slot);
+    return true;
+  });
 }
 
 void FactFinder::country(std::initializer_list<Slot> slots, std::string &found) {

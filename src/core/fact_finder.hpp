@@ -40,8 +40,7 @@ private:
     bool in_entry;
   };
 
-  template <typename Judge>
-  void first_usable(std::initializer_list<Slot> slots, Judge judge);
+  template <typename Judge> void first_usable(std::initializer_list<Slot> slots, Judge judge);
   void asn(Facts &facts);
   void country(std::initializer_list<Slot> slots, std::string &found);
   void organization(Facts &facts);

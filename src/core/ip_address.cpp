@@ -16,7 +16,8 @@ namespace cowrie {
 
 namespace {
 
-constexpr std::array<std::uint8_t, 12> v4_mapped_prefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr std::array<std::uint8_t, 12> v4_mapped_prefix = {0, 0, 0, 0, 0,    0,
+                                                           0, 0, 0, 0, 0xff, 0xff};
 
 /** Reads four decimal numbers of one to three digits, none with a leading zero. */
 bool read_v4(std::string_view text, std::uint8_t *out) noexcept {
@@ -84,8 +85,8 @@ std::string_view format_ip_address(const IpAddress &address, IpText &text) noexc
     }
     return {text.data(), static_cast<std::size_t>(end - text.data())};
   }
-  // PostgreSQL's pg_inet_net_ntop() and the C library's function have the same ancestor: lower case,
-  // the first longest run of zero groups as `::`, and `::1.2.3.4` for what RFC 4291 calls
+  // PostgreSQL's pg_inet_net_ntop() and the C library's function have the same ancestor: lower
+  // case, the first longest run of zero groups as `::`, and `::1.2.3.4` for what RFC 4291 calls
   // IPv4-compatible.
   if (inet_ntop(AF_INET6, bytes, text.data(), static_cast<socklen_t>(text.size())) == nullptr)
     return {};

@@ -20,9 +20,9 @@ constexpr std::size_t excerpt_size = 200;
 
 /** One escape of a string body. */
 struct Escape {
-  std::size_t size = 0;       ///< bytes of the body that it takes; at least 1
-  char32_t character = 0;     ///< what it stands for
-  bool replaced = false;      ///< U+0000, a lone surrogate, or no escape at all: U+FFFD instead
+  std::size_t size = 0;   ///< bytes of the body that it takes; at least 1
+  char32_t character = 0; ///< what it stands for
+  bool replaced = false;  ///< U+0000, a lone surrogate, or no escape at all: U+FFFD instead
   bool well_formed = false;
 };
 
@@ -69,7 +69,8 @@ Escape read_escape(std::string_view text) noexcept {
   const std::int32_t low = unit < 0xDC00 ? code_unit(text.substr(6)) : -1;
   if (low < 0xDC00 || low > 0xDFFF)
     return {6, 0, true, true};
-  return {12, static_cast<char32_t>(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), false, true};
+  return {12, static_cast<char32_t>(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), false,
+          true};
 }
 
 void append_utf8(std::string &out, char32_t character) {
@@ -129,7 +130,8 @@ std::size_t utf8_sequence_size(std::string_view text) noexcept {
   if (lead >= 0xC2 && lead <= 0xDF)
     return in(1, 0x80, 0xBF) ? 2 : 0;
   if (lead >= 0xE0 && lead <= 0xEF)
-    return in(1, lead == 0xE0 ? 0xA0 : 0x80, lead == 0xED ? 0x9F : 0xBF) && in(2, 0x80, 0xBF) ? 3 : 0;
+    return in(1, lead == 0xE0 ? 0xA0 : 0x80, lead == 0xED ? 0x9F : 0xBF) && in(2, 0x80, 0xBF) ? 3
+                                                                                              : 0;
   if (lead >= 0xF0 && lead <= 0xF4)
     return in(1, lead == 0xF0 ? 0x90 : 0x80, lead == 0xF4 ? 0x8F : 0xBF) && in(2, 0x80, 0xBF) &&
                    in(3, 0x80, 0xBF)
@@ -138,8 +140,8 @@ std::size_t utf8_sequence_size(std::string_view text) noexcept {
   return 0;
 }
 
-/** Counts '[' and '{', in strings too. It reads every byte of every document, so it takes sixteen at
- *  a time; compilers differ in whether they would do that to a plain loop. */
+/** Counts '[' and '{', in strings too. It reads every byte of every document, so it takes sixteen
+ * at a time; compilers differ in whether they would do that to a plain loop. */
 std::size_t opening_brackets(std::string_view text) noexcept {
   using Bytes = std::uint8_t __attribute__((vector_size(16)));
   constexpr std::size_t width = sizeof(Bytes);

@@ -169,7 +169,6 @@ private:
         return std::move(results_);
       }
     }
-    drop_staging();
     outcome.elapsed_us = database_.clock_us() - begun;
     outcome.detail = describe(proof_.rejects);
     outcome.rows = proof_.before.sessions;
@@ -221,17 +220,25 @@ private:
 
   void run_phase(int phase) {
     const std::int64_t begun = database_.clock_us();
-    place_.at(phase, "start");
+    begin_step(phase, "start");
     if (!proof_taken_ && !plans(StepKind::fill_sessions))
       take_proof_by_scan();
     for (const Step &step : plan_)
       if (step.phase == phase)
         run_step(step);
-    place_.at(phase, "verify");
+    begin_step(phase, "verify");
     verify_phase(phase);
-    record_subphase(database_, phase);
+    if (skipped_indexes_.empty())
+      record_subphase(database_, phase);
+    if (phase == phase_count)
+      drop_staging();
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
     ledger_.record(run_, row);
+  }
+
+  void begin_step(int phase, const std::string &name) {
+    step_begun_ = database_.clock_us();
+    place_.at(phase, name);
   }
 
   bool plans(StepKind kind) const {
@@ -246,8 +253,7 @@ private:
   }
 
   void run_step(const Step &step) {
-    place_.at(step.phase, step.name);
-    step_begun_ = database_.clock_us();
+    begin_step(step.phase, step.name);
     StepResult row{step.phase, step.name, "done", std::nullopt, 0, ""};
     switch (step.kind) {
     case StepKind::fill_sessions:
@@ -341,6 +347,7 @@ private:
       if (!table || !table->column(column)) {
         row.status = "skipped";
         row.detail = "column \"" + column + "\" is missing";
+        skipped_indexes_.push_back(step.name);
         monitor_.warning("skipping index \"" + step.name + "\": column \"" + column +
                              "\" is missing",
                          "Table \"" + step.table + "\" has no such column; the version will not be"
@@ -356,6 +363,14 @@ private:
     const Schema observed = database_.observe(schema_v16());
     std::vector<Finding> findings =
         diff(database_.bind(schema_v16(), observed), observed, target().schema, phase);
+    // What was skipped has been warned of, and keeps the version from being raised.
+    findings.erase(std::remove_if(findings.begin(), findings.end(),
+                                  [&](const Finding &each) {
+                                    return std::find(skipped_indexes_.begin(),
+                                                     skipped_indexes_.end(),
+                                                     each.object) != skipped_indexes_.end();
+                                  }),
+                   findings.end());
     if (!findings.empty())
       throw Failure(sqlstate::prerequisite_state,
                     "verification of phase " + std::to_string(phase) + " failed",
@@ -398,6 +413,12 @@ private:
 
   void set_version(StepResult &row) {
     const int version = look_.situation.version;
+    if (!skipped_indexes_.empty()) {
+      row.status = "skipped";
+      row.detail = "schema version stays " + std::to_string(version) + ": " +
+                   std::to_string(skipped_indexes_.size()) + " indexes were skipped";
+      return;
+    }
     if (version < 16)
       database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
                         " SET value = '16' WHERE key = 'schema_version'");
@@ -419,6 +440,7 @@ private:
   bool staged_ = false;
   bool analyzed_ = false;
   bool refresh_ = false;
+  std::vector<std::string> skipped_indexes_;
 };
 
 } // namespace

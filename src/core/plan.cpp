@@ -289,13 +289,11 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
   for (const Presence &each : objects) {
     switch (each.object_type) {
     case ObjectType::constraint:
-      // A check on a column of the table goes with its column.
-      if (each.phase > 1)
-        add(each.phase, "drop_" + each.name, each.table,
-            ddl::drop_constraint(target.schema, each.table, each.name));
+      add(each.phase, "drop_" + each.declared, each.table,
+          ddl::drop_constraint(target.schema, each.table, each.name));
       break;
     case ObjectType::index:
-      add(each.phase, "drop_" + each.name, each.table,
+      add(each.phase, "drop_" + each.declared, each.table,
           ddl::drop_index(target.schema, each.name));
       break;
     case ObjectType::table:

@@ -109,8 +109,7 @@ constexpr AsnField dshield_fields[] = {{"asn", Slot::dshield_ip_asn},
                                        {"ascountry", Slot::dshield_ip_ascountry}};
 
 /** Writes the fields that are there; empty when none is. */
-template <std::size_t n>
-std::string asn_object(const Values &values, const AsnField (&fields)[n]) {
+template <std::size_t n> std::string asn_object(const Values &values, const AsnField (&fields)[n]) {
   std::string out;
   ObjectWriter writer(out);
   for (const AsnField &field : fields)
@@ -157,8 +156,7 @@ std::string provider_data_of(Document &document) {
 
 bool has_provider_data(Document &document, const Values *entry) {
   return keeps_value(document, Document::Level::top, document.top().provider_keys) ||
-         (entry != nullptr &&
-          keeps_value(document, Document::Level::entry, entry->provider_keys));
+         (entry != nullptr && keeps_value(document, Document::Level::entry, entry->provider_keys));
 }
 
 std::string asn_data_of(const Values &top, const Values *entry) {
@@ -167,11 +165,13 @@ std::string asn_data_of(const Values &top, const Values *entry) {
   };
   std::string out;
   ObjectWriter writer(out);
-  if (const std::string maxmind = asn_object(level(Slot::maxmind), maxmind_fields); !maxmind.empty())
+  if (const std::string maxmind = asn_object(level(Slot::maxmind), maxmind_fields);
+      !maxmind.empty())
     writer.key("maxmind").append(maxmind);
   if (const std::string cymru = asn_object(level(Slot::cymru), cymru_fields); !cymru.empty())
     writer.key("cymru").append(cymru);
-  if (const std::string dshield = asn_object(level(Slot::dshield), dshield_fields); !dshield.empty())
+  if (const std::string dshield = asn_object(level(Slot::dshield), dshield_fields);
+      !dshield.empty())
     writer.key("dshield").append("{\"ip\":").append(dshield).append("}");
   writer.end();
   return out;

@@ -1,4 +1,5 @@
-// Provider data: what one document says of an IP and of its ASN, written as JSON that jsonb accepts.
+// Provider data: what one document says of an IP and of its ASN, written as JSON that jsonb
+// accepts.
 //
 // What it may know: documents. Error regime: a document that is no JSON gives `{}`; only
 // std::bad_alloc is thrown.

@@ -50,6 +50,7 @@ struct Index {
   int phase = 0;
   bool unique = false;
   // Observed only.
+  std::string shown; ///< as the server writes it
   bool valid = true;
   bool ordinary = true; ///< no expressions, INCLUDE columns, foreign collations or operator classes
 };
@@ -65,6 +66,7 @@ struct Constraint {
   std::vector<std::string> target_columns;
   int phase = 0;
   // Observed only.
+  std::string shown; ///< as the server writes it
   bool validated = true;
   bool ordinary = true; ///< default actions and match type, not deferrable, same schema
 };

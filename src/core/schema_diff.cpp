@@ -105,6 +105,13 @@ bool same_type(const Column &declared, const Column &observed) {
              declared.other_types.end();
 }
 
+/** What stands in an object's place: in the server's words where they are known. */
+template <typename Object> std::string found_definition(const Object &object) {
+  if (!object.shown.empty())
+    return object.shown;
+  return ddl::definition(object) + (object.ordinary ? "" : ", with properties of its own");
+}
+
 /** Compares one table; collects findings. */
 class TableDiff {
 public:
@@ -178,7 +185,7 @@ private:
       finding.remedy = ddl::validate_constraint(schema_, declared_.name, same->name);
       finding.observed_name = same->name;
     } else if (found) {
-      finding.actual = ddl::definition(*found);
+      finding.actual = found_definition(*found);
       finding.remedy =
           ddl::drop_constraint(schema_, declared_.name, found->name) + "; " + add_it;
       finding.observed_name = found->name;
@@ -200,7 +207,7 @@ private:
     finding.expected = ddl::definition(index);
     const std::string create_it = ddl::create_index(schema_, declared_.name, index);
     if (found) {
-      finding.actual = same ? "INVALID " + ddl::definition(*found) : ddl::definition(*found);
+      finding.actual = same ? "INVALID " + ddl::definition(*found) : found_definition(*found);
       finding.remedy = ddl::drop_index(schema_, found->name) + "; " + create_it;
       finding.observed_name = found->name;
     } else {
@@ -247,16 +254,16 @@ std::vector<Presence> present(const Schema &declared, const Schema &observed, in
     if (!found)
       continue;
     if (table.phase > after_phase) {
-      result.push_back({ObjectType::table, table.name, table.name, table.phase});
+      result.push_back({ObjectType::table, table.name, table.name, table.phase, table.name});
       continue; // its parts go with it
     }
     for (const Column &each : table.columns)
       if (each.phase > after_phase && found->column(each.name))
-        result.push_back({ObjectType::column, table.name, each.name, each.phase});
+        result.push_back({ObjectType::column, table.name, each.name, each.phase, each.name});
     if (after_phase == 0)
       for (const std::string &retired : table.retired_columns)
         if (found->column(retired))
-          result.push_back({ObjectType::column, table.name, retired, 1});
+          result.push_back({ObjectType::column, table.name, retired, 1, retired});
     for (const Constraint &each : table.constraints) {
       if (each.phase <= after_phase)
         continue;
@@ -264,7 +271,7 @@ std::vector<Presence> present(const Schema &declared, const Schema &observed, in
       if (!same)
         same = by_name(found->constraints, each.name);
       if (same)
-        result.push_back({ObjectType::constraint, table.name, same->name, each.phase});
+        result.push_back({ObjectType::constraint, table.name, same->name, each.phase, each.name});
     }
     for (const Index &each : table.indexes) {
       if (each.phase <= after_phase)
@@ -275,7 +282,7 @@ std::vector<Presence> present(const Schema &declared, const Schema &observed, in
       if (!same && ours)
         same = same_definition(*found, each);
       if (same)
-        result.push_back({ObjectType::index, table.name, same->name, each.phase});
+        result.push_back({ObjectType::index, table.name, same->name, each.phase, each.name});
     }
   }
   return result;

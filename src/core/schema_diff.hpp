@@ -47,6 +47,7 @@ struct Presence {
   std::string table;
   std::string name; ///< the name it has in the database
   int phase;
+  std::string declared; ///< the name it has in the declaration
 };
 
 /**

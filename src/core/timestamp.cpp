@@ -108,7 +108,8 @@ bool time_of_day(Cursor &cursor, bool basic, std::int64_t &time) noexcept {
   if (hour > 24 || minute > 59 || second > 60 ||
       (hour == 24 && (minute > 0 || second > 0 || microseconds > 0)))
     return false;
-  time = ((hour * 60 + minute) * std::int64_t{60} + second) * microseconds_per_second + microseconds;
+  time =
+      ((hour * 60 + minute) * std::int64_t{60} + second) * microseconds_per_second + microseconds;
   return true;
 }
 

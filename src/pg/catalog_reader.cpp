@@ -76,7 +76,8 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
           " NOT c.condeferrable AND (c.contype <> 'f' OR (c.confupdtype = 'a'"
           " AND c.confdeltype = 'a' AND c.confmatchtype = 's'"
           " AND f.relnamespace = o.relnamespace)),"
-          " pg_get_expr(c.conbin, c.conrelid), c.conbin::text, f.relname, a.attname, fa.attname"
+          " pg_get_expr(c.conbin, c.conrelid), c.conbin::text, f.relname, a.attname, fa.attname,"
+          " pg_get_constraintdef(c.oid)"
           " FROM asked AS t JOIN pg_class AS o ON o.oid = t.oid"
           " JOIN pg_constraint AS c ON c.conrelid = t.oid AND c.contype IN ('p', 'c', 'f')"
           " LEFT JOIN pg_class AS f ON f.oid = c.confrelid"
@@ -98,6 +99,7 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
       made.ordinary = is_true(row[4]);
       made.check = expression(row[5], row[6]);
       made.target_table = row[7].value_or("");
+      made.shown = row[10].value_or("");
       constraints.push_back(std::move(made));
     }
     if (row[8])
@@ -115,7 +117,8 @@ void read_indexes(Schema &schema, const std::string &name, const Schema &wanted,
           " i.indisvalid AND i.indisready AND i.indislive,"
           " i.indnatts = i.indnkeyatts AND i.indexprs IS NULL,"
           " pg_get_expr(i.indpred, i.indrelid), i.indpred::text, a.attname, k.option,"
-          " oc.opcdefault AND (k.collated = a.attcollation OR k.collated = 0)"
+          " oc.opcdefault AND (k.collated = a.attcollation OR k.collated = 0),"
+          " pg_get_indexdef(i.indexrelid)"
           " FROM asked AS t JOIN pg_index AS i ON i.indrelid = t.oid"
           " JOIN pg_class AS ic ON ic.oid = i.indexrelid JOIN pg_am AS am ON am.oid = ic.relam"
           " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indoption::int2[], i.indclass::oid[],"
@@ -137,6 +140,7 @@ void read_indexes(Schema &schema, const std::string &name, const Schema &wanted,
       made.valid = is_true(row[4]);
       made.ordinary = is_true(row[5]);
       made.predicate = expression(row[6], row[7]);
+      made.shown = row[11].value_or("");
       indexes.push_back(std::move(made));
     }
     const std::string option = row[9].value_or("0");

@@ -38,8 +38,8 @@ Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
 }
 
 FillResult ServerDatabase::fill(const std::string &sql, bool stage) {
-  const Row row = query("SELECT CASE WHEN reltuples < 0 THEN 0 ELSE reltuples END::int8 FROM"
-                        " pg_class WHERE oid = $1::int8::oid",
+  const Row row = query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
+                        " reltuples END::int8 FROM pg_class WHERE oid = $1::int8::oid",
                         {std::int64_t(target_.sessions)})
                       .front();
   FillRun run(target_, progress_, stage, std::stoll(row[0].value_or("0")));

@@ -1,12 +1,34 @@
 // Expression form: what the server's parser makes of an expression, as comparable text.
 #include "pg/expression_form.hpp"
 
+#include <algorithm>
+
 namespace cowrie::pg {
 namespace {
 
-// Reading a tree back forgets the positions (readfuncs.c sets them to -1), so two round trips of
-// equal trees write equal text.
-char *normal_form_unsafe(char *tree) { return nodeToString(stringToNode(tree)); }
+// Reading a tree back forgets the positions (readfuncs.c sets them to -1).
+const char *without_positions_unsafe(char *tree) { return nodeToString(stringToNode(tree)); }
+
+/** Leaves out how a call or cast was written (`substring(x from y)` or `substring(x, y)`), as the
+ *  server's equal() does: after a dump and restore it is written otherwise and means the same. */
+std::string without_notation(std::string_view tree) {
+  constexpr std::string_view notations[] = {":funcformat ", ":relabelformat ", ":coerceformat ",
+                                            ":convertformat ", ":coercionformat ", ":row_format "};
+  std::string form;
+  form.reserve(tree.size());
+  while (!tree.empty()) {
+    std::size_t skip = 0;
+    for (const std::string_view each : notations)
+      if (tree.substr(0, each.size()) == each)
+        skip = each.size() + 1; // the value is one digit
+    if (skip == 0) {
+      form += tree.front();
+      skip = 1;
+    }
+    tree.remove_prefix(std::min(skip, tree.size()));
+  }
+  return form;
+}
 
 Node *raw_expression_unsafe(const char *sql) {
   List *statements = raw_parser(psprintf("SELECT %s", sql), RAW_PARSE_DEFAULT);
@@ -50,18 +72,17 @@ Node *cooked_unsafe(Relation relation, const char *sql, ExpressionKind kind, con
 
 std::string parsed_form(Oid relation, const std::string &sql, ExpressionKind kind,
                         const std::string &column) {
-  return call([&]() -> const char * {
+  return without_notation(call([&]() -> const char * {
     Relation opened = relation_open(relation, AccessShareLock);
     Node *cooked = cooked_unsafe(opened, sql.c_str(), kind, column.c_str());
     relation_close(opened, NoLock);
-    return normal_form_unsafe(nodeToString(cooked));
-  });
+    return without_positions_unsafe(nodeToString(cooked));
+  }));
 }
 
 std::string normal_form(const std::string &node_tree) {
-  return call([&]() -> const char * {
-    return normal_form_unsafe(pstrdup(node_tree.c_str()));
-  });
+  return without_notation(call(
+      [&]() -> const char * { return without_positions_unsafe(pstrdup(node_tree.c_str())); }));
 }
 
 } // namespace cowrie::pg

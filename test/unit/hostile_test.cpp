@@ -59,7 +59,8 @@ std::string v4(std::size_t i) {
 std::string many_session_keys(std::size_t count) {
   std::string out = R"({"session":{)";
   for (std::size_t i = 0; i < count; ++i)
-    out += (i > 0 ? ",\"" : "\"") + v4(i) + R"(":{"maxmind":{"asn":)" + std::to_string(i + 1) + "}}";
+    out +=
+        (i > 0 ? ",\"" : "\"") + v4(i) + R"(":{"maxmind":{"asn":)" + std::to_string(i + 1) + "}}";
   return out + "}}";
 }
 
@@ -161,9 +162,9 @@ TEST(Hostile, document_of_100_megabytes) {
 }
 
 TEST(Hostile, string_of_10_megabytes_skipped) {
-  EXPECT_EQ(facts_of(R"({"password_stats":")" + std::string(10000000, 'x') +
-                     R"(","maxmind":{"asn":1}})"),
-            "doc data asn=1/maxmind");
+  EXPECT_EQ(
+      facts_of(R"({"password_stats":")" + std::string(10000000, 'x') + R"(","maxmind":{"asn":1}})"),
+      "doc data asn=1/maxmind");
 }
 
 TEST(Hostile, string_of_10_megabytes_in_every_field) {
@@ -172,10 +173,11 @@ TEST(Hostile, string_of_10_megabytes_in_every_field) {
                            R"(,"asn_org":)" + big + R"(},"enriched_at":)" + big +
                            R"(,"session_metadata":{"source_ip":)" + big + "}}";
   const std::string cut(200, '\\');
-  EXPECT_EQ(facts_of(json),
-            "doc data !ip_invalid@session_metadata.source_ip=" + cut +
-                " !asn_invalid@maxmind.asn=" + cut + " !country_invalid@maxmind.country=" + cut +
-                " !value_too_long@maxmind.asn_org=" + cut + " !enriched_at_invalid@enriched_at=" + cut);
+  EXPECT_EQ(facts_of(json), "doc data !ip_invalid@session_metadata.source_ip=" + cut +
+                                " !asn_invalid@maxmind.asn=" + cut +
+                                " !country_invalid@maxmind.country=" + cut +
+                                " !value_too_long@maxmind.asn_org=" + cut +
+                                " !enriched_at_invalid@enriched_at=" + cut);
 }
 
 TEST(Hostile, key_of_10_megabytes) {

@@ -135,12 +135,14 @@ TEST(Assess, CountsPhasesAgainstTheRecordedVersion) {
   EXPECT_EQ(version_finding(nothing)->object, "schema_version");
   EXPECT_EQ(version_finding(nothing)->problem, Problem::wrong);
 
-  for (int phase = 1; phase <= phase_count; ++phase) {
-    const Situation part = assess_it(observed_after(phase), 15);
-    ASSERT_TRUE(version_finding(part)) << phase;
-    EXPECT_EQ(version_finding(part)->actual,
-              "version 15 recorded, " + std::to_string(phase) + " of 5 phases present");
-  }
+  for (int version : {15, 16})
+    for (int phase = 1; phase < phase_count; ++phase) {
+      const Situation part = assess_it(observed_after(phase), version);
+      ASSERT_TRUE(version_finding(part)) << phase;
+      EXPECT_EQ(version_finding(part)->actual, "version " + std::to_string(version) +
+                                                   " recorded, " + std::to_string(phase) +
+                                                   " of 5 phases present");
+    }
 }
 
 TEST(Assess, FindsAMissingSubphaseOfAWholeSchema) {
