@@ -84,8 +84,7 @@ private:
       look_ = look(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
     }
-    plan_ = plan_migration(look_.declared, look_.observed, database_.target(), look_.situation,
-                           options_.repair);
+    plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation);
     return options_.dry_run ? planned() : apply();
   }
 

@@ -75,8 +75,8 @@ namespace {
 class Planner {
 public:
   Planner(const Schema &declared, const Schema &observed, const Target &target,
-          const Situation &situation, bool repair)
-      : declared_(declared), observed_(observed), target_(target), repair_(repair),
+          const Situation &situation)
+      : declared_(declared), observed_(observed), target_(target),
         first_phase_(situation.state == SchemaState::resumable ? *situation.subphase + 1 : 1),
         resuming_(situation.state == SchemaState::resumable),
         sessions_(*declared.table("session_summaries")) {}
@@ -254,7 +254,6 @@ private:
   const Schema &declared_;
   const Schema &observed_;
   const Target &target_;
-  const bool repair_;
   const int first_phase_;
   const bool resuming_;
   const Table &sessions_;
@@ -265,8 +264,8 @@ private:
 } // namespace
 
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
-                                 const Target &target, const Situation &situation, bool repair) {
-  return Planner(declared, observed, target, situation, repair).run();
+                                 const Target &target, const Situation &situation) {
+  return Planner(declared, observed, target, situation).run();
 }
 
 std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,

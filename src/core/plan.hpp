@@ -55,9 +55,10 @@ struct Step {
   std::vector<std::string> columns; ///< of an index, looked up before it is created
 };
 
-/** Plans phases `first_phase` to 5. `repair`: objects may exist already, rows are kept. */
+/** Plans what is missing of phases 1 to 5, or of k + 1 to 5 for a resumable database. Objects may
+ *  exist already; their rows are kept. */
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
-                                 const Target &target, const Situation &situation, bool repair);
+                                 const Target &target, const Situation &situation);
 
 /** Plans the way back to the end of `to_phase`. */
 std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,

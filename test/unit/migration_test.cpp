@@ -74,7 +74,7 @@ TEST(Migrate, TakesAFreshDatabaseToVersion16) {
   const Schema v15 = observed_after(0);
   const std::vector<Step> plan =
       plan_migration(declared_v16(), v15, database.target(),
-                     assess(declared_v16(), v15, "public", 15, std::nullopt), false);
+                     assess(declared_v16(), v15, "public", 15, std::nullopt));
   ASSERT_EQ(rows.size(), plan.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i].step, plan[i].name);

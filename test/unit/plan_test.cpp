@@ -24,8 +24,8 @@ Situation assess_it(const Schema &observed, int version, std::optional<int> subp
   return assess(declared_v16(), observed, "public", version, subphase);
 }
 
-std::vector<Step> plan_of(const Schema &observed, const Situation &situation, bool repair = false) {
-  return plan_migration(declared_v16(), observed, test_target(), situation, repair);
+std::vector<Step> plan_of(const Schema &observed, const Situation &situation) {
+  return plan_migration(declared_v16(), observed, test_target(), situation);
 }
 
 std::vector<Step> fresh_plan() {
@@ -247,7 +247,7 @@ TEST(PlanMigration, RepairCreatesOnlyWhatIsMissing) {
   find_named(addresses.indexes, "idx_ip_current_asn")->valid = false;
   erase_named(addresses.constraints, "session_count_not_negative");
   find_named(addresses.constraints, "fk_ip_current_asn")->validated = false;
-  const std::vector<Step> steps = plan_of(observed, assess_it(observed, 16), true);
+  const std::vector<Step> steps = plan_of(observed, assess_it(observed, 16));
 
   std::vector<std::string> changes;
   for (const Step &each : steps)
@@ -273,7 +273,7 @@ TEST(PlanMigration, RepairMendsNullnessAndDefault) {
   Table &addresses = *observed.table("ip_inventory");
   find_named(addresses.columns, "session_count")->default_value = {};
   find_named(addresses.columns, "session_count")->not_null = false;
-  const std::vector<Step> steps = plan_of(observed, assess_it(observed, 16, 5), true);
+  const std::vector<Step> steps = plan_of(observed, assess_it(observed, 16, 5));
   const Step &step = steps[position(steps, "alter_session_count")];
   ASSERT_EQ(step.statements.size(), 1u);
   EXPECT_EQ(step.statements.front(),
@@ -370,7 +370,7 @@ TEST(Plans, QuoteASchemaWithQuotes) {
     const Schema observed = observed_after(phase);
     const std::optional<int> subphase = phase ? std::optional<int>(phase) : std::nullopt;
     collect(plan_migration(declared, observed, target,
-                           assess(declared, observed, target.schema, 15, subphase), true));
+                           assess(declared, observed, target.schema, 15, subphase)));
     collect(plan_cleanup(declared, observed, target, 0));
   }
   std::size_t statements = 0;
