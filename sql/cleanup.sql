@@ -16,6 +16,8 @@ SET client_min_messages = warning;
 \pset tuples_only on
 SET search_path = app, public;
 
+SELECT count(*) FROM cowrie_migrate_v16();
+
 -- Everything the migration made, without the times of making, as one hash.
 CREATE FUNCTION result() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat(
@@ -27,7 +29,6 @@ CREATE FUNCTION result() RETURNS text LANGUAGE sql AS $$
     (SELECT string_agg(h::text, ',' ORDER BY ip_address COLLATE "C", observed_at, asn_number)
      FROM ip_asn_history AS h)))
 $$;
-SELECT count(*) FROM cowrie_migrate_v16();
 SELECT result() AS uninterrupted \gset
 
 -- A plan first: it writes nothing.

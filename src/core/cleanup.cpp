@@ -45,6 +45,7 @@ private:
       monitor_.started("atomic", 0);
       place_.at(0, "lock_tables");
       lock_tables();
+      place_.at(0, "inspect");
       inspect();
     }
     refuse_incomplete_rest();

@@ -81,6 +81,7 @@ private:
     refuse_unsuitable();
     if (!options_.dry_run) {
       lock_tables();
+      place_.at(0, "inspect");
       look_ = look(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
     }

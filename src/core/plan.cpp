@@ -310,7 +310,7 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
 
 const std::vector<std::string> &step_names() {
   static const std::vector<std::string> names = [] {
-    std::vector<std::string> result = {"start", "lock_tables", "add_columns", "fill_columns",
+    std::vector<std::string> result = {"start", "lock_tables", "inspect", "add_columns", "fill_columns",
                                        "fill_new_rows", "stage_sessions", "find_events",
                                        "verify", "zero_loss_gate", "set_version",
                                        "drop_columns"};
