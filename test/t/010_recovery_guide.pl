@@ -162,7 +162,7 @@ sub messages_in
 		my ($format) = arguments_at($source, $at);
 		$keep->($format, 1, $code ? $state_of{$code} : undef, $place->($before));
 	}
-	while ($source =~ /\belog\(\s*(?:ERROR|FATAL|WARNING)\s*,/g)
+	while ($source =~ /(?<!\w)elog\(\s*(?:ERROR|FATAL|WARNING)\s*,/g)
 	{
 		my $where = $place->($`);
 		my (undef, $format) = arguments_at($source, index($source, '(', $-[0]));
