@@ -48,9 +48,14 @@ DROP SEQUENCE idx_ip_geo_country;
 INSERT INTO session_summaries (session_id, enrichment, first_event_at)
 VALUES ('meanwhile', '{"dshield": {"ip": {"number": "198.51.100.200", "asn": "AS64999",
         "ascountry": "CH"}}}', '2024-06-01 00:00:00+00');
+-- and one that only its raw event tells the address of
+INSERT INTO session_summaries (session_id) VALUES ('by event');
+INSERT INTO raw_events SELECT (jsonb_populate_record(r, jsonb_build_object('id', 999999,
+  'session_id', 'by event', 'payload', jsonb_build_object('src_ip', '198.51.100.200')))).*
+FROM (SELECT * FROM raw_events LIMIT 1) AS r;
 SELECT phase, step, status, rows FROM cowrie_migrate_v16() WHERE phase = 3;
 SELECT source_ip, snapshot_asn, snapshot_country FROM session_summaries
-WHERE session_id = 'meanwhile';
+WHERE session_id IN ('meanwhile', 'by event') ORDER BY session_id;
 SELECT i.current_asn, i.geo_country, a.total_session_count FROM ip_inventory AS i
 JOIN asn_inventory AS a ON a.asn_number = i.current_asn WHERE i.ip_address = '198.51.100.200';
 SELECT * FROM cowrie_validate_schema();

@@ -101,8 +101,7 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
 }
 
 /** Runs core with everything it needs: as the owner where it changes anything. */
-template <typename Body>
-auto with_database(ResolvedTarget &target, Access access, Body body) {
+template <typename Body> auto with_database(ResolvedTarget &target, Access access, Body body) {
   const Oid owner_of_extension = extension_owner(target);
   LedgerStore ledger(target.names, owner_of_extension);
   Progress progress(target.extension_schema, owner_of_extension);
@@ -117,10 +116,9 @@ auto with_database(ResolvedTarget &target, Access access, Body body) {
 }
 
 OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position) {
-  const std::string policy =
-      PG_ARGISNULL(position)
-          ? "abort"
-          : call([&]() -> const char * { return text_to_cstring(PG_GETARG_TEXT_PP(position)); });
+  const std::string policy = PG_ARGISNULL(position) ? "abort" : call([&]() -> const char * {
+    return text_to_cstring(PG_GETARG_TEXT_PP(position));
+  });
   if (policy == "abort")
     return OnFailure::abort;
   if (policy == "keep")
@@ -167,9 +165,9 @@ Datum validate_schema(FunctionCallInfo fcinfo) {
   const auto schema = schema_argument(fcinfo, 0);
   const int version = PG_ARGISNULL(1) ? 16 : PG_GETARG_INT32(1);
   ResolvedTarget target = target_of(fcinfo, schema, Access::read);
-  const std::vector<Finding> findings = with_database(
-      target, Access::read,
-      [&](auto &database, auto &, auto &) { return validate(database, version); });
+  const std::vector<Finding> findings =
+      with_database(target, Access::read,
+                    [&](auto &database, auto &, auto &) { return validate(database, version); });
   RowBuilder row(result);
   for (const Finding &each : findings)
     row.text(name_of(each.severity))
@@ -217,11 +215,10 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
       const Datum document = call([&] {
         return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 2, &no_document);
       });
-      const Datum session_id = call([&] {
-        return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 1, &no_id);
-      });
-      EnrichmentReader &reader = no_document ? read_no_document()
-                                             : read_document(document, fetched.type);
+      const Datum session_id = call(
+          [&] { return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 1, &no_id); });
+      EnrichmentReader &reader =
+          no_document ? read_no_document() : read_document(document, fetched.type);
       std::optional<EventAddress> event;
       if (events)
         event = ask_event(*events, reader, session_id);
@@ -231,11 +228,7 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
       for (const RejectedValue &each : facts.rejects) {
         if (listed == max_rows)
           break;
-        row.text(id)
-            .text(reject_reason_name(each.reason))
-            .text(each.field)
-            .text(each.value)
-            .put();
+        row.text(id).text(reject_reason_name(each.reason)).text(each.field).text(each.value).put();
         ++listed;
       }
     }
@@ -249,8 +242,7 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
 Datum rejected_values(FunctionCallInfo fcinfo) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
-  const std::int64_t max_rows =
-      PG_ARGISNULL(1) ? PG_INT64_MAX : std::int64_t(PG_GETARG_INT32(1));
+  const std::int64_t max_rows = PG_ARGISNULL(1) ? PG_INT64_MAX : std::int64_t(PG_GETARG_INT32(1));
   ResolvedTarget target = target_of(fcinfo, schema, Access::read);
   const PinnedSettings settings;
   const SpiSession spi;

@@ -185,7 +185,8 @@ Datum fill_text(FunctionCallInfo fcinfo, FillArgument kept, const std::string Fa
   return call([&] { return text_datum_unsafe(text); });
 }
 
-/** cowrie_staged_facts(enrichment, source_ip, snapshot_asn): what staging needs beside the columns. */
+/** cowrie_staged_facts(enrichment, source_ip, snapshot_asn): what staging needs beside the columns.
+ */
 Datum staged_facts(FunctionCallInfo fcinfo) {
   TupleDesc shape = result_shape(fcinfo);
   const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
@@ -234,11 +235,9 @@ Datum fingerprint_add(FunctionCallInfo fcinfo) {
     Pointer detoasted = nullptr;
     if (!PG_ARGISNULL(2)) {
       const Datum datum = PG_GETARG_DATUM(2);
-      const DocumentText text =
-          document_text_unsafe(datum, document_type_unsafe(fcinfo, 2), false);
+      const DocumentText text = document_text_unsafe(datum, document_type_unsafe(fcinfo, 2), false);
       document = text.bytes();
-      if (VARATT_IS_EXTENDED(DatumGetPointer(datum)) &&
-          !VARATT_IS_SHORT(DatumGetPointer(datum)))
+      if (VARATT_IS_EXTENDED(DatumGetPointer(datum)) && !VARATT_IS_SHORT(DatumGetPointer(datum)))
         detoasted = const_cast<Pointer>(text.stored) - VARHDRSZ;
     }
     state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4));

@@ -64,8 +64,7 @@ private:
 
   bool nothing_to_do() const {
     const Situation &now = look_.situation;
-    return plan_.empty() && now.version == 15 &&
-           now.subphase.value_or(0) <= options_.to_phase;
+    return plan_.empty() && now.version == 15 && now.subphase.value_or(0) <= options_.to_phase;
   }
 
   void lock_tables() {
@@ -84,12 +83,11 @@ private:
         detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
                   std::string(name_of(each.problem));
     if (!detail.empty())
-      throw Failure(sqlstate::prerequisite_state,
-                    "phases 1 to " + std::to_string(options_.to_phase) + " are not complete",
-                    detail,
-                    "Complete them first with " +
-                        target().command("cowrie_migrate_v16", "repair => true") +
-                        " or go back to version 15 with " + target().command(function));
+      throw Failure(
+          sqlstate::prerequisite_state,
+          "phases 1 to " + std::to_string(options_.to_phase) + " are not complete", detail,
+          "Complete them first with " + target().command("cowrie_migrate_v16", "repair => true") +
+              " or go back to version 15 with " + target().command(function));
   }
 
   void refuse_later_version() const {
@@ -104,17 +102,16 @@ private:
 
   /** Objects that are not declared and that a DROP would take along, or trip over. */
   void refuse_dependents() {
-    const std::vector<std::string> dependents = database_.undeclared_dependents(
-        present(look_.declared, look_.observed, options_.to_phase));
+    const std::vector<std::string> dependents =
+        database_.undeclared_dependents(present(look_.declared, look_.observed, options_.to_phase));
     if (dependents.empty())
       return;
     std::string detail;
     for (const std::string &each : dependents)
       detail += (detail.empty() ? "" : "\n") + each;
-    throw Failure(sqlstate::dependent_objects,
-                  "other objects depend on what cleanup would remove", detail,
-                  "Drop them yourself if they are no longer needed, then run " +
-                      target().command(function));
+    throw Failure(
+        sqlstate::dependent_objects, "other objects depend on what cleanup would remove", detail,
+        "Drop them yourself if they are no longer needed, then run " + target().command(function));
   }
 
   /** What cannot be derived from session_summaries again. */
@@ -138,8 +135,8 @@ private:
                   " rows enriched by the application";
     }
     if (!detail.empty())
-      throw Failure(sqlstate::prerequisite_state,
-                    "cleanup would lose data that cannot be rebuilt", detail,
+      throw Failure(sqlstate::prerequisite_state, "cleanup would lose data that cannot be rebuilt",
+                    detail,
                     "Save these rows, or accept the loss with " +
                         target().command(function, "force => true"));
   }
@@ -166,8 +163,8 @@ private:
   }
 
   std::vector<StepResult> apply() {
-    const std::int64_t run = ledger_.begin_run(
-        "cleanup", "to phase " + std::to_string(options_.to_phase));
+    const std::int64_t run =
+        ledger_.begin_run("cleanup", "to phase " + std::to_string(options_.to_phase));
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
     for (const Step &step : plan_) {
@@ -175,8 +172,8 @@ private:
       const std::int64_t step_begun = database_.clock_us();
       for (const std::string &sql : step.statements)
         database_.execute(sql);
-      rows.push_back({step.phase, step.name, "done", std::nullopt,
-                      database_.clock_us() - step_begun, ""});
+      rows.push_back(
+          {step.phase, step.name, "done", std::nullopt, database_.clock_us() - step_begun, ""});
       ledger_.record(run, rows.back());
       monitor_.notice("cleanup: " + step.name + " done");
     }
@@ -185,13 +182,12 @@ private:
     database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
                       " SET value = '15' WHERE key = 'schema_version'");
     rows.push_back({options_.to_phase, "set_version", "done", std::nullopt, 0,
-                    options_.to_phase == 0
-                        ? "schema version 15"
-                        : "schema version 15, phases 1 to " + std::to_string(options_.to_phase) +
-                              " kept"});
+                    options_.to_phase == 0 ? "schema version 15"
+                                           : "schema version 15, phases 1 to " +
+                                                 std::to_string(options_.to_phase) + " kept"});
     ledger_.record(run, rows.back());
-    ledger_.finish_run(run, {options_.to_phase, "", "done", std::nullopt,
-                             database_.clock_us() - begun, ""});
+    ledger_.finish_run(
+        run, {options_.to_phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
     monitor_.finished();
     return rows;
   }

@@ -16,9 +16,8 @@ std::string staging_of(const Target &target) { return qualified(target.schema, s
 std::string utc(const Table &observed, const std::string &column, const std::string &alias = "") {
   const Column *found = observed.column(column);
   const std::string name = alias + quote_identifier(column);
-  return found && found->type == "timestamp without time zone"
-             ? "(" + name + " AT TIME ZONE 'UTC')"
-             : name;
+  return found && found->type == "timestamp without time zone" ? "(" + name + " AT TIME ZONE 'UTC')"
+                                                               : name;
 }
 
 /** The arguments that the fill functions share: the document, the key, what is there, the times. */
@@ -65,8 +64,8 @@ std::string load_asn_inventory(const Target &target) {
          staging +
          " WHERE asn IS NOT NULL GROUP BY asn, source_ip) AS pairs GROUP BY asn) AS a"
          " JOIN " +
-         latest(target, "asn", "session_id, source_ip", "true") +
-         " AS l USING (asn) JOIN " + sessions_of(target) +
+         latest(target, "asn", "session_id, source_ip", "true") + " AS l USING (asn) JOIN " +
+         sessions_of(target) +
          " AS d ON d.session_id = l.session_id COLLATE \"default\""
          " LEFT JOIN " +
          latest(target, "asn", "organization", "organization IS NOT NULL") +
@@ -84,8 +83,7 @@ std::string load_ip_inventory(const Target &target) {
          "(d.enrichment, g.source_ip), '{}')"
          " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
          " count(*) AS sessions FROM " +
-         staging_of(target) +
-         " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
+         staging_of(target) + " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
          latest(target, "source_ip", "asn", "asn IS NOT NULL") +
          " AS c USING (source_ip) LEFT JOIN " +
          latest(target, "source_ip", "session_id", "has_provider_data") +
@@ -123,7 +121,8 @@ std::string create_staging(const Target &target) {
 std::string stage_from_documents(const Target &target, const Table &sessions) {
   // CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
   return "CREATE UNLOGGED TABLE " + staging_of(target) +
-         " AS SELECT s.session_id COLLATE \"C\" AS session_id, s.source_ip COLLATE \"C\" AS source_ip,"
+         " AS SELECT s.session_id COLLATE \"C\" AS session_id, s.source_ip COLLATE \"C\" AS "
+         "source_ip,"
          " s.snapshot_asn AS asn, f.asn_source, COALESCE(" +
          utc(sessions, "first_event_at", "s.") + ", " + utc(sessions, "last_event_at", "s.") +
          ", " + utc(sessions, "created_at", "s.") + ") AS started, COALESCE(" +
@@ -161,10 +160,6 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
   for (const Constraint *check : with_checks)
     sql += ", ADD " + ddl::constraint_clause(target.schema, *check);
   return sql;
-}
-
-std::string count_new_rows(const Target &target) {
-  return "SELECT count(*) FROM " + sessions_of(target) + " WHERE " + unfilled;
 }
 
 std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
@@ -214,9 +209,8 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
 std::string fingerprint(const Target &target, const Table &observed_sessions) {
   return "SELECT (f).sessions, (f).documents, (f).times FROM (SELECT " +
          qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id, enrichment, " +
-         utc(observed_sessions, "first_event_at") + ", " +
-         utc(observed_sessions, "last_event_at") + ") AS f FROM " + sessions_of(target) +
-         ") AS summed";
+         utc(observed_sessions, "first_event_at") + ", " + utc(observed_sessions, "last_event_at") +
+         ") AS f FROM " + sessions_of(target) + ") AS summed";
 }
 
 } // namespace cowrie::derivation

@@ -35,9 +35,6 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 /** Fills the sessions that have none of the new columns yet, by UPDATE. */
 std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed);
 
-/** Counts the sessions that fill_new_rows() would look at. */
-std::string count_new_rows(const Target &target);
-
 /** What to do with rows that are there already. */
 enum class OnExisting {
   none_there, ///< the table was just made

@@ -44,11 +44,11 @@ struct RejectedValue {
 
 /** What one document says of one session. All text is valid UTF-8 without U+0000. */
 struct Facts {
-  std::string source_ip;            ///< canonical text, at most 45 bytes; empty: none
-  std::int32_t asn = 0;             ///< 1 to 2147483647; 0: none
+  std::string source_ip; ///< canonical text, at most 45 bytes; empty: none
+  std::int32_t asn = 0;  ///< 1 to 2147483647; 0: none
   Provider asn_source = Provider::none;
-  std::string country;              ///< two capital letters, never XX; empty: none
-  std::string ip_type;              ///< the strongest usable type; empty: none
+  std::string country; ///< two capital letters, never XX; empty: none
+  std::string ip_type; ///< the strongest usable type; empty: none
   std::vector<std::string> ip_types;
   std::string organization;
   std::string organization_country; ///< two capital letters, never XX; empty: none
@@ -56,8 +56,9 @@ struct Facts {
   bool is_scanner = false;
   bool is_bogon = false;
   std::optional<std::int64_t> enriched_at; ///< microseconds since 1970-01-01 UTC
-  bool has_document = false;      ///< an object with at least one key (also when it is unparsable)
-  bool has_provider_data = false; ///< provider_data() is an object with a key whose value is not null
+  bool has_document = false; ///< an object with at least one key (also when it is unparsable)
+  bool has_provider_data =
+      false; ///< provider_data() is an object with a key whose value is not null
   std::vector<RejectedValue> rejects;
 };
 

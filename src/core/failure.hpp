@@ -44,7 +44,7 @@ public:
   std::string message;
   std::string detail;
   std::string hint;
-  std::string context; ///< where it happened: phase and step
+  std::string context;         ///< where it happened: phase and step
   bool must_propagate = false; ///< a cancel or shutdown: no failure policy may keep it
 };
 

@@ -32,8 +32,7 @@ std::string Sum128::hex() const {
   return text;
 }
 
-void SessionsFingerprint::add(std::string_view session_id,
-                              std::optional<std::string_view> document,
+void SessionsFingerprint::add(std::string_view session_id, std::optional<std::string_view> document,
                               std::optional<std::int64_t> first,
                               std::optional<std::int64_t> last) noexcept {
   const std::uint64_t seed = XXH3_64bits(session_id.data(), session_id.size());

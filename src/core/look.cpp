@@ -16,8 +16,8 @@ std::string state_table(const Database &database) {
 
 /** The value of a key of schema_state, where there is one. */
 std::optional<std::string> state_value(Database &database, const std::string &key) {
-  const std::vector<Row> rows = database.query(
-      "SELECT value FROM " + state_table(database) + " WHERE key = $1::text", {key});
+  const std::vector<Row> rows =
+      database.query("SELECT value FROM " + state_table(database) + " WHERE key = $1::text", {key});
   if (rows.empty())
     return std::nullopt;
   return rows.front().front();
@@ -73,16 +73,17 @@ Look look(Database &database) {
   Look result;
   result.observed = database.observe(schema_v16());
   result.declared = database.bind(schema_v16(), result.observed);
-  result.situation = assess(result.declared, result.observed, database.target().schema,
-                            whole_number(*version),
-                            subphase_of(state_value(database, "schema_subphase")));
+  result.situation =
+      assess(result.declared, result.observed, database.target().schema, whole_number(*version),
+             subphase_of(state_value(database, "schema_subphase")));
   if (result.situation.version < 15)
-    throw Failure(sqlstate::feature_not_supported,
-                  "schema version " + *version + " is too old for this migration",
-                  "It starts at version 15; " + state_table(database) + " holds \"" + *version +
-                      "\". What is not a whole number counts as 0, as in the application.",
-                  "Bring the schema to version 15 with the application's own migrations, then run " +
-                      database.target().command("cowrie_migrate_v16"));
+    throw Failure(
+        sqlstate::feature_not_supported,
+        "schema version " + *version + " is too old for this migration",
+        "It starts at version 15; " + state_table(database) + " holds \"" + *version +
+            "\". What is not a whole number counts as 0, as in the application.",
+        "Bring the schema to version 15 with the application's own migrations, then run " +
+            database.target().command("cowrie_migrate_v16"));
   return result;
 }
 
@@ -112,15 +113,15 @@ void append_data_findings(Database &database, std::vector<Finding> &findings) {
   };
 
   // Only sessions that lack something have their document read.
-  const std::int64_t unfilled = count(
-      "SELECT count(*) FROM " + sessions +
-      " AS s WHERE (source_ip IS NULL OR snapshot_asn IS NULL OR snapshot_country IS NULL"
-      " OR snapshot_ip_type IS NULL) AND EXISTS (SELECT FROM " +
-      facts +
-      "(s.enrichment) AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
-      " OR (s.enrichment_at IS NULL AND ((s.snapshot_asn IS NULL AND f.asn IS NOT NULL)"
-      " OR (s.snapshot_country IS NULL AND f.country IS NOT NULL)"
-      " OR (s.snapshot_ip_type IS NULL AND f.ip_type IS NOT NULL))))");
+  const std::int64_t unfilled =
+      count("SELECT count(*) FROM " + sessions +
+            " AS s WHERE (source_ip IS NULL OR snapshot_asn IS NULL OR snapshot_country IS NULL"
+            " OR snapshot_ip_type IS NULL) AND EXISTS (SELECT FROM " +
+            facts +
+            "(s.enrichment) AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
+            " OR (s.enrichment_at IS NULL AND ((s.snapshot_asn IS NULL AND f.asn IS NOT NULL)"
+            " OR (s.snapshot_country IS NULL AND f.country IS NOT NULL)"
+            " OR (s.snapshot_ip_type IS NULL AND f.ip_type IS NOT NULL))))");
   if (unfilled > 0)
     findings.push_back(data_finding(
         "session_summaries", "every session with a usable document has its snapshot",
@@ -129,10 +130,10 @@ void append_data_findings(Database &database, std::vector<Finding> &findings) {
   const auto orphans = [&](const std::string &table, const std::string &column,
                            const std::string &parent, const std::string &key) {
     const std::int64_t rows =
-        count("SELECT count(*) FROM " + qualified(target.schema, table) +
-              " AS c WHERE c." + quote_identifier(column) +
-              " IS NOT NULL AND NOT EXISTS (SELECT FROM " + qualified(target.schema, parent) +
-              " AS p WHERE p." + quote_identifier(key) + " = c." + quote_identifier(column) + ")");
+        count("SELECT count(*) FROM " + qualified(target.schema, table) + " AS c WHERE c." +
+              quote_identifier(column) + " IS NOT NULL AND NOT EXISTS (SELECT FROM " +
+              qualified(target.schema, parent) + " AS p WHERE p." + quote_identifier(key) +
+              " = c." + quote_identifier(column) + ")");
     if (rows > 0)
       findings.push_back(data_finding(parent, "a row for every " + column + " of " + table,
                                       std::to_string(rows) + " rows of " + table + " without",

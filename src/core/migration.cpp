@@ -86,7 +86,7 @@ private:
       refuse_unsuitable();
     }
     plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation);
-    return options_.dry_run ? planned() : apply();
+    return options_.dry_run ? estimate(database_, plan_) : apply();
   }
 
   const Target &target() const { return database_.target(); }
@@ -114,39 +114,6 @@ private:
       wanted.emplace_back("raw_events", "ACCESS SHARE");
     for (const auto &[table, mode] : wanted)
       database_.lock_table(table, mode);
-  }
-
-  std::vector<StepResult> planned() {
-    const std::vector<Row> sizes = database_.query(
-        "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
-        " pg_table_size(oid) FROM pg_class WHERE oid = $1::text::regclass",
-        {qualified(target().schema, "session_summaries")});
-    const std::int64_t sessions = std::stoll(sizes.front()[0].value_or("0"));
-    const std::int64_t bytes = std::stoll(sizes.front()[1].value_or("0"));
-    std::vector<StepResult> rows;
-    // One address per six sessions and one ASN per sixty addresses, as measured on real data.
-    const auto rows_in = [&](const std::string &table) {
-      return table == "session_summaries" ? sessions
-             : table == "asn_inventory"   ? sessions / 360
-                                          : sessions / 6;
-    };
-    for (const Step &step : plan_) {
-      StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
-      row.detail = "lock " + step.lock_mode + " on " + step.table;
-      std::int64_t estimate = 0;
-      if (step.kind == StepKind::fill_sessions)
-        estimate = bytes;
-      else if (step.kind == StepKind::load_rows)
-        estimate = rows_in(step.table) * (step.table == "ip_inventory" ? 2000 : 100);
-      else if (step.kind == StepKind::create_index)
-        estimate = rows_in(step.table) * 24;
-      if (estimate > 0) {
-        row.rows = rows_in(step.table);
-        row.detail += ", about " + std::to_string(estimate) + " bytes";
-      }
-      rows.push_back(std::move(row));
-    }
-    return rows;
   }
 
   std::vector<StepResult> apply() {
@@ -183,16 +150,18 @@ private:
       results_[i].status = "rolled_back";
       ledger_.record(run_, results_[i]);
     }
-    StepResult failed{place_.phase(), place_.step(), "failed", std::nullopt, database_.clock_us() - step_begun_,
-                      failure.message};
+    StepResult failed{
+        place_.phase(), place_.step(), "failed", std::nullopt, database_.clock_us() - step_begun_,
+        failure.message};
     ledger_.record(run_, failed, failure.sqlstate, failure.message);
     results_.push_back(std::move(failed));
     drop_staging();
     const std::string phase = "phase " + std::to_string(place_.phase());
-    monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) +
-                         ") failed at step " + place_.step() + ": " + failure.message,
-                     "SQLSTATE " + failure.sqlstate + ". The phase has been rolled back; phases"
-                     " before it are kept.",
+    monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) + ") failed at step " +
+                         place_.step() + ": " + failure.message,
+                     "SQLSTATE " + failure.sqlstate +
+                         ". The phase has been rolled back; phases"
+                         " before it are kept.",
                      "Mend the cause and run " + target().command(migrate_function) +
                          " it resumes at " + phase + ".");
   }
@@ -260,7 +229,7 @@ private:
       fill(step, row);
       break;
     case StepKind::fill_new_rows:
-      row.rows = database_.execute(step.statements.front());
+      row.rows = fill_sessions(step, false).before.sessions;
       refresh_ = *row.rows > 0;
       break;
     case StepKind::load_rows:
@@ -302,21 +271,27 @@ private:
     results_.push_back(row);
   }
 
-  void fill(const Step &step, StepResult &row) {
+  /** Runs a statement that fills session columns, with the raw events at hand. */
+  FillResult fill_sessions(const Step &step, bool stage) {
     const bool by_table = target().has_raw_events && !target().raw_events_indexed;
     if (by_table) {
       drop_work_table(derivation::event_table);
       database_.execute(derivation::create_event_table(target()));
       database_.execute(derivation::index_event_table(target()));
     }
+    const FillResult result = database_.fill(step.statements.front(), stage);
+    if (by_table)
+      drop_work_table(derivation::event_table);
+    return result;
+  }
+
+  void fill(const Step &step, StepResult &row) {
     drop_work_table(derivation::staging_table);
     database_.execute(derivation::create_staging(target()));
     staged_ = true;
-    proof_ = database_.fill(step.statements.front(), true);
+    proof_ = fill_sessions(step, true);
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
-    if (by_table)
-      drop_work_table(derivation::event_table);
     row.rows = proof_.before.sessions;
     const std::string rejects = describe(proof_.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
@@ -350,8 +325,9 @@ private:
         skipped_indexes_.push_back(step.name);
         monitor_.warning("skipping index \"" + step.name + "\": column \"" + column +
                              "\" is missing",
-                         "Table \"" + step.table + "\" has no such column; the version will not be"
-                         " raised.",
+                         "Table \"" + step.table +
+                             "\" has no such column; the version will not be"
+                             " raised.",
                          "See what is missing: " + target().command(validate_function));
         return;
       }
@@ -380,11 +356,10 @@ private:
   }
 
   Fingerprint scan_fingerprint() {
-    const Row row =
-        database_
-            .query(derivation::fingerprint(
-                target(), *database_.observe(schema_v15()).table("session_summaries")))
-            .front();
+    const Row row = database_
+                        .query(derivation::fingerprint(
+                            target(), *database_.observe(schema_v15()).table("session_summaries")))
+                        .front();
     return {std::stoll(row[0].value_or("0")), row[1].value_or(""), row[2].value_or("")};
   }
 
@@ -406,7 +381,8 @@ private:
       throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                     "Different from before the migration: " + differs + ".",
                     "Everything is rolled back. Look for triggers or rules on session_summaries,"
-                    " then run " + target().command(migrate_function));
+                    " then run " +
+                        target().command(migrate_function));
     row.rows = now.sessions;
     row.detail = "count, documents and times are as before";
   }

@@ -43,6 +43,9 @@ Look look(Database &database);
 std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
                                 const MigrateOptions &options);
 
+/** Says what a plan would do: a `planned` row per step, with estimated rows, lock and bytes. */
+std::vector<StepResult> estimate(Database &database, const std::vector<Step> &plan);
+
 /** Takes version 16 back to version 15, or to the end of a phase; a row per step. */
 std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &monitor,
                                 const CleanupOptions &options);

@@ -26,7 +26,8 @@ Parsed<std::string> parse_ip(std::string_view text);
  *  An integer outside 1..2147483647 is out_of_range. */
 Parsed<std::int32_t> parse_asn_text(std::string_view text) noexcept;
 
-/** An AS number written as a JSON number token (`4134`, `4134.0`, `1e3`): its value must be whole. */
+/** An AS number written as a JSON number token (`4134`, `4134.0`, `1e3`): its value must be whole.
+ */
 Parsed<std::int32_t> parse_asn_number(std::string_view token) noexcept;
 
 /** An ISO 3166 alpha-2 code in any case, returned in upper case; `XX` is invalid. */

@@ -268,8 +268,8 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
   return Planner(declared, observed, target, situation).run();
 }
 
-std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
-                               const Target &target, int to_phase) {
+std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, const Target &target,
+                               int to_phase) {
   std::vector<Step> steps;
   const auto add = [&](int phase, std::string name, const std::string &table, std::string sql) {
     Step step;
@@ -310,13 +310,13 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
 
 const std::vector<std::string> &step_names() {
   static const std::vector<std::string> names = [] {
-    std::vector<std::string> result = {"start", "lock_tables", "inspect", "add_columns", "fill_columns",
-                                       "fill_new_rows", "stage_sessions", "find_events",
-                                       "verify", "zero_loss_gate", "set_version",
-                                       "drop_columns"};
+    std::vector<std::string> result = {"start",          "lock_tables",  "inspect",
+                                       "add_columns",    "fill_columns", "fill_new_rows",
+                                       "stage_sessions", "find_events",  "verify",
+                                       "zero_loss_gate", "set_version",  "drop_columns"};
     for (const Table &table : schema_v16().tables) {
-      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "add_columns_",
-                               "drop_", "count_losses_"})
+      for (const char *verb :
+           {"create_", "load_", "refresh_", "analyze_", "add_columns_", "drop_", "count_losses_"})
         result.push_back(verb + table.name);
       for (const Column &each : table.columns)
         result.push_back("alter_" + each.name);

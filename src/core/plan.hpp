@@ -25,10 +25,10 @@ enum class SchemaState : std::uint8_t {
 /** The state of a database against the declaration. */
 struct Situation {
   SchemaState state = SchemaState::incomplete;
-  int version = 0;                ///< schema_version
-  std::optional<int> subphase;    ///< k of schema_subphase `16.k`
-  std::vector<Finding> findings;  ///< against all phases, the version included
-  std::vector<Presence> objects;  ///< what exists of version 16
+  int version = 0;               ///< schema_version
+  std::optional<int> subphase;   ///< k of schema_subphase `16.k`
+  std::vector<Finding> findings; ///< against all phases, the version included
+  std::vector<Presence> objects; ///< what exists of version 16
 };
 
 Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
@@ -40,7 +40,7 @@ enum class StepKind : std::uint8_t {
   fill_new_rows, ///< UPDATE of rows that came since
   load_rows,
   create_index,
-  verify,        ///< the declaration against the catalog once more
+  verify, ///< the declaration against the catalog once more
   zero_loss_gate,
   set_version,
 };
@@ -61,8 +61,8 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation);
 
 /** Plans the way back to the end of `to_phase`. */
-std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed,
-                               const Target &target, int to_phase);
+std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, const Target &target,
+                               int to_phase);
 
 /** The step names of the migration in a fixed order: a number in the status means one of them. */
 const std::vector<std::string> &step_names();

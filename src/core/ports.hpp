@@ -75,8 +75,7 @@ public:
   /** Locks a table of the target schema; throws who is in the way. */
   virtual void lock_table(const std::string &table, const std::string &mode) = 0;
   /** Describes what depends on these objects without being declared, as pg_depend knows it. */
-  virtual std::vector<std::string>
-  undeclared_dependents(const std::vector<Presence> &objects) = 0;
+  virtual std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 

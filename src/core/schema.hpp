@@ -73,13 +73,14 @@ struct Constraint {
 
 struct Table {
   std::string name;
-  int phase = 0;       ///< the phase that creates it; 0: it is there at version 15
+  int phase = 0; ///< the phase that creates it; 0: it is there at version 15
   std::vector<Column> columns;
   std::vector<Constraint> constraints;
   std::vector<Index> indexes;
-  std::vector<std::string> retired_columns; ///< columns that older attempts left; cleanup drops them
+  std::vector<std::string>
+      retired_columns; ///< columns that older attempts left; cleanup drops them
   // Observed only.
-  char kind = 'r';     ///< pg_class.relkind
+  char kind = 'r'; ///< pg_class.relkind
 
   const Column *column(std::string_view column_name) const noexcept;
 };

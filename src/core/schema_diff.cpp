@@ -56,14 +56,14 @@ bool same_expression(const Expression &declared, const Expression &observed) noe
 const Index *same_definition(const Table &observed, const Index &declared) noexcept {
   const Index *found = nullptr;
   for (const Index &each : observed.indexes) {
-    const bool same =
-        each.ordinary && each.unique == declared.unique && each.method == declared.method &&
-        std::equal(each.columns.begin(), each.columns.end(), declared.columns.begin(),
-                   declared.columns.end(),
-                   [](const IndexColumn &a, const IndexColumn &b) {
-                     return a.name == b.name && a.descending == b.descending;
-                   }) &&
-        same_expression(declared.predicate, each.predicate);
+    const bool same = each.ordinary && each.unique == declared.unique &&
+                      each.method == declared.method &&
+                      std::equal(each.columns.begin(), each.columns.end(), declared.columns.begin(),
+                                 declared.columns.end(),
+                                 [](const IndexColumn &a, const IndexColumn &b) {
+                                   return a.name == b.name && a.descending == b.descending;
+                                 }) &&
+                      same_expression(declared.predicate, each.predicate);
     // A valid one is preferred to an invalid one, the declared name to any other.
     if (same && (!found || (each.valid && !found->valid) ||
                  (each.valid == found->valid && each.name == declared.name)))
@@ -115,8 +115,8 @@ template <typename Object> std::string found_definition(const Object &object) {
 /** Compares one table; collects findings. */
 class TableDiff {
 public:
-  TableDiff(const Table &declared, const Table &observed, const std::string &schema,
-            int last_phase, std::vector<Finding> &findings)
+  TableDiff(const Table &declared, const Table &observed, const std::string &schema, int last_phase,
+            std::vector<Finding> &findings)
       : declared_(declared), observed_(observed), schema_(schema), last_phase_(last_phase),
         findings_(findings) {}
 
@@ -186,8 +186,7 @@ private:
       finding.observed_name = same->name;
     } else if (found) {
       finding.actual = found_definition(*found);
-      finding.remedy =
-          ddl::drop_constraint(schema_, declared_.name, found->name) + "; " + add_it;
+      finding.remedy = ddl::drop_constraint(schema_, declared_.name, found->name) + "; " + add_it;
       finding.observed_name = found->name;
     } else {
       finding.remedy = add_it;

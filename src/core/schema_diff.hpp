@@ -24,13 +24,13 @@ struct Finding {
   Severity severity = Severity::error;
   ObjectType object_type = ObjectType::table;
   Problem problem = Problem::missing;
-  std::string table;    ///< the table it belongs to; empty for version findings
-  std::string object;   ///< its own name within the table; the table's name for tables
+  std::string table;  ///< the table it belongs to; empty for version findings
+  std::string object; ///< its own name within the table; the table's name for tables
   std::string expected;
-  std::string actual;   ///< empty: nothing is there
-  std::string remedy;   ///< SQL that mends it
+  std::string actual; ///< empty: nothing is there
+  std::string remedy; ///< SQL that mends it
   bool loses_data = false;
-  int phase = 0;        ///< the phase that declares the object
+  int phase = 0;             ///< the phase that declares the object
   std::string observed_name; ///< of the index or constraint found in its place, where there is one
 
   /** `ip_inventory.geo_country` for columns; the object's own name for everything else. */

@@ -124,10 +124,8 @@ Table session_summaries() {
   Table table;
   table.name = "session_summaries";
   table.columns = {
-      column("source_ip", ip_text),
-      column("enrichment_at", moment),
-      column("snapshot_asn", integer),
-      column("snapshot_country", country_text),
+      column("source_ip", ip_text),     column("enrichment_at", moment),
+      column("snapshot_asn", integer),  column("snapshot_country", country_text),
       column("snapshot_ip_type", text),
   };
   for (Column &added : table.columns)
@@ -258,8 +256,8 @@ Schema with_phases(Schema schema) {
 } // namespace
 
 const Schema &schema_v16() {
-  static const Schema declared = with_phases(
-      Schema{{session_summaries(), asn_inventory(), ip_inventory(), ip_asn_history()}});
+  static const Schema declared =
+      with_phases(Schema{{session_summaries(), asn_inventory(), ip_inventory(), ip_asn_history()}});
   return declared;
 }
 

@@ -35,7 +35,8 @@ Expression expression(const std::optional<std::string> &sql,
 }
 
 void read_tables(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
-  for (const Row &row : spi_query(asked(wanted) + "SELECT relname, relkind FROM asked", {name}, read_only)) {
+  for (const Row &row :
+       spi_query(asked(wanted) + "SELECT relname, relkind FROM asked", {name}, read_only)) {
     Table table;
     table.name = *row[0];
     table.kind = row[1]->front();
@@ -69,7 +70,8 @@ void read_columns(Schema &schema, const std::string &name, const Schema &wanted,
   }
 }
 
-void read_constraints(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
+void read_constraints(Schema &schema, const std::string &name, const Schema &wanted,
+                      bool read_only) {
   const std::vector<Row> rows = spi_query(
       asked(wanted) +
           "SELECT t.relname, c.conname, c.contype, c.convalidated,"
@@ -179,8 +181,7 @@ Schema bind_schema(Oid schema, const Schema &declared, const Schema &observed) {
     const Table *found = observed.table(table.name);
     if (!found || found->kind != 'r')
       continue;
-    const Oid relation =
-        call([&] { return get_relname_relid(table.name.c_str(), schema); });
+    const Oid relation = call([&] { return get_relname_relid(table.name.c_str(), schema); });
     const auto bind = [&](Expression &expression, ExpressionKind kind, const std::string &column) {
       if (!expression.empty() && can_parse(table, *found, expression.sql))
         expression.form = parsed_form(relation, expression.sql, kind, column);

@@ -8,8 +8,8 @@
 
 namespace cowrie::pg {
 
-/** Reads the tables that `wanted` names, in one schema. Needs an SPI session. Unless `read_only`, it
- *  sees what this transaction has done so far. */
+/** Reads the tables that `wanted` names, in one schema. Needs an SPI session. Unless `read_only`,
+ * it sees what this transaction has done so far. */
 Schema observe_schema(const std::string &schema_name, const Schema &wanted, bool read_only);
 
 /** Fills in Expression::form of the declaration, as the server would parse it for the tables that

@@ -87,8 +87,7 @@ void ServerDatabase::refuse_table_in_use(const std::string &table) {
                   " changed.",
                   "Call it alone: " + target_.names.command("cowrie_migrate_v16"));
   if (use.triggers)
-    throw Failure(sqlstate::object_in_use,
-                  name + " has pending trigger events in this transaction",
+    throw Failure(sqlstate::object_in_use, name + " has pending trigger events in this transaction",
                   "Deferred constraints or triggers still have to look at its rows.",
                   "Commit first, then run " + target_.names.command("cowrie_migrate_v16"));
 }

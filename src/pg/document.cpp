@@ -113,8 +113,7 @@ const NumberBounds &number_bounds_unsafe() {
 }
 
 int compare_unsafe(Numeric a, Numeric b) {
-  return DatumGetInt32(
-      DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
+  return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
 void append_number_unsafe(StringInfo out, Numeric number) {
@@ -125,8 +124,8 @@ void append_number_unsafe(StringInfo out, Numeric number) {
     return;
   }
   if (compare_unsafe(size, bounds.large) < 0 && compare_unsafe(size, bounds.small) > 0) {
-    appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out,
-                                                                    NumericGetDatum(number))));
+    appendStringInfoString(
+        out, DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number))));
     return;
   }
   // Every four decimal digits take two bytes: this scale holds all of them.
@@ -223,10 +222,10 @@ void append_jsonb_unsafe(StringInfo out, JsonbContainer *container) {
 
 DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
   if (type != JSONOID && type != JSONBOID)
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("an enrichment document must be json or jsonb, not %s",
-                           format_type_be(type)),
-                    errhint("Cast it, as in enrichment::json.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("an enrichment document must be json or jsonb, not %s", format_type_be(type)),
+             errhint("Cast it, as in enrichment::json.")));
   varlena *stored = PG_DETOAST_DATUM_PACKED(datum);
   DocumentText document;
   document.stored = VARDATA_ANY(stored);
@@ -245,8 +244,7 @@ DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
     document.size = document.stored_size;
   }
   if (!same_as_utf8()) {
-    char *converted =
-        pg_server_to_any(document.data, static_cast<int>(document.size), PG_UTF8);
+    char *converted = pg_server_to_any(document.data, static_cast<int>(document.size), PG_UTF8);
     if (converted != document.data) {
       document.data = converted;
       document.size = std::strlen(converted);

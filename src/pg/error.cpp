@@ -11,7 +11,8 @@ std::string text_or_empty(const char *text) { return text ? text : ""; }
 MemoryContext error_context_unsafe() {
   static MemoryContext context = nullptr;
   if (!context)
-    context = AllocSetContextCreate(TopMemoryContext, "cowrie_migrate errors", ALLOCSET_SMALL_SIZES);
+    context =
+        AllocSetContextCreate(TopMemoryContext, "cowrie_migrate errors", ALLOCSET_SMALL_SIZES);
   return context;
 }
 

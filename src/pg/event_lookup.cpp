@@ -17,8 +17,7 @@ bool earliest_unsafe(SPIPlanPtr plan, Datum session_id, DocumentText &payload) {
   bool found = false;
   if (SPI_processed > 0) {
     bool is_null = false;
-    const Datum value =
-        SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+    const Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
     if (!is_null) {
       // The text must outlive this SPI session.
       MemoryContext inner = MemoryContextSwitchTo(outer);

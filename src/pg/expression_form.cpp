@@ -12,7 +12,7 @@ const char *without_positions_unsafe(char *tree) { return nodeToString(stringToN
 /** Leaves out how a call or cast was written (`substring(x from y)` or `substring(x, y)`), as the
  *  server's equal() does: after a dump and restore it is written otherwise and means the same. */
 std::string without_notation(std::string_view tree) {
-  constexpr std::string_view notations[] = {":funcformat ", ":relabelformat ", ":coerceformat ",
+  constexpr std::string_view notations[] = {":funcformat ",    ":relabelformat ",  ":coerceformat ",
                                             ":convertformat ", ":coercionformat ", ":row_format "};
   std::string form;
   form.reserve(tree.size());
@@ -81,8 +81,8 @@ std::string parsed_form(Oid relation, const std::string &sql, ExpressionKind kin
 }
 
 std::string normal_form(const std::string &node_tree) {
-  return without_notation(call(
-      [&]() -> const char * { return without_positions_unsafe(pstrdup(node_tree.c_str())); }));
+  return without_notation(
+      call([&]() -> const char * { return without_positions_unsafe(pstrdup(node_tree.c_str())); }));
 }
 
 } // namespace cowrie::pg

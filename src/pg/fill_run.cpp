@@ -66,8 +66,8 @@ void FillRun::open_staging_unsafe(const char *name) {
       AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate staging", ALLOCSET_DEFAULT_SIZES);
   slots_ = static_cast<TupleTableSlot **>(palloc(sizeof(TupleTableSlot *) * batch_size));
   for (int i = 0; i < batch_size; ++i)
-    slots_[i] = MakeSingleTupleTableSlot(RelationGetDescr(staging_),
-                                         table_slot_callbacks(staging_));
+    slots_[i] =
+        MakeSingleTupleTableSlot(RelationGetDescr(staging_), table_slot_callbacks(staging_));
 }
 
 void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {

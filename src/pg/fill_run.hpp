@@ -29,8 +29,7 @@ public:
   /** The run of the statement that is being executed; null outside one. */
   static FillRun *current() noexcept;
 
-  FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
-          std::int64_t expected_rows);
+  FillRun(const ResolvedTarget &target, Progress &progress, bool stage, std::int64_t expected_rows);
   ~FillRun();
   FillRun(const FillRun &) = delete;
   FillRun &operator=(const FillRun &) = delete;

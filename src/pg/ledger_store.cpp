@@ -58,8 +58,8 @@ void LedgerStore::record(std::int64_t run, const StepResult &step, std::string_v
             " FROM (SELECT clock_timestamp() AS at, $8::int8 * interval '1 microsecond' AS took)"
             " AS moment",
         {run, schema_, mode_, std::int64_t(step.phase), text_or_null(step.step), step.status,
-         number_or_null(step.rows), step.elapsed_us, text_or_null(step.detail),
-         text_or_null(state), text_or_null(message), caller_});
+         number_or_null(step.rows), step.elapsed_us, text_or_null(step.detail), text_or_null(state),
+         text_or_null(message), caller_});
 }
 
 void LedgerStore::record_proof(std::int64_t run, const FillResult &proof) {

@@ -24,14 +24,13 @@ Progress::Progress(Oid extension_schema, Oid extension_owner)
     : schema_(extension_schema), owner_(extension_owner) {}
 
 void Progress::set_unsafe(const char *name, std::int64_t value) {
-  const Oid sequence =
-      get_relname_relid(psprintf("cowrie_progress_%s", name), schema_);
+  const Oid sequence = get_relname_relid(psprintf("cowrie_progress_%s", name), schema_);
   if (!OidIsValid(sequence))
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-                    errmsg("sequence cowrie_progress_%s of extension cowrie_migrate is missing",
-                           name),
-                    errhint("Reinstall it: DROP EXTENSION cowrie_migrate; CREATE EXTENSION "
-                            "cowrie_migrate;")));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_OBJECT),
+             errmsg("sequence cowrie_progress_%s of extension cowrie_migrate is missing", name),
+             errhint("Reinstall it: DROP EXTENSION cowrie_migrate; CREATE EXTENSION "
+                     "cowrie_migrate;")));
   // The sequences belong to the owner of the extension, whoever migrates.
   Oid user;
   int security;
@@ -84,9 +83,8 @@ void Progress::finished() {
 
 void Progress::failed(std::string_view sqlstate) {
   const char *state = sqlstate.data();
-  set("sqlstate", sqlstate.size() == 5
-                      ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])
-                      : 0);
+  set("sqlstate",
+      sqlstate.size() == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : 0);
   set("updated_at", unix_microseconds());
   flush();
 }
@@ -113,8 +111,7 @@ void Progress::note_rows_unsafe(std::int64_t done, std::int64_t total,
   set_unsafe("rows_total", total);
   for (std::size_t i = 0; i < rejects.size(); ++i)
     if (rejects[i] > 0)
-      set_unsafe(reject_reason_name(static_cast<RejectReason>(i)).data(),
-                 rejects[i]);
+      set_unsafe(reject_reason_name(static_cast<RejectReason>(i)).data(), rejects[i]);
   set_unsafe("updated_at", unix_microseconds());
 }
 

@@ -13,6 +13,7 @@ struct Memo {
   std::string session_id;
   std::string source_ip;
   std::string stored; ///< the toast pointer, or all inline bytes
+  DocumentText text;  ///< lives in Workspace::documents until the next document is fetched
   const Facts *facts = nullptr;
 };
 
@@ -56,6 +57,10 @@ DocumentText fetch(Workspace &space, Datum document, Oid type) {
   });
 }
 
+std::optional<std::string_view> document_of(const Memo &memo) noexcept {
+  return memo.has_document ? std::optional<std::string_view>(memo.text.bytes()) : std::nullopt;
+}
+
 void drop_workspace() noexcept { workspace.reset(); }
 
 // The memory context of the documents belongs to the transaction and goes with it.
@@ -74,8 +79,8 @@ extern "C" void forget_at_transaction_end(XactEvent event, void *) {
   }
 }
 
-extern "C" void forget_at_subtransaction_end(SubXactEvent event, SubTransactionId,
-                                             SubTransactionId, void *) {
+extern "C" void forget_at_subtransaction_end(SubXactEvent event, SubTransactionId, SubTransactionId,
+                                             void *) {
   if (event == SUBXACT_EVENT_ABORT_SUB) {
     abandon_fill_run();
     if (workspace)
@@ -124,7 +129,7 @@ SessionFacts session_facts(const SessionArguments &row) {
   const std::string_view stored = row.has_document ? stored_bytes(row.document) : "";
   if (memo.valid && memo.has_document == row.has_document && memo.stored == stored &&
       memo.session_id == row.session_id_text && memo.source_ip == row.source_ip)
-    return {memo.facts, std::nullopt};
+    return {memo.facts, document_of(memo)};
 
   memo.valid = false;
   DocumentText text;
@@ -141,11 +146,11 @@ SessionFacts session_facts(const SessionArguments &row) {
   memo.stored = stored;
   memo.session_id = row.session_id_text;
   memo.source_ip = row.source_ip;
+  memo.text = text;
   memo.valid = true;
   if (text.size > ordinary_document)
     space.reader.release();
-  return {memo.facts,
-          row.has_document ? std::optional<std::string_view>(text.bytes()) : std::nullopt};
+  return {memo.facts, document_of(memo)};
 }
 
 } // namespace cowrie::pg

@@ -24,7 +24,7 @@ struct SessionArguments {
 /** What is known of a document, and its stored bytes as long as it is the current one. */
 struct SessionFacts {
   const Facts *facts;
-  std::optional<std::string_view> document; ///< only when it has just been read
+  std::optional<std::string_view> document; ///< its stored bytes; nothing for SQL NULL
 };
 
 /** Returns the facts of a session, reading its document unless it was the last one asked for. */

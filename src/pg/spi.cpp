@@ -42,14 +42,13 @@ std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &p
         types[i] = INT8OID;
         values[i] = Int64GetDatum(*number);
       } else if (const auto *text = std::get_if<std::string>(&parameters[i])) {
-        values[i] = PointerGetDatum(cstring_to_text_with_len(text->data(),
-                                                             static_cast<int>(text->size())));
+        values[i] =
+            PointerGetDatum(cstring_to_text_with_len(text->data(), static_cast<int>(text->size())));
       } else {
         nulls[i] = 'n';
       }
     }
-    const int code =
-        SPI_execute_with_args(sql.c_str(), count, types, values, nulls, read_only, 0);
+    const int code = SPI_execute_with_args(sql.c_str(), count, types, values, nulls, read_only, 0);
     if (code < 0)
       ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
                       errmsg("SPI could not execute a statement: %s", SPI_result_code_string(code)),

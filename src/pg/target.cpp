@@ -114,8 +114,7 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
                     "It was given as target_schema.",
                     "List the schemas with \\dn, or leave target_schema out to use your"
                     " search_path.");
-    target.sessions =
-        call([&] { return get_relname_relid(sessions_name, target.schema); });
+    target.sessions = call([&] { return get_relname_relid(sessions_name, target.schema); });
   } else {
     target.sessions = find_on_search_path(target.schema);
   }

@@ -159,8 +159,6 @@ public:
     FakeCatalog catalog(state.schema, target_);
     if (catalog.helper_table(sql))
       return 0;
-    if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET "))
-      return new_rows;
     for (const Table &each : declared_v16().tables)
       if (const auto rows = catalog.change(each, sql))
         return *rows;
@@ -170,6 +168,11 @@ public:
   FillResult fill(const std::string &sql, bool stage) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
+    if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET ")) {
+      FillResult result;
+      result.before.sessions = new_rows;
+      return result;
+    }
     Table &sessions = *state.schema.table("session_summaries");
     require(!stage || state.schema.table(derivation::staging_table), "42P01", sql);
     for (const Column &each : declared.columns) {
