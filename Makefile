@@ -50,7 +50,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit lint
+.PHONY: deps demo test test-full unit bench lint
 
 deps:
 	scripts/install-packages.sh
@@ -69,6 +69,10 @@ unit: deps
 	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	cmake --build build/unit --parallel --target unit_tests
 	build/unit/unit_tests
+
+# Ratios of reading and migrating against the floors; BENCH_SESSIONS=20000.
+bench:
+	bench/run.sh
 
 lint: deps
 	scripts/lint.sh

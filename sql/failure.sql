@@ -50,9 +50,9 @@ VALUES ('meanwhile', '{"dshield": {"ip": {"number": "198.51.100.200", "asn": "AS
         "ascountry": "CH"}}}', '2024-06-01 00:00:00+00');
 -- and one that only its raw event tells the address of
 INSERT INTO session_summaries (session_id) VALUES ('by event');
-INSERT INTO raw_events SELECT (jsonb_populate_record(r, jsonb_build_object('id', 999999,
-  'session_id', 'by event', 'payload', jsonb_build_object('src_ip', '198.51.100.200')))).*
-FROM (SELECT * FROM raw_events LIMIT 1) AS r;
+INSERT INTO session_summaries (session_id) VALUES ('no address at all');
+UPDATE raw_events SET session_id = 'by event', payload = '{"src_ip": "198.51.100.200"}'
+WHERE id = (SELECT max(id) FROM raw_events);
 SELECT phase, step, status, rows FROM cowrie_migrate_v16() WHERE phase = 3;
 SELECT source_ip, snapshot_asn, snapshot_country FROM session_summaries
 WHERE session_id IN ('meanwhile', 'by event') ORDER BY session_id;

@@ -52,6 +52,17 @@ SELECT count(source_ip) > 0, count(snapshot_asn) > 0 FROM session_summaries;
 SELECT * FROM cowrie_validate_schema();
 SELECT * FROM schema_state ORDER BY key;
 
+-- A session that came after the migration is a warning, and repair fills it.
+INSERT INTO session_summaries (session_id, enrichment, first_event_at) VALUES ('later',
+  '{"dshield": {"ip": {"number": "198.51.100.250", "asn": 64998}}}', '2024-06-01 00:00:00+00');
+SELECT severity, object_type, object_name, actual, remedy FROM cowrie_validate_schema();
+SELECT status, detail FROM cowrie_migrate_v16();
+SELECT DISTINCT status FROM cowrie_migrate_v16(repair => true);
+SELECT source_ip, snapshot_asn FROM session_summaries WHERE session_id = 'later';
+SELECT current_asn FROM ip_inventory WHERE ip_address = '198.51.100.250';
+SELECT * FROM cowrie_validate_schema();
+SELECT status, detail FROM cowrie_migrate_v16(repair => true);
+
 -- What would need a decision about somebody's data is refused with the finding.
 ALTER TABLE asn_inventory ALTER COLUMN organization_country TYPE text;
 SELECT refusal('SELECT * FROM cowrie_migrate_v16(repair => true)');

@@ -14,7 +14,7 @@ class CleanupRun {
 public:
   CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        place_(monitor, database.target(), function) {}
+        place_(monitor, database.target().command(function)) {}
 
   std::vector<StepResult> run() {
     try {

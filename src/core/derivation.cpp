@@ -164,13 +164,15 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 
 std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
   const std::string arguments = fill_arguments(declared, observed);
-  std::string sql = "UPDATE " + sessions_of(target) + " SET ";
-  const char *separator = "";
+  // A session that nothing is known of is not written again.
+  std::string values, known;
   for (const Column &each : declared.columns) {
-    sql += separator + quote_identifier(each.name) + " = " + fill_call(target, each, arguments);
-    separator = ", ";
+    const std::string value = fill_call(target, each, arguments);
+    values += (values.empty() ? "" : ", ") + quote_identifier(each.name) + " = " + value;
+    known += (known.empty() ? "" : " OR ") + value + " IS NOT NULL";
   }
-  return sql + " WHERE " + unfilled;
+  return "UPDATE " + sessions_of(target) + " SET " + values + " WHERE " + unfilled + " AND (" +
+         known + ")";
 }
 
 std::string load_rows(const Target &target, const std::string &table, OnExisting existing) {

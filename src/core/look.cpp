@@ -102,8 +102,10 @@ Finding data_finding(const std::string &table, std::string expected, std::string
   return finding;
 }
 
-/** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
-void append_data_findings(Database &database, std::vector<Finding> &findings) {
+} // namespace
+
+std::vector<Finding> data_findings(Database &database) {
+  std::vector<Finding> findings;
   const Target &target = database.target();
   const std::string repair_call = target.command("cowrie_migrate_v16", "repair => true");
   const std::string sessions = qualified(target.schema, "session_summaries");
@@ -143,9 +145,8 @@ void append_data_findings(Database &database, std::vector<Finding> &findings) {
     for (const Constraint &each : table.constraints)
       if (each.kind == ConstraintKind::foreign_key)
         orphans(table.name, each.columns.front(), each.target_table, each.target_columns.front());
+  return findings;
 }
-
-} // namespace
 
 std::vector<Finding> validate(Database &database, int version) {
   if (version == 16) {
@@ -156,7 +157,8 @@ std::vector<Finding> validate(Database &database, int version) {
           return each.object_type == ObjectType::table || each.object_type == ObjectType::column;
         });
     if (whole_columns)
-      append_data_findings(database, findings);
+      for (Finding &each : data_findings(database))
+        findings.push_back(std::move(each));
     return findings;
   }
   if (version != 15)

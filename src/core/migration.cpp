@@ -58,7 +58,8 @@ class AtomicRun {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        place_(monitor, database.target(), migrate_function) {}
+        place_(monitor, database.target().command(migrate_function,
+                                                  options.repair ? "repair => true" : "")) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
@@ -75,7 +76,7 @@ private:
     if (!options_.dry_run)
       database_.lock_run();
     look_ = look(database_);
-    if (look_.situation.state == SchemaState::complete)
+    if (look_.situation.state == SchemaState::complete && !repairs_data())
       return {{phase_count, "verify", "skipped", std::nullopt, 0,
                "schema version 16 is complete, nothing to do"}};
     refuse_unsuitable();
@@ -90,6 +91,10 @@ private:
   }
 
   const Target &target() const { return database_.target(); }
+
+  /** Tells whether a complete schema is to have its rows completed: sessions without a snapshot,
+   *  inventories without a parent. Asked only for a repair, because it reads the rows. */
+  bool repairs_data() { return options_.repair && !data_findings(database_).empty(); }
 
   void refuse_unsuitable() const {
     if (look_.situation.state != SchemaState::incomplete)
@@ -229,7 +234,7 @@ private:
       fill(step, row);
       break;
     case StepKind::fill_new_rows:
-      row.rows = fill_sessions(step, false).before.sessions;
+      row.rows = fill_sessions(step, false).rows;
       refresh_ = *row.rows > 0;
       break;
     case StepKind::load_rows:

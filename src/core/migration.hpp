@@ -53,6 +53,9 @@ std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &mon
 /** Compares database and declaration; no row means complete. `version` is 15 or 16. */
 std::vector<Finding> validate(Database &database, int version);
 
+/** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
+std::vector<Finding> data_findings(Database &database);
+
 /** Writes `schema_subphase` (`16.k`); 0 removes it. */
 void record_subphase(Database &database, int phase);
 

@@ -32,6 +32,7 @@ struct Fingerprint {
 
 /** What filling the session columns found out on the way. */
 struct FillResult {
+  std::int64_t rows = 0; ///< rows that an UPDATE has changed
   RejectCounts rejects{};
   Fingerprint before; ///< of the rows as they were read
 };

@@ -12,8 +12,9 @@ namespace cowrie {
 
 class RunPlace {
 public:
-  RunPlace(Monitor &monitor, const Target &target, std::string function)
-      : monitor_(monitor), target_(target), function_(std::move(function)) {}
+  /** `command` is what to run again once the cause of a failure is mended. */
+  RunPlace(Monitor &monitor, std::string command)
+      : monitor_(monitor), command_(std::move(command)) {}
 
   void at(int phase, const std::string &step) {
     phase_ = phase;
@@ -34,21 +35,20 @@ public:
 
   /** Gives a failure that takes everything with it its place, and a next command if it has none. */
   void annotate(Failure &failure) const {
-    if (!begun())
-      return;
-    monitor_.failed(failure.sqlstate);
-    failure.context = words();
+    if (begun()) {
+      monitor_.failed(failure.sqlstate);
+      failure.context = words();
+    }
     if (failure.detail.empty())
       failure.detail = "Everything this call did is rolled back; the database is as it was before.";
     if (failure.hint.empty())
-      failure.hint = "Mend the cause, then run " + target_.command(function_) +
-                     " docs/RECOVERY.md tells what to look for.";
+      failure.hint =
+          "Mend the cause, then run " + command_ + " docs/RECOVERY.md tells what to look for.";
   }
 
 private:
   Monitor &monitor_;
-  const Target &target_;
-  std::string function_;
+  std::string command_;
   int phase_ = 0;
   std::string step_;
 };

@@ -43,8 +43,10 @@ FillResult ServerDatabase::fill(const std::string &sql, bool stage) {
                         {std::int64_t(target_.sessions)})
                       .front();
   FillRun run(target_, progress_, stage, std::stoll(row[0].value_or("0")));
-  execute(sql, {});
-  return run.finish();
+  const std::int64_t rows = execute(sql, {});
+  FillResult result = run.finish();
+  result.rows = rows;
+  return result;
 }
 
 void ServerDatabase::lock_run() {

@@ -94,7 +94,7 @@ void raise_pending_unsafe() {
                   errmsg_internal("%s", pending.message.c_str()),
                   pending.detail.empty() ? 0 : errdetail_internal("%s", pending.detail.c_str()),
                   pending.hint.empty() ? 0 : errhint("%s", pending.hint.c_str()),
-                  pending.context.empty() ? 0 : errcontext("%s", pending.context.c_str())));
+                  pending.context.empty() ? 0 : (errcontext("%s", pending.context.c_str()))));
   pg_unreachable();
 }
 

@@ -170,7 +170,7 @@ public:
     const Table declared = *declared_v16().table("session_summaries");
     if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET ")) {
       FillResult result;
-      result.before.sessions = new_rows;
+      result.rows = new_rows;
       return result;
     }
     Table &sessions = *state.schema.table("session_summaries");

@@ -135,8 +135,10 @@ TEST(Migrate, MakesNoChangeTheSecondTime) {
     EXPECT_EQ(rows.front().status, "skipped");
     EXPECT_TRUE(database.changing_statements().empty());
     EXPECT_TRUE(database.locks.empty());
+    // Only a repair looks at the rows: they may lack what the catalog does not tell.
     for (const Statement &each : database.statements)
-      EXPECT_TRUE(contains(each.sql, "schema_state")) << "it reads data: " << each.sql;
+      EXPECT_TRUE(options.repair || contains(each.sql, "schema_state"))
+          << "it reads data: " << each.sql;
   }
   EXPECT_EQ(database.state.ledger.size(), ledger);
   EXPECT_EQ(database.state.dump(), complete_v16);

@@ -1,0 +1,2 @@
+-- Writing the same table again without any change to it.
+VACUUM FULL session_summaries;
