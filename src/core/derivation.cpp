@@ -208,6 +208,14 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   return existing == OnExisting::none_there ? sql : sql + conflict;
 }
 
+std::string add_missing_asns(const Target &target) {
+  return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
+         " (asn_number, first_seen, last_seen, unique_ip_count) SELECT current_asn,"
+         " min(first_seen), max(last_seen), count(*) FROM " +
+         qualified(target.schema, "ip_inventory") +
+         " WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING";
+}
+
 std::string fingerprint(const Target &target, const Table &observed_sessions) {
   return "SELECT (f).sessions, (f).documents, (f).times FROM (SELECT " +
          qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id, enrichment, " +

@@ -45,6 +45,9 @@ enum class OnExisting {
 /** INSERT … SELECT for one of the derived tables; empty for any other table. */
 std::string load_rows(const Target &target, const std::string &table, OnExisting existing);
 
+/** Gives ASNs that rows of ip_inventory refer to, and no session tells of, a row of their own. */
+std::string add_missing_asns(const Target &target);
+
 /** Returns count, documents and times of all sessions in one row. */
 std::string fingerprint(const Target &target, const Table &observed_sessions);
 

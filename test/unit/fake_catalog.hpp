@@ -70,6 +70,10 @@ public:
                 "42P10", sql);
         return 100;
       }
+    if (declared.name == "asn_inventory" && sql == derivation::add_missing_asns(target_)) {
+      require(seen && schema_.table("ip_inventory"), "42P01", sql);
+      return 0;
+    }
     const std::string alter = "ALTER TABLE " + name(declared.name) + " ";
     if (sql == "ANALYZE " + name(declared.name) || sql == ddl::drop_table(schema, declared.name) ||
         starts_with(sql, alter))

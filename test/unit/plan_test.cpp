@@ -254,8 +254,10 @@ TEST(PlanMigration, RepairCreatesOnlyWhatIsMissing) {
     if (!starts_with(each.name, "load_") && !starts_with(each.name, "analyze_"))
       changes.push_back(each.name);
   EXPECT_EQ(changes, (std::vector<std::string>{
-                         "fill_columns", "add_columns_ip_inventory", "session_count_not_negative",
+                         "drop_fk_session_source_ip", "fill_columns", "add_columns_ip_inventory",
+                         "session_count_not_negative", "add_missing_asns",
                          "drop_idx_ip_current_asn", "idx_ip_current_asn", "idx_ip_geo_country",
+                         "fk_session_source_ip", "validate_fk_session_source_ip",
                          "validate_fk_ip_current_asn", "verify", "zero_loss_gate", "set_version"}));
   for (const Step &step : steps)
     for (const std::string &sql : step.statements) {
