@@ -1,2 +1,2 @@
 -- All facts of every document, by the extension.
-SELECT count((cowrie_enrichment_facts(enrichment)).asn) FROM session_summaries;
+SELECT count((cowrie_enrichment_facts(enrichment)).asn) FROM readable;

@@ -1,2 +1,2 @@
 -- What no reader can do without: fetch and decompress every document.
-SELECT sum(length(enrichment::text)) FROM session_summaries;
+SELECT sum(length(enrichment::text)) FROM readable;

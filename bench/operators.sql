@@ -17,4 +17,4 @@ SELECT count(enrichment -> 'session_metadata' ->> 'source_ip'),
        count(enrichment -> 'greynoise' ->> 'noise'),
        count(enrichment -> 'validation' ->> 'is_bogon'),
        count(enrichment ->> 'enriched_at')
-FROM session_summaries;
+FROM readable;
