@@ -139,6 +139,8 @@ Datum fill_source_ip(FunctionCallInfo fcinfo) {
     session.source_ip = found.facts->source_ip;
     session.asn = PG_ARGISNULL(arg_asn) ? found.facts->asn : PG_GETARG_INT32(arg_asn);
     session.facts = found.facts;
+    session.null_escape =
+        row.document_type == JSONOID && found.document && holds_null_escape(*found.document);
     session.first = time_argument(fcinfo, arg_first);
     session.last = time_argument(fcinfo, arg_last);
     session.created = time_argument(fcinfo, arg_created);

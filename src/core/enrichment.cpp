@@ -234,4 +234,18 @@ void EnrichmentReader::release() noexcept {
   }
 }
 
+bool holds_null_escape(std::string_view json) noexcept {
+  constexpr std::string_view escape = "\\u0000";
+  for (std::size_t at = json.find(escape); at != std::string_view::npos;
+       at = json.find(escape, at + 1)) {
+    // After an even number of backslashes it is an escape; after an odd one it is plain text.
+    std::size_t before = at;
+    while (before > 0 && json[before - 1] == '\\')
+      --before;
+    if ((at - before) % 2 == 0)
+      return true;
+  }
+  return false;
+}
+
 } // namespace cowrie

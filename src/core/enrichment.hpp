@@ -68,6 +68,10 @@ struct EventAddress {
   std::vector<RejectedValue> rejects;
 };
 
+/** Tells whether a JSON text holds the escape \u0000, for which PostgreSQL's own operators raise.
+ */
+bool holds_null_escape(std::string_view json) noexcept;
+
 /**
  * Reads documents one after the other and keeps its buffers between them.
  *
@@ -106,7 +110,7 @@ public:
   /** Reads the address from a raw event's payload: `src_ip`, then `peer_ip`. */
   EventAddress read_event(std::string_view payload);
 
-  /** Gives back buffers that an unusually large document left behind. */
+  /** Gives back buffers that an unusually large document left behind, and its facts with them. */
   void release() noexcept;
 
 private:

@@ -300,6 +300,8 @@ private:
     row.rows = proof_.before.sessions;
     const std::string rejects = describe(proof_.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    if (proof_.null_escapes > 0)
+      row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
   }
 
   void load(const Step &step, StepResult &row) {

@@ -34,7 +34,8 @@ struct Fingerprint {
 struct FillResult {
   std::int64_t rows = 0; ///< rows that an UPDATE has changed
   RejectCounts rejects{};
-  Fingerprint before; ///< of the rows as they were read
+  std::int64_t null_escapes = 0; ///< documents that hold \u0000, which nothing is rejected for
+  Fingerprint before;            ///< of the rows as they were read
 };
 
 /** Where the sessions are, and what the migration must know of that place. */

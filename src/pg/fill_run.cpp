@@ -55,6 +55,7 @@ FillResult FillRun::finish() {
   active = nullptr;
   FillResult result;
   result.rejects = rejects_;
+  result.null_escapes = null_escapes_;
   result.before = {fingerprint_.sessions, fingerprint_.documents.hex(), fingerprint_.times.hex()};
   return result;
 }
@@ -71,6 +72,7 @@ void FillRun::open_staging_unsafe(const char *name) {
 }
 
 void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {
+  null_escapes_ += session.null_escape ? 1 : 0;
   fingerprint_.add(session.session_id, document, session.first, session.last);
   if (session.facts)
     for (const RejectedValue &each : session.facts->rejects)

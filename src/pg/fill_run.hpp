@@ -21,6 +21,7 @@ struct FilledSession {
   std::string_view source_ip; ///< empty: none
   std::int32_t asn = 0;       ///< 0: none
   const Facts *facts = nullptr;
+  bool null_escape = false; ///< its document holds the escape of U+0000
   std::optional<std::int64_t> first, last, created;
 };
 
@@ -52,6 +53,7 @@ private:
   Progress &progress_;
   SessionsFingerprint fingerprint_;
   RejectCounts rejects_{};
+  std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;
   TimestampTz last_note_ = 0;
   std::optional<EventLookup> events_;

@@ -132,6 +132,8 @@ SessionFacts session_facts(const SessionArguments &row) {
     return {memo.facts, document_of(memo)};
 
   memo.valid = false;
+  if (memo.text.size > ordinary_document)
+    space.reader.release(); // not before: the facts of the previous document go with it
   DocumentText text;
   if (row.has_document)
     text = fetch(space, row.document, row.document_type);
@@ -148,8 +150,6 @@ SessionFacts session_facts(const SessionArguments &row) {
   memo.source_ip = row.source_ip;
   memo.text = text;
   memo.valid = true;
-  if (text.size > ordinary_document)
-    space.reader.release();
   return {memo.facts, document_of(memo)};
 }
 
