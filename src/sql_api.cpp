@@ -40,11 +40,17 @@ class RowBuilder {
 public:
   explicit RowBuilder(ReturnSetInfo *result) : result_(result) {}
 
+  /** Text that is in the database's encoding: names, details, session ids. */
   RowBuilder &text(std::string_view value) {
-    return add([&] { return text_datum_unsafe(value); }, false);
+    return add([&] { return server_text_datum_unsafe(value); }, false);
   }
   RowBuilder &text_or_null(std::string_view value) {
-    return add([&] { return value.empty() ? Datum(0) : text_datum_unsafe(value); }, value.empty());
+    return add([&] { return value.empty() ? Datum(0) : server_text_datum_unsafe(value); },
+               value.empty());
+  }
+  /** Text out of a document: UTF-8. */
+  RowBuilder &document_text(std::string_view value) {
+    return add([&] { return text_datum_unsafe(value); }, false);
   }
   RowBuilder &integer(int value) { return plain(Int32GetDatum(value)); }
   RowBuilder &flag(bool value) { return plain(BoolGetDatum(value)); }
@@ -86,8 +92,6 @@ private:
   int count_ = 0;
 };
 
-// Step names, details and findings are in the database's encoding already when they come from the
-// catalog, and ASCII otherwise: no conversion must touch them.
 void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
   RowBuilder row(result);
   for (const StepResult &each : steps)
@@ -228,7 +232,11 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
       for (const RejectedValue &each : facts.rejects) {
         if (listed == max_rows)
           break;
-        row.text(id).text(reject_reason_name(each.reason)).text(each.field).text(each.value).put();
+        row.text(id)
+            .text(reject_reason_name(each.reason))
+            .document_text(each.field)
+            .document_text(each.value)
+            .put();
         ++listed;
       }
     }

@@ -1,6 +1,8 @@
 // Documents: json and jsonb in and out.
 #include "pg/document.hpp"
 
+#include <algorithm>
+
 namespace cowrie::pg {
 namespace {
 
@@ -26,7 +28,7 @@ std::string_view to_server_unsafe(std::string_view utf8) {
   std::size_t at = 0;
   while (at < utf8.size()) {
     const unsigned char *source = reinterpret_cast<const unsigned char *>(utf8.data()) + at;
-    const int length = pg_utf_mblen(source);
+    const int length = std::min(pg_utf_mblen(source), static_cast<int>(utf8.size() - at));
     unsigned char buffer[MAX_CONVERSION_GROWTH * 4 + 1];
     int converted = 0;
     if (OidIsValid(conversion) && *source >= 0x80)
@@ -254,8 +256,7 @@ DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
 }
 
 Datum text_datum_unsafe(std::string_view utf8) {
-  const std::string_view text = to_server_unsafe(utf8);
-  return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+  return server_text_datum_unsafe(to_server_unsafe(utf8));
 }
 
 Datum jsonb_datum_unsafe(std::string_view utf8_json) {

@@ -25,6 +25,11 @@ DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json = true);
  *  long runs of zeros are written with an exponent. */
 void append_jsonb_unsafe(StringInfo out, JsonbContainer *container);
 
+/** Makes a text datum of text that is in the database's encoding already. */
+inline Datum server_text_datum_unsafe(std::string_view text) {
+  return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+}
+
 /** Makes a text (or varchar) datum of UTF-8 text; characters that the database's encoding lacks
  *  become question marks. */
 Datum text_datum_unsafe(std::string_view utf8);

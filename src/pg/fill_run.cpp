@@ -112,7 +112,7 @@ void FillRun::stage_unsafe(const FilledSession &session) {
   const auto ended = first_of({session.last, session.first, session.created});
   const Facts &facts = *session.facts;
 
-  put_text(session.session_id);
+  put(true, server_text_datum_unsafe(session.session_id));
   put_text(session.source_ip);
   put(session.asn != 0, Int32GetDatum(session.asn));
   // A kept ASN that the document does not give has no known source.
