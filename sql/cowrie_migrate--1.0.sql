@@ -303,55 +303,48 @@ COMMENT ON FUNCTION @extschema@.cowrie_rejected_values(name, integer) IS
 
 -- Internal: what the statements of a migration call -----------------------------------------------
 
-CREATE FUNCTION @extschema@.cowrie_fill_source_ip("any", varchar, varchar, timestamptz, integer,
-    varchar, text, timestamptz, timestamptz, timestamptz) RETURNS varchar
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-CREATE FUNCTION @extschema@.cowrie_fill_enrichment_at("any", varchar, varchar, timestamptz, integer,
-    varchar, text, timestamptz, timestamptz, timestamptz) RETURNS timestamptz
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-CREATE FUNCTION @extschema@.cowrie_fill_snapshot_asn("any", varchar, varchar, timestamptz, integer,
-    varchar, text, timestamptz, timestamptz, timestamptz) RETURNS integer
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-CREATE FUNCTION @extschema@.cowrie_fill_snapshot_country("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz) RETURNS varchar
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-CREATE FUNCTION @extschema@.cowrie_fill_snapshot_ip_type("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz) RETURNS text
-    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-COMMENT ON FUNCTION @extschema@.cowrie_fill_source_ip("any", varchar, varchar, timestamptz, integer,
-    varchar, text, timestamptz, timestamptz, timestamptz) IS 'internal: value of a session column';
-COMMENT ON FUNCTION @extschema@.cowrie_fill_enrichment_at("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz)
-    IS 'internal: value of a session column';
-COMMENT ON FUNCTION @extschema@.cowrie_fill_snapshot_asn("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz)
-    IS 'internal: value of a session column';
-COMMENT ON FUNCTION @extschema@.cowrie_fill_snapshot_country("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz)
-    IS 'internal: value of a session column';
-COMMENT ON FUNCTION @extschema@.cowrie_fill_snapshot_ip_type("any", varchar, varchar, timestamptz,
-    integer, varchar, text, timestamptz, timestamptz, timestamptz)
-    IS 'internal: value of a session column';
+-- For json and for jsonb, with exactly the argument types that the statements pass: were there a
+-- conversion left to choose, a function that somebody plants beside these could be chosen instead.
+DO $do$
+DECLARE
+    document text;
+    filled text[];
+    rest text := 'varchar, varchar, timestamptz, integer, varchar, text, timestamptz, timestamptz,'
+                 ' timestamptz';
+BEGIN
+    FOREACH document IN ARRAY ARRAY['json', 'jsonb']
+    LOOP
+        FOREACH filled SLICE 1 IN ARRAY ARRAY[
+            ['source_ip', 'varchar'], ['enrichment_at', 'timestamptz'], ['snapshot_asn', 'integer'],
+            ['snapshot_country', 'varchar'], ['snapshot_ip_type', 'text']]
+        LOOP
+            EXECUTE format($sql$
+                CREATE FUNCTION @extschema@.%1$I(%2$s, %3$s) RETURNS %4$s
+                    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+                COMMENT ON FUNCTION @extschema@.%1$I(%2$s, %3$s) IS
+                    'internal: value of a session column'
+                $sql$, 'cowrie_fill_' || filled[1], document, rest, filled[2]);
+        END LOOP;
 
-CREATE FUNCTION @extschema@.cowrie_staged_facts("any", varchar, integer)
-    RETURNS @extschema@.cowrie_staged
-    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION @extschema@.cowrie_staged_facts("any", varchar, integer) IS
-    'internal: facts of a document that the inventories need';
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_staged_facts(%1$s, varchar, integer)
+                RETURNS @extschema@.cowrie_staged
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_staged_facts(%1$s, varchar, integer) IS
+                'internal: facts of a document that the inventories need';
+            CREATE FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) RETURNS jsonb
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) IS
+                'internal: the provider data of a document for a source IP, flat shape';
+            CREATE FUNCTION @extschema@.cowrie_asn_data(%1$s, varchar) RETURNS jsonb
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_asn_data(%1$s, varchar) IS
+                'internal: the ASN fields of a document for a source IP'
+            $sql$, document);
+    END LOOP;
+END
+$do$;
 
-CREATE FUNCTION @extschema@.cowrie_provider_data("any", varchar) RETURNS jsonb
-    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION @extschema@.cowrie_provider_data("any", varchar) IS
-    'internal: the provider data of a document for a source IP, flat shape';
-
-CREATE FUNCTION @extschema@.cowrie_asn_data("any", varchar) RETURNS jsonb
-    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION @extschema@.cowrie_asn_data("any", varchar) IS
-    'internal: the ASN fields of a document for a source IP';
-
-CREATE FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, "any", timestamptz,
-    timestamptz) RETURNS internal
-    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
 CREATE FUNCTION @extschema@.cowrie_fingerprint_combine(internal, internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 CREATE FUNCTION @extschema@.cowrie_fingerprint_serialize(internal) RETURNS bytea
@@ -361,8 +354,6 @@ CREATE FUNCTION @extschema@.cowrie_fingerprint_deserialize(bytea, internal) RETU
 CREATE FUNCTION @extschema@.cowrie_fingerprint_result(internal)
     RETURNS @extschema@.cowrie_fingerprint_sum
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, "any", timestamptz,
-    timestamptz) IS 'internal: transition of cowrie_fingerprint';
 COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_combine(internal, internal) IS
     'internal: combination of cowrie_fingerprint';
 COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_serialize(internal) IS
@@ -372,15 +363,30 @@ COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_deserialize(bytea, internal) 
 COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_result(internal) IS
     'internal: result of cowrie_fingerprint';
 
-CREATE AGGREGATE @extschema@.cowrie_fingerprint(session_id varchar, enrichment "any",
-    first_event_at timestamptz, last_event_at timestamptz) (
-    SFUNC = @extschema@.cowrie_fingerprint_add,
-    STYPE = internal,
-    FINALFUNC = @extschema@.cowrie_fingerprint_result,
-    COMBINEFUNC = @extschema@.cowrie_fingerprint_combine,
-    SERIALFUNC = @extschema@.cowrie_fingerprint_serialize,
-    DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
-    PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE @extschema@.cowrie_fingerprint(varchar, "any", timestamptz, timestamptz) IS
-    'order-independent fingerprint of sessions: two tables with equal sums hold equal sessions';
+DO $do$
+DECLARE
+    document text;
+BEGIN
+    FOREACH document IN ARRAY ARRAY['json', 'jsonb']
+    LOOP
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s, timestamptz,
+                timestamptz) RETURNS internal
+                AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
+            COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s,
+                timestamptz, timestamptz) IS 'internal: transition of cowrie_fingerprint';
+            CREATE AGGREGATE @extschema@.cowrie_fingerprint(session_id varchar, enrichment %1$s,
+                first_event_at timestamptz, last_event_at timestamptz) (
+                SFUNC = @extschema@.cowrie_fingerprint_add,
+                STYPE = internal,
+                FINALFUNC = @extschema@.cowrie_fingerprint_result,
+                COMBINEFUNC = @extschema@.cowrie_fingerprint_combine,
+                SERIALFUNC = @extschema@.cowrie_fingerprint_serialize,
+                DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
+                PARALLEL = SAFE);
+            COMMENT ON AGGREGATE @extschema@.cowrie_fingerprint(varchar, %1$s, timestamptz,
+                timestamptz) IS 'order-independent fingerprint: equal sums mean equal sessions'
+            $sql$, document);
+    END LOOP;
+END
+$do$;

@@ -1,6 +1,7 @@
 // Module magic, settings and _PG_init: nothing else.
 #include "pg/imports.h"
 
+#include "pg/error.hpp"
 #include "pg/session_memo.hpp"
 #include "pg/settings.hpp"
 
@@ -35,6 +36,7 @@ void _PG_init(void) {
                              &setting_fail_at, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);
   MarkGUCPrefixReserved("cowrie_migrate");
   register_memo_callbacks();
+  error_context_unsafe(); // made now: in the middle of an error there may be no memory for it
 }
 
 } // extern "C"

@@ -191,7 +191,7 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
                           std::int64_t max_rows) {
   std::optional<EventLookup> events;
   // Without an index every look-up would read the whole table.
-  if (setting_use_raw_events && target.names.raw_events_indexed)
+  if (target.names.raw_events_indexed)
     events.emplace(target.names, /* by_table: */ false);
   const std::string sql = "SELECT session_id, enrichment FROM " +
                           qualified(target.names.schema, "session_summaries") +

@@ -32,9 +32,15 @@ TupleDesc result_shape(FunctionCallInfo fcinfo) {
   return static_cast<TupleDesc>(info->fn_extra);
 }
 
-/** The type of a json or jsonb argument that is declared as "any". */
+/** The type of a document argument: the functions are declared for json and for jsonb. Nothing is
+ *  read before it is known, whatever somebody may have declared our functions with. */
 Oid document_type_unsafe(FunctionCallInfo fcinfo, int position) {
-  return get_fn_expr_argtype(fcinfo->flinfo, position);
+  const Oid type = get_fn_expr_argtype(fcinfo->flinfo, position);
+  if (type != JSONOID && type != JSONBOID)
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("an enrichment document must be json or jsonb"),
+                    errhint("Cast it, as in enrichment::json.")));
+  return type;
 }
 
 std::string_view text_argument(FunctionCallInfo fcinfo, int position) {

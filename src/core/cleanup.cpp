@@ -179,8 +179,7 @@ private:
     }
     place_.at(options_.to_phase, "set_version");
     record_subphase(database_, options_.to_phase);
-    database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
-                      " SET value = '15' WHERE key = 'schema_version'");
+    record_version(database_, 15);
     rows.push_back({options_.to_phase, "set_version", "done", std::nullopt, 0,
                     options_.to_phase == 0 ? "schema version 15"
                                            : "schema version 15, phases 1 to " +

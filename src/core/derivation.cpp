@@ -20,11 +20,21 @@ std::string utc(const Table &observed, const std::string &column, const std::str
                                                                : name;
 }
 
+/** `character varying(45)` without its length: a type as functions are declared with. */
+std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
+
+/** The document with its exact type. Every argument of our functions is cast to exactly what they
+ *  are declared with: else a function of the same name that somebody planted beside them, with
+ *  argument types that fit better, would be preferred, and run as the owner of the tables. */
+std::string document(const Target &target, const std::string &alias = "") {
+  return alias + "enrichment::" + target.document_type;
+}
+
 /** The arguments that the fill functions share: the document, the key, what is there, the times. */
-std::string fill_arguments(const Table &declared, const Table &observed) {
-  std::string result = "\"enrichment\", \"session_id\"";
+std::string fill_arguments(const Target &target, const Table &declared, const Table &observed) {
+  std::string result = document(target) + ", session_id::varchar";
   for (const Column &each : declared.columns)
-    result += ", " + quote_identifier(each.name);
+    result += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
   for (const char *each : {"first_event_at", "last_event_at", "created_at"})
     result += ", " + utc(observed, each);
   return result;
@@ -54,8 +64,8 @@ std::string load_asn_inventory(const Target &target) {
          " last_seen, unique_ip_count, total_session_count, enrichment)"
          " SELECT a.asn, o.organization, c.organization_country, r.registry, a.first_seen,"
          " a.last_seen, a.ips, a.sessions, " +
-         qualified(target.extension_schema, "cowrie_asn_data") +
-         "(d.enrichment, l.source_ip)"
+         qualified(target.extension_schema, "cowrie_asn_data") + "(" + document(target, "d.") +
+         ", l.source_ip::varchar)"
          // Counting distinct addresses in two steps of hashing needs no sort.
          " FROM (SELECT asn, min(first_seen) AS first_seen, max(last_seen) AS last_seen,"
          " count(source_ip) AS ips, sum(sessions) AS sessions"
@@ -79,8 +89,8 @@ std::string load_ip_inventory(const Target &target) {
   return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
          " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
          " SELECT g.source_ip, c.asn, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
-         qualified(target.extension_schema, "cowrie_provider_data") +
-         "(d.enrichment, g.source_ip), '{}')"
+         qualified(target.extension_schema, "cowrie_provider_data") + "(" + document(target, "d.") +
+         ", g.source_ip::varchar), '{}')"
          " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
          " count(*) AS sessions FROM " +
          staging_of(target) + " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
@@ -131,8 +141,8 @@ std::string stage_from_documents(const Target &target, const Table &sessions) {
          ") AS ended, f.has_provider_data, f.organization, f.organization_country, f.registry"
          " FROM " +
          sessions_of(target) + " AS s, LATERAL " +
-         qualified(target.extension_schema, "cowrie_staged_facts") +
-         "(s.enrichment, s.source_ip, s.snapshot_asn) AS f"
+         qualified(target.extension_schema, "cowrie_staged_facts") + "(" + document(target, "s.") +
+         ", s.source_ip::varchar, s.snapshot_asn::integer) AS f"
          " WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL";
 }
 
@@ -149,7 +159,7 @@ std::string index_event_table(const Target &target) {
 
 std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
                             const std::vector<const Constraint *> &with_checks) {
-  const std::string arguments = fill_arguments(declared, observed);
+  const std::string arguments = fill_arguments(target, declared, observed);
   std::string sql = "ALTER TABLE " + sessions_of(target);
   const char *separator = " ";
   for (const Column &each : declared.columns) {
@@ -163,7 +173,7 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 }
 
 std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
-  const std::string arguments = fill_arguments(declared, observed);
+  const std::string arguments = fill_arguments(target, declared, observed);
   // A session that nothing is known of is not written again.
   std::string values, known;
   for (const Column &each : declared.columns) {
@@ -218,9 +228,10 @@ std::string add_missing_asns(const Target &target) {
 
 std::string fingerprint(const Target &target, const Table &observed_sessions) {
   return "SELECT (f).sessions, (f).documents, (f).times FROM (SELECT " +
-         qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id, enrichment, " +
-         utc(observed_sessions, "first_event_at") + ", " + utc(observed_sessions, "last_event_at") +
-         ") AS f FROM " + sessions_of(target) + ") AS summed";
+         qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id::varchar, " +
+         document(target) + ", " + utc(observed_sessions, "first_event_at") + ", " +
+         utc(observed_sessions, "last_event_at") + ") AS f FROM " + sessions_of(target) +
+         ") AS summed";
 }
 
 } // namespace cowrie::derivation

@@ -41,16 +41,34 @@ std::optional<int> subphase_of(const std::optional<std::string> &text) {
   return phase >= 1 && phase <= phase_count ? std::optional<int>(phase) : std::nullopt;
 }
 
+/** A trigger or rule on schema_state may swallow a change; a version must not be thought recorded.
+ */
+void must_change_one_row(const Database &database, std::int64_t rows) {
+  if (rows != 1)
+    throw Failure(sqlstate::prerequisite_state, "the schema version could not be recorded",
+                  std::to_string(rows) + " rows of " + state_table(database) +
+                      " were changed instead of 1.",
+                  "Look for triggers and rules with \\d " + state_table(database) +
+                      " and drop or disable them.");
+}
+
 } // namespace
 
 void record_subphase(Database &database, int phase) {
   if (phase == 0)
     database.execute("DELETE FROM " + state_table(database) + " WHERE key = 'schema_subphase'");
   else
-    database.execute("INSERT INTO " + state_table(database) +
-                         " (key, value) VALUES ('schema_subphase', $1::text)"
-                         " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
-                     {"16." + std::to_string(phase)});
+    must_change_one_row(
+        database, database.execute("INSERT INTO " + state_table(database) +
+                                       " (key, value) VALUES ('schema_subphase', $1::text)"
+                                       " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
+                                   {"16." + std::to_string(phase)}));
+}
+
+void record_version(Database &database, int version) {
+  must_change_one_row(database,
+                      database.execute("UPDATE " + state_table(database) + " SET value = '" +
+                                       std::to_string(version) + "' WHERE key = 'schema_version'"));
 }
 
 Look look(Database &database) {
@@ -119,8 +137,8 @@ std::vector<Finding> data_findings(Database &database) {
       count("SELECT count(*) FROM " + sessions +
             " AS s WHERE (source_ip IS NULL OR snapshot_asn IS NULL OR snapshot_country IS NULL"
             " OR snapshot_ip_type IS NULL) AND EXISTS (SELECT FROM " +
-            facts +
-            "(s.enrichment) AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
+            facts + "(s.enrichment::" + target.document_type +
+            ") AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
             " OR (s.enrichment_at IS NULL AND ((s.snapshot_asn IS NULL AND f.asn IS NOT NULL)"
             " OR (s.snapshot_country IS NULL AND f.country IS NOT NULL)"
             " OR (s.snapshot_ip_type IS NULL AND f.ip_type IS NOT NULL))))");

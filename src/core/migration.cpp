@@ -403,8 +403,7 @@ private:
       return;
     }
     if (version < 16)
-      database_.execute("UPDATE " + qualified(target().schema, "schema_state") +
-                        " SET value = '16' WHERE key = 'schema_version'");
+      record_version(database_, 16);
     row.detail = "schema version " + std::to_string(std::max(version, 16));
   }
 

@@ -56,6 +56,9 @@ std::vector<Finding> validate(Database &database, int version);
 /** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
 std::vector<Finding> data_findings(Database &database);
 
+/** Writes `schema_version`. */
+void record_version(Database &database, int version);
+
 /** Writes `schema_subphase` (`16.k`); 0 removes it. */
 void record_subphase(Database &database, int phase);
 

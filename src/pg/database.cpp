@@ -87,17 +87,18 @@ void ServerDatabase::refuse_table_in_use(const std::string &table) {
                   name + " is being used by active queries in this session",
                   "The calling query itself, or an open cursor, reads the table that is to be"
                   " changed.",
-                  "Call it alone: " + target_.names.command("cowrie_migrate_v16"));
+                  "Close that query or cursor, then repeat this call by itself.");
   if (use.triggers)
     throw Failure(sqlstate::object_in_use, name + " has pending trigger events in this transaction",
                   "Deferred constraints or triggers still have to look at its rows.",
-                  "Commit first, then run " + target_.names.command("cowrie_migrate_v16"));
+                  "Commit first, then repeat this call in a transaction of its own.");
 }
 
 void ServerDatabase::lock_table(const std::string &table, const std::string &mode) {
   const std::string name = qualified(target_.names.schema, table);
   try {
     in_subtransaction([&] { execute("LOCK TABLE " + name + " IN " + mode + " MODE", {}); });
+    refuse_planted_table(target_, table, Access::change); // nobody can replace it any more
     if (mode == "ACCESS EXCLUSIVE")
       refuse_table_in_use(table);
   } catch (const Failure &failure) {

@@ -224,10 +224,10 @@ void append_jsonb_unsafe(StringInfo out, JsonbContainer *container) {
 
 DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
   if (type != JSONOID && type != JSONBOID)
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH),
-             errmsg("an enrichment document must be json or jsonb, not %s", format_type_be(type)),
-             errhint("Cast it, as in enrichment::json.")));
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("an enrichment document must be json or jsonb"),
+                    errdetail("It is %s.", format_type_be(type)),
+                    errhint("Cast it, as in enrichment::json.")));
   varlena *stored = PG_DETOAST_DATUM_PACKED(datum);
   DocumentText document;
   document.stored = VARDATA_ANY(stored);

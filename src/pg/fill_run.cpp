@@ -3,7 +3,6 @@
 
 #include "core/derivation.hpp"
 #include "pg/session_memo.hpp"
-#include "pg/settings.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -18,16 +17,22 @@ constexpr std::int64_t note_interval_us = 200'000;
 
 FillRun *FillRun::current() noexcept { return active; }
 
-void abandon_fill_run() noexcept { active = nullptr; }
+// Subtransactions are numbered in the order in which they begin: one with a larger number is inside
+// the run (an exception block of somebody's trigger, say) and none of its business.
+void abandon_fill_run(SubTransactionId ended) noexcept {
+  if (active && (ended == InvalidSubTransactionId || ended <= active->begun_in()))
+    active = nullptr;
+}
 
 FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
                  std::int64_t expected_rows)
     : target_(target), progress_(progress), expected_rows_(expected_rows) {
-  if (setting_use_raw_events && target.names.has_raw_events)
+  if (target.names.has_raw_events)
     events_.emplace(target.names, /* by_table: */ !target.names.raw_events_indexed);
   if (stage)
     call([&] { open_staging_unsafe(derivation::staging_table); });
   call([&] { progress_.note_rows_unsafe(0, expected_rows_, rejects_); });
+  begun_in_ = call([] { return GetCurrentSubTransactionId(); });
   forget_memo(); // every session must be seen by this run
   active = this;
 }

@@ -35,6 +35,8 @@ public:
   FillRun(const FillRun &) = delete;
   FillRun &operator=(const FillRun &) = delete;
 
+  SubTransactionId begun_in() const noexcept { return begun_in_; }
+
   /** Closes the staging table and returns what was counted. */
   FillResult finish();
 
@@ -55,6 +57,7 @@ private:
   RejectCounts rejects_{};
   std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;
+  SubTransactionId begun_in_ = InvalidSubTransactionId;
   TimestampTz last_note_ = 0;
   std::optional<EventLookup> events_;
   Relation staging_ = nullptr;
@@ -64,7 +67,8 @@ private:
   int buffered_ = 0;
 };
 
-/** Forgets the run without touching its relation: its (sub)transaction has been rolled back. */
-void abandon_fill_run() noexcept;
+/** Forgets the run without touching its relation when the subtransaction that is being rolled back
+ *  is the run's own or one around it; InvalidSubTransactionId: the whole transaction ends. */
+void abandon_fill_run(SubTransactionId ended) noexcept;
 
 } // namespace cowrie::pg

@@ -46,6 +46,24 @@ std::string_view stored_bytes(Datum document) noexcept {
   return {pointer, VARSIZE_ANY(pointer)};
 }
 
+bool looking_up_event = false;
+
+/** Set while SQL runs in the middle of a reading. */
+class LookingUpEvent {
+public:
+  LookingUpEvent() noexcept { looking_up_event = true; }
+  ~LookingUpEvent() { looking_up_event = false; }
+};
+
+/** A look-up of raw events that itself reads documents would take the reader away under us. */
+void refuse_nested_reading() {
+  if (looking_up_event)
+    throw Failure(sqlstate::object_in_use,
+                  "documents cannot be read while a raw event is looked up",
+                  "Reading raw_events calls a function of cowrie_migrate.",
+                  "Look at it with \\d+ raw_events: it must be an ordinary table.");
+}
+
 /** Makes the text of a document, in place of the previous one. */
 DocumentText fetch(Workspace &space, Datum document, Oid type) {
   return call([&]() -> DocumentText {
@@ -71,7 +89,7 @@ extern "C" void forget_at_transaction_end(XactEvent event, void *) {
   case XACT_EVENT_PREPARE:
   case XACT_EVENT_PARALLEL_COMMIT:
   case XACT_EVENT_PARALLEL_ABORT:
-    abandon_fill_run();
+    abandon_fill_run(InvalidSubTransactionId);
     drop_workspace();
     break;
   default:
@@ -79,13 +97,10 @@ extern "C" void forget_at_transaction_end(XactEvent event, void *) {
   }
 }
 
-extern "C" void forget_at_subtransaction_end(SubXactEvent event, SubTransactionId, SubTransactionId,
-                                             void *) {
-  if (event == SUBXACT_EVENT_ABORT_SUB) {
-    abandon_fill_run();
-    if (workspace)
-      workspace->memo = Memo();
-  }
+extern "C" void forget_at_subtransaction_end(SubXactEvent event, SubTransactionId ended,
+                                             SubTransactionId, void *) {
+  if (event == SUBXACT_EVENT_ABORT_SUB)
+    abandon_fill_run(ended);
 }
 
 } // namespace
@@ -96,6 +111,7 @@ void register_memo_callbacks() {
 }
 
 EnrichmentReader &read_no_document() {
+  refuse_nested_reading();
   Workspace &space = current_workspace();
   space.memo.valid = false;
   space.reader.read("null");
@@ -104,9 +120,14 @@ EnrichmentReader &read_no_document() {
 
 std::optional<EventAddress> ask_event(EventLookup &events, EnrichmentReader &reader,
                                       Datum session_id) {
-  DocumentText payload;
-  if (!reader.needs_event() || !events.earliest(session_id, payload))
+  if (!reader.needs_event())
     return std::nullopt;
+  DocumentText payload;
+  {
+    const LookingUpEvent marked;
+    if (!events.earliest(session_id, payload))
+      return std::nullopt;
+  }
   return reader.read_event(payload.json());
 }
 
@@ -116,6 +137,7 @@ void forget_memo() noexcept {
 }
 
 EnrichmentReader &read_document(Datum document, Oid type) {
+  refuse_nested_reading();
   Workspace &space = current_workspace();
   space.memo.valid = false;
   const DocumentText text = fetch(space, document, type);
@@ -124,6 +146,7 @@ EnrichmentReader &read_document(Datum document, Oid type) {
 }
 
 SessionFacts session_facts(const SessionArguments &row) {
+  refuse_nested_reading();
   Workspace &space = current_workspace();
   Memo &memo = space.memo;
   const std::string_view stored = row.has_document ? stored_bytes(row.document) : "";

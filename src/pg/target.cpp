@@ -2,6 +2,7 @@
 #include "pg/target.hpp"
 
 #include "core/failure.hpp"
+#include "pg/settings.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -99,11 +100,90 @@ void refuse_read_only() {
                   " SELECT * FROM cowrie_migrate_v16();");
 }
 
+void refuse_unsuitable_isolation() {
+  if (IsolationUsesXactSnapshot())
+    throw Failure(sqlstate::active_transaction,
+                  "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
+                  "Its snapshot may be older than what other sessions have committed, and what is"
+                  " not seen would be left out.",
+                  "Run it in a READ COMMITTED transaction: BEGIN ISOLATION LEVEL READ COMMITTED;"
+                  " SELECT * FROM cowrie_migrate_v16(); COMMIT;");
+}
+
+/** Learns the type of the documents; refuses types whose values the migration cannot read. */
+void read_column_types(ResolvedTarget &target) {
+  const auto type_of = [&](const char *column) {
+    return call([&]() -> Oid {
+      const AttrNumber number = get_attnum(target.sessions, column);
+      return number == InvalidAttrNumber ? InvalidOid : get_atttype(target.sessions, number);
+    });
+  };
+  const auto refuse = [&](const std::string &column, const std::string &wanted) {
+    const std::string table = qualified(target.names.schema, sessions_name);
+    throw Failure(sqlstate::datatype_mismatch,
+                  "column " + column + " of " + table + " cannot be read",
+                  "It must be there as " + wanted + ", and not as a domain over it.",
+                  "Look at it with \\d " + table);
+  };
+  const Oid document = type_of("enrichment");
+  if (document != JSONOID && document != JSONBOID)
+    refuse("enrichment", "json or jsonb");
+  target.names.document_type = document == JSONOID ? "json" : "jsonb";
+  for (const char *column : {"first_event_at", "last_event_at", "created_at"}) {
+    const Oid type = type_of(column);
+    if (type != TIMESTAMPTZOID && type != TIMESTAMPOID)
+      refuse(column, "timestamp with or without time zone");
+  }
+}
+
+/** Raw events count only where they are wanted; a change must be able to read them. */
+void inspect_raw_events_table(ResolvedTarget &target, Access access) {
+  const Oid events = setting_use_raw_events
+                         ? call([&] { return get_relname_relid("raw_events", target.schema); })
+                         : InvalidOid;
+  target.names.has_raw_events = OidIsValid(events);
+  if (!target.names.has_raw_events || access == Access::read)
+    return;
+  const Oid reader = target.owner;
+  if (call([&] { return pg_class_aclcheck(events, reader, ACL_SELECT) != ACLCHECK_OK; }))
+    throw Failure(sqlstate::insufficient_privilege,
+                  "role \"" + target.names.owner + "\" may not read raw_events",
+                  "Sessions whose document names no address are looked up there.",
+                  "Run GRANT SELECT ON " + qualified(target.names.schema, "raw_events") + " TO " +
+                      quote_identifier(target.names.owner) +
+                      "; or do without: SET cowrie_migrate.use_raw_events = off;");
+}
+
 } // namespace
 
+void refuse_planted_table(const ResolvedTarget &target, const std::string &table, Access access) {
+  const Oid relation = call([&] { return get_relname_relid(table.c_str(), target.schema); });
+  if (!OidIsValid(relation))
+    return;
+  const RelationFacts facts = relation_facts(relation);
+  const std::string name = qualified(target.names.schema, table);
+  const bool partitioned_events = table == "raw_events" && facts.kind == RELKIND_PARTITIONED_TABLE;
+  if (facts.kind != RELKIND_RELATION && !partitioned_events)
+    throw Failure(sqlstate::wrong_object_type, name + " is not an ordinary table",
+                  "It is " + kind_in_words(facts) + ".",
+                  "Find out who made it with \\d+ " + name + " and rename it.");
+  if (access == Access::change && !call([&] {
+        return superuser_arg(facts.owner) || has_privs_of_role(target.owner, facts.owner);
+      }))
+    throw Failure(sqlstate::insufficient_privilege,
+                  name + " does not belong to the owner of session_summaries",
+                  "It belongs to role \"" + name_of_role(facts.owner) +
+                      "\", session_summaries to \"" + target.names.owner +
+                      "\". Its triggers and defaults would run as \"" + target.names.owner + "\".",
+                  "If the table is the application's, run ALTER TABLE " + name + " OWNER TO " +
+                      quote_identifier(target.names.owner) + "; else rename it.");
+}
+
 ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access) {
-  if (access == Access::change)
+  if (access == Access::change) {
     refuse_read_only();
+    refuse_unsuitable_isolation();
+  }
 
   ResolvedTarget target;
   target.extension_schema = call([&] { return get_func_namespace(function); });
@@ -148,8 +228,13 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
   if (access == Access::change)
     refuse_without_rights(target, facts);
 
-  target.names.has_raw_events =
-      OidIsValid(call([&] { return get_relname_relid("raw_events", target.schema); }));
+  refuse_planted_table(target, "schema_state", access);
+  refuse_planted_table(target, "raw_events", access);
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0)
+      refuse_planted_table(target, table.name, access);
+  read_column_types(target);
+  inspect_raw_events_table(target, access);
   return target;
 }
 
