@@ -16,8 +16,9 @@ std::string staging_of(const Target &target) { return qualified(target.schema, s
 std::string utc(const Table &observed, const std::string &column, const std::string &alias = "") {
   const Column *found = observed.column(column);
   const std::string name = alias + quote_identifier(column);
-  return found && found->type == "timestamp without time zone" ? "(" + name + " AT TIME ZONE 'UTC')"
-                                                               : name;
+  // timestamp(3) is written "timestamp(3) without time zone".
+  const bool naive = found && found->type.find("without time zone") != std::string::npos;
+  return (naive ? "(" + name + " AT TIME ZONE 'UTC')" : name) + "::timestamptz";
 }
 
 /** `character varying(45)` without its length: a type as functions are declared with. */
