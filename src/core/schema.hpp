@@ -85,6 +85,15 @@ struct Table {
   const Column *column(std::string_view column_name) const noexcept;
 };
 
+/** Finds an index or constraint by its name; null: there is none. */
+template <typename Object>
+const Object *by_name(const std::vector<Object> &objects, const std::string &name) noexcept {
+  for (const Object &each : objects)
+    if (each.name == name)
+      return &each;
+  return nullptr;
+}
+
 struct Schema {
   std::vector<Table> tables;
   const Table *table(std::string_view table_name) const noexcept;
