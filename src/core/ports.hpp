@@ -40,10 +40,10 @@ struct FillResult {
 
 /** Where the sessions are, and what the migration must know of that place. */
 struct Target {
-  std::string schema;           ///< the schema that is migrated
-  std::string owner;            ///< the owner of session_summaries
-  std::string extension_schema; ///< where this extension's functions are
-  std::string named_schema;     ///< the schema as the caller named it; empty: by search_path
+  std::string schema;                 ///< the schema that is migrated
+  std::string owner;                  ///< the owner of session_summaries
+  std::string extension_schema;       ///< where this extension's functions are
+  std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool has_raw_events = false;
   bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
