@@ -53,39 +53,44 @@ bool same_expression(const Expression &declared, const Expression &observed) noe
   return declared.form == observed.form;
 }
 
+bool same_index(const Index &declared, const Index &observed) noexcept {
+  return observed.ordinary && observed.unique == declared.unique &&
+         observed.method == declared.method &&
+         std::equal(observed.columns.begin(), observed.columns.end(), declared.columns.begin(),
+                    declared.columns.end(),
+                    [](const IndexColumn &a, const IndexColumn &b) {
+                      return a.name == b.name && a.descending == b.descending;
+                    }) &&
+         same_expression(declared.predicate, observed.predicate);
+}
+
+bool same_constraint(const Constraint &declared, const Constraint &observed) noexcept {
+  if (observed.kind != declared.kind || !observed.ordinary)
+    return false;
+  return declared.kind == ConstraintKind::check
+             ? same_expression(declared.check, observed.check)
+             : observed.columns == declared.columns &&
+                   observed.target_table == declared.target_table &&
+                   observed.target_columns == declared.target_columns;
+}
+
 const Index *same_definition(const Table &observed, const Index &declared) noexcept {
   const Index *found = nullptr;
-  for (const Index &each : observed.indexes) {
-    const bool same = each.ordinary && each.unique == declared.unique &&
-                      each.method == declared.method &&
-                      std::equal(each.columns.begin(), each.columns.end(), declared.columns.begin(),
-                                 declared.columns.end(),
-                                 [](const IndexColumn &a, const IndexColumn &b) {
-                                   return a.name == b.name && a.descending == b.descending;
-                                 }) &&
-                      same_expression(declared.predicate, each.predicate);
+  for (const Index &each : observed.indexes)
     // A valid one is preferred to an invalid one, the declared name to any other.
-    if (same && (!found || (each.valid && !found->valid) ||
-                 (each.valid == found->valid && each.name == declared.name)))
+    if (same_index(declared, each) && (!found || (each.valid && !found->valid) ||
+                                       (each.valid == found->valid && each.name == declared.name)))
       found = &each;
-  }
   return found;
 }
 
 const Constraint *same_definition(const Table &observed, const Constraint &declared) noexcept {
   const Constraint *found = nullptr;
-  for (const Constraint &each : observed.constraints) {
-    if (each.kind != declared.kind || !each.ordinary)
-      continue;
-    const bool same = declared.kind == ConstraintKind::check
-                          ? same_expression(declared.check, each.check)
-                          : each.columns == declared.columns &&
-                                each.target_table == declared.target_table &&
-                                each.target_columns == declared.target_columns;
-    if (same && (!found || (each.validated && !found->validated) ||
-                 (each.validated == found->validated && each.name == declared.name)))
+  for (const Constraint &each : observed.constraints)
+    if (same_constraint(declared, each) &&
+        (!found || (each.validated && !found->validated) ||
+         (each.validated == found->validated && each.name == declared.name)))
       found = &each;
-  }
   return found;
 }
 

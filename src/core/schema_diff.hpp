@@ -61,6 +61,10 @@ std::vector<Presence> present(const Schema &declared, const Schema &observed, in
 const Index *same_definition(const Table &observed, const Index &declared) noexcept;
 const Constraint *same_definition(const Table &observed, const Constraint &declared) noexcept;
 
+/** Tells whether an observed object has the declared definition, whatever its name. */
+bool same_index(const Index &declared, const Index &observed) noexcept;
+bool same_constraint(const Constraint &declared, const Constraint &observed) noexcept;
+
 /** Tells whether two expressions are the same: by the server's form where both have one. */
 bool same_expression(const Expression &declared, const Expression &observed) noexcept;
 
