@@ -1,7 +1,9 @@
 // Module magic, settings and _PG_init: nothing else.
 #include "pg/imports.h"
 
+#include "core/live.hpp"
 #include "pg/error.hpp"
+#include "pg/fault.hpp"
 #include "pg/session_memo.hpp"
 #include "pg/settings.hpp"
 
@@ -11,6 +13,14 @@ int setting_lock_timeout = 5000;
 bool setting_use_raw_events = true;
 char *setting_fail_at = nullptr;
 
+namespace {
+
+int shown_only = 0; // the values are made when they are asked for
+
+const char *show_statements() { return psprintf("%lld", static_cast<long long>(fault::count())); }
+const char *show_live_objects() { return psprintf("%d", Live::count()); }
+
+} // namespace
 } // namespace cowrie::pg
 
 extern "C" {
@@ -34,6 +44,15 @@ void _PG_init(void) {
   DefineCustomStringVariable("cowrie_migrate.fail_at", "Where a migration shall fail, for tests.",
                              "'<phase>.<step>', or '#<n>' for the n-th statement.",
                              &setting_fail_at, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "cowrie_migrate.statements", "Statements that the latest call in this session has executed.",
+      "What '#<n>' in cowrie_migrate.fail_at can be.", &shown_only, 0, 0, INT_MAX, PGC_INTERNAL,
+      GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr, show_statements);
+  DefineCustomIntVariable("cowrie_migrate.live_objects",
+                          "C++ objects of this extension that are alive in this session.",
+                          "Zero between two statements, whatever has failed.", &shown_only, 0, 0,
+                          INT_MAX, PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr,
+                          nullptr, show_live_objects);
   MarkGUCPrefixReserved("cowrie_migrate");
   register_memo_callbacks();
   error_context_unsafe(); // made now: in the middle of an error there may be no memory for it

@@ -5,7 +5,9 @@
 
 #include "core/migration.hpp"
 #include "pg/database.hpp"
+#include "pg/fault.hpp"
 #include "pg/ledger_store.hpp"
+#include "pg/refusals.hpp"
 #include "pg/row_builder.hpp"
 #include "pg/session_memo.hpp"
 #include "pg/settings.hpp"
@@ -42,16 +44,25 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
         .put();
 }
 
-/** Runs core with everything it needs: as the owner where it changes anything. */
+/** Acts as the owner of the tables, whoever calls: what the owner has made, index expressions for
+ *  instance, runs with that role's rights at most. A caller who may only read stays what it is. */
+void become_owner(std::optional<AsUser> &owner, const ResolvedTarget &target) {
+  if (!may_act_as_owner(target))
+    return;
+  refuse_hidden_extension(target);
+  owner.emplace(target.owner);
+}
+
+/** Runs core with everything it needs. */
 template <typename Body> auto with_database(ResolvedTarget &target, Access access, Body body) {
+  fault::begin_call();
   const Oid owner_of_extension = extension_owner(target);
   LedgerStore ledger(target.names, owner_of_extension);
   Progress progress(target.extension_schema, owner_of_extension);
   const PinnedSettings settings;
   const SpiSession spi;
   std::optional<AsUser> owner;
-  if (access == Access::change)
-    owner.emplace(target.owner);
+  become_owner(owner, target);
   inspect_raw_events(target);
   ServerDatabase database(target, progress, access == Access::read);
   return body(database, ledger, progress);
@@ -79,8 +90,9 @@ Datum migrate_v16(FunctionCallInfo fcinfo) {
   options.on_failure = on_failure_argument(fcinfo, 3);
   const Access access = options.dry_run ? Access::read : Access::change;
   ResolvedTarget target = target_of(fcinfo, schema, access);
-  fault::begin_run();
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
+              refuse_missing_privileges(target);
+              refuse_unsuitable_tables(target);
               return migrate(database, ledger, monitor, options);
             }));
   return Datum(0);
@@ -95,8 +107,8 @@ Datum cleanup_v16(FunctionCallInfo fcinfo) {
   options.force = flag_argument(fcinfo, 3);
   const Access access = options.dry_run ? Access::read : Access::change;
   ResolvedTarget target = target_of(fcinfo, schema, access);
-  fault::begin_run();
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
+              refuse_unsuitable_tables(target);
               return cleanup(database, ledger, monitor, options);
             }));
   return Datum(0);
@@ -134,6 +146,7 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
   const std::string sql = "SELECT session_id, enrichment FROM " +
                           qualified(target.names.schema, "session_summaries") +
                           " ORDER BY session_id";
+  fault::statement();
   Portal portal = call([&] {
     SPIPlanPtr plan = SPI_prepare(sql.c_str(), 0, nullptr);
     return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
@@ -190,8 +203,11 @@ Datum rejected_values(FunctionCallInfo fcinfo) {
   const auto schema = schema_argument(fcinfo, 0);
   const std::int64_t max_rows = PG_ARGISNULL(1) ? PG_INT64_MAX : std::int64_t(PG_GETARG_INT32(1));
   ResolvedTarget target = target_of(fcinfo, schema, Access::read);
+  fault::begin_call();
   const PinnedSettings settings;
   const SpiSession spi;
+  std::optional<AsUser> owner;
+  become_owner(owner, target);
   inspect_raw_events(target);
   list_rejected_values(target, result, max_rows);
   return Datum(0);

@@ -10,19 +10,15 @@
 namespace cowrie {
 namespace {
 
-class CleanupRun {
+class CleanupRun : Live {
 public:
   CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
         place_(monitor, database.target().command(function)) {}
 
   std::vector<StepResult> run() {
-    try {
-      return run_unplaced();
-    } catch (Failure &failure) {
-      place_.annotate(failure);
-      throw;
-    }
+    return options_.dry_run ? run_unplaced()
+                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
   }
 
 private:
@@ -36,7 +32,7 @@ private:
                     "To go back to version 15, run " + target().command(function));
     if (!options_.dry_run)
       database_.lock_run();
-    inspect();
+    database_.in_passing([this] { inspect(); });
     if (nothing_to_do())
       return {{options_.to_phase, "cleanup", "skipped", std::nullopt, 0,
                options_.to_phase == 0 ? "schema version 15, nothing to remove"
@@ -68,11 +64,12 @@ private:
   }
 
   void lock_tables() {
-    database_.lock_table("session_summaries", "ACCESS EXCLUSIVE");
+    std::vector<TableLock> wanted = {{"session_summaries", "ACCESS EXCLUSIVE"}};
     for (const Table &table : schema_v16().tables)
       if (table.phase > 0 && look_.observed.table(table.name))
-        database_.lock_table(table.name, "ACCESS EXCLUSIVE");
-    database_.lock_table("schema_state", "SHARE ROW EXCLUSIVE");
+        wanted.push_back({table.name, "ACCESS EXCLUSIVE"});
+    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
+    database_.lock_tables(wanted);
   }
 
   /** What shall stay must be there: a phase is recorded only when it is complete. */

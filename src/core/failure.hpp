@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "core/live.hpp"
+
 namespace cowrie {
 
 /** The SQLSTATEs this extension raises on its own account (PostgreSQL appendix A). */
@@ -32,7 +34,7 @@ inline constexpr const char *data_corrupted = "XX001";
 } // namespace sqlstate
 
 /** An error with its SQLSTATE, the facts (detail) and the next command (hint). */
-class Failure : public std::exception {
+class Failure : public std::exception, Live {
 public:
   Failure(std::string state, std::string message_text, std::string detail_text = {},
           std::string hint_text = {})

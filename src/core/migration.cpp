@@ -54,7 +54,7 @@ void refuse_unmendable(const Target &target, const Situation &situation) {
 }
 
 /** One atomic run. */
-class AtomicRun {
+class AtomicRun : Live {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
@@ -63,20 +63,20 @@ public:
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
-    try {
-      return run_unplaced();
-    } catch (Failure &failure) {
-      place_.annotate(failure);
-      throw;
-    }
+    return options_.dry_run ? run_unplaced()
+                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
   }
 
 private:
   std::vector<StepResult> run_unplaced() {
     if (!options_.dry_run)
       database_.lock_run();
-    look_ = look(database_);
-    if (look_.situation.state == SchemaState::complete && !repairs_data())
+    bool complete = false;
+    database_.in_passing([&] {
+      look_ = look(database_);
+      complete = look_.situation.state == SchemaState::complete && !repairs_data();
+    });
+    if (complete)
       return {{phase_count, "verify", "skipped", std::nullopt, 0,
                "schema version 16 is complete, nothing to do"}};
     refuse_unsuitable();
@@ -109,16 +109,14 @@ private:
   void lock_tables() {
     monitor_.started("atomic", 0);
     place_.at(0, "lock_tables");
-    std::vector<std::pair<std::string, std::string>> wanted = {
-        {"session_summaries", "ACCESS EXCLUSIVE"}};
+    std::vector<TableLock> wanted = {{"session_summaries", "ACCESS EXCLUSIVE"}};
     for (const Table &table : schema_v16().tables)
       if (table.phase > 0 && look_.observed.table(table.name))
-        wanted.emplace_back(table.name, "ACCESS EXCLUSIVE");
-    wanted.emplace_back("schema_state", "SHARE ROW EXCLUSIVE");
+        wanted.push_back({table.name, "ACCESS EXCLUSIVE"});
+    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
     if (target().has_raw_events)
-      wanted.emplace_back("raw_events", "ACCESS SHARE");
-    for (const auto &[table, mode] : wanted)
-      database_.lock_table(table, mode);
+      wanted.push_back({"raw_events", "ACCESS SHARE"});
+    database_.lock_tables(wanted);
   }
 
   std::vector<StepResult> apply() {

@@ -52,6 +52,12 @@ struct Target {
   std::string command(const std::string &function, const std::string &arguments = {}) const;
 };
 
+/** A table of the target schema, and the mode in which it is to be locked. */
+struct TableLock {
+  std::string table;
+  std::string mode; ///< as LOCK TABLE writes it: ACCESS EXCLUSIVE
+};
+
 /** SQL in the target database, as the owner of the tables, with a pinned search_path. */
 class Database {
 public:
@@ -64,6 +70,8 @@ public:
                                const std::vector<Parameter> &parameters = {}) = 0;
   /** Runs the body in a subtransaction: released when it returns, rolled back when it throws. */
   virtual void in_subtransaction(const std::function<void()> &body) = 0;
+  /** Runs the body in a subtransaction that is rolled back in any case: it keeps no lock. */
+  virtual void in_passing(const std::function<void()> &body) = 0;
 
   /** Reads the tables that the schema names out of the catalog. */
   virtual Schema observe(const Schema &declared) = 0;
@@ -75,8 +83,9 @@ public:
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;
-  /** Locks a table of the target schema; throws who is in the way. */
-  virtual void lock_table(const std::string &table, const std::string &mode) = 0;
+  /** Locks tables in this order, and never waits long for one while it holds another, so that no
+   *  writer's order of locks can end in a deadlock; throws who is in the way. */
+  virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;
   /** Describes what depends on these objects without being declared, as pg_depend knows it. */
   virtual std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */

@@ -33,11 +33,29 @@ public:
                              std::string(phase_name(phase_)) + "), step " + step_;
   }
 
+  /** Runs a whole call in a subtransaction. When it fails, what it did is rolled back first: only
+   *  then is the server fit to be told of it. The failure leaves with its place. */
+  template <typename Body> auto all_or_nothing(Database &database, Body body) {
+    decltype(body()) result;
+    try {
+      database.in_subtransaction([&] { result = body(); });
+    } catch (Failure &failure) {
+      annotate(failure);
+      throw;
+    }
+    return result;
+  }
+
+private:
   /** Gives a failure that takes everything with it its place, and a next command if it has none. */
   void annotate(Failure &failure) const {
     if (begun()) {
-      monitor_.failed(failure.sqlstate);
       failure.context = words();
+      try {
+        monitor_.failed(failure.sqlstate);
+      } catch (const Failure &second) { // the first one is what matters
+        failure.context += "\nthe status view could not be told: " + second.message;
+      }
     }
     if (failure.detail.empty())
       failure.detail = "Everything this call did is rolled back; the database is as it was before.";
@@ -46,7 +64,6 @@ public:
           "Mend the cause, then run " + command_ + " docs/RECOVERY.md tells what to look for.";
   }
 
-private:
   Monitor &monitor_;
   std::string command_;
   int phase_ = 0;

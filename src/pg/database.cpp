@@ -23,10 +23,20 @@ std::int64_t ServerDatabase::execute(const std::string &sql,
   return spi_execute(sql, parameters, false, nullptr);
 }
 
+// What ran out of memory is undone before it is told: there is memory again by then.
 void ServerDatabase::in_subtransaction(const std::function<void()> &body) {
-  Subtransaction subtransaction;
+  try {
+    Subtransaction subtransaction;
+    body();
+    subtransaction.commit();
+  } catch (const std::bad_alloc &) {
+    throw Failure(sqlstate::out_of_memory, "out of memory");
+  }
+}
+
+void ServerDatabase::in_passing(const std::function<void()> &body) {
+  Subtransaction rolled_back;
   body();
-  subtransaction.commit();
 }
 
 Schema ServerDatabase::observe(const Schema &declared) {
@@ -47,78 +57,6 @@ FillResult ServerDatabase::fill(const std::string &sql, bool stage) {
   FillResult result = run.finish();
   result.rows = rows;
   return result;
-}
-
-void ServerDatabase::lock_run() {
-  const std::vector<Parameter> key = {run_lock_class, run_lock_object};
-  if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
-    return;
-  const std::vector<Row> holders =
-      query("SELECT l.pid, a.usename, a.query_start FROM pg_locks AS l LEFT JOIN pg_stat_activity"
-            " AS a USING (pid) WHERE l.locktype = 'advisory' AND l.granted AND l.database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " AND l.classid = $1::int8::oid AND l.objid = $2::int8::oid AND l.objsubid = 2",
-            key);
-  std::string detail = "It ended just now.";
-  if (!holders.empty())
-    detail = "Process " + holders.front()[0].value_or("?") + " of user " +
-             holders.front()[1].value_or("?") + " runs it since " +
-             holders.front()[2].value_or("a time you may not see") + ".";
-  throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
-                detail,
-                "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
-                " ended.");
-}
-
-void ServerDatabase::refuse_table_in_use(const std::string &table) {
-  struct Use {
-    bool queries, triggers;
-  };
-  const Use use = call([&]() -> Use {
-    const Oid oid = get_relname_relid(table.c_str(), target_.schema);
-    Relation opened = relation_open(oid, AccessShareLock);
-    const Use found{opened->rd_refcnt > 1, AfterTriggerPendingOnRel(oid)};
-    relation_close(opened, NoLock);
-    return found;
-  });
-  const std::string name = qualified(target_.names.schema, table);
-  if (use.queries)
-    throw Failure(sqlstate::object_in_use,
-                  name + " is being used by active queries in this session",
-                  "The calling query itself, or an open cursor, reads the table that is to be"
-                  " changed.",
-                  "Close that query or cursor, then repeat this call by itself.");
-  if (use.triggers)
-    throw Failure(sqlstate::object_in_use, name + " has pending trigger events in this transaction",
-                  "Deferred constraints or triggers still have to look at its rows.",
-                  "Commit first, then repeat this call in a transaction of its own.");
-}
-
-void ServerDatabase::lock_table(const std::string &table, const std::string &mode) {
-  const std::string name = qualified(target_.names.schema, table);
-  try {
-    in_subtransaction([&] { execute("LOCK TABLE " + name + " IN " + mode + " MODE", {}); });
-    refuse_planted_table(target_, table, Access::change); // nobody can replace it any more
-    if (mode == "ACCESS EXCLUSIVE")
-      refuse_table_in_use(table);
-  } catch (const Failure &failure) {
-    if (failure.sqlstate != sqlstate::lock_not_available)
-      throw;
-    std::string detail;
-    for (const Row &row :
-         query("SELECT format('process %s of user %s holds %s on it (state %s, query since %s)',"
-               " l.pid, COALESCE(a.usename, '?'), l.mode, COALESCE(a.state, '?'),"
-               " COALESCE(a.query_start::text, '?')) FROM pg_locks AS l LEFT JOIN pg_stat_activity"
-               " AS a USING (pid) WHERE l.relation = $1::text::regclass AND l.database ="
-               " (SELECT oid FROM pg_database WHERE datname = current_database())"
-               " AND l.granted AND l.pid <> pg_backend_pid() ORDER BY l.pid",
-               {name}))
-      detail += (detail.empty() ? "" : "\n") + row[0].value_or("");
-    throw Failure(sqlstate::lock_not_available, "could not lock " + name + " in time",
-                  detail.empty() ? "Who held it has let go meanwhile." : detail,
-                  "Wait for these sessions or end them with SELECT pg_terminate_backend(pid); or"
-                  " wait longer: SET cowrie_migrate.lock_timeout = '60s';");
-  }
 }
 
 void ServerDatabase::copy_grants(const std::string &table) {

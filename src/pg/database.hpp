@@ -9,7 +9,7 @@
 
 namespace cowrie::pg {
 
-class ServerDatabase : public Database {
+class ServerDatabase : public Database, Live {
 public:
   /** `read_only`: queries see one snapshot and nothing may be changed. */
   ServerDatabase(const ResolvedTarget &target, Progress &progress, bool read_only);
@@ -17,17 +17,24 @@ public:
   std::vector<Row> query(const std::string &sql, const std::vector<Parameter> &parameters) override;
   std::int64_t execute(const std::string &sql, const std::vector<Parameter> &parameters) override;
   void in_subtransaction(const std::function<void()> &body) override;
+  void in_passing(const std::function<void()> &body) override;
   Schema observe(const Schema &declared) override;
   Schema bind(const Schema &declared, const Schema &observed) override;
   FillResult fill(const std::string &sql, bool stage) override;
   void lock_run() override;
-  void lock_table(const std::string &table, const std::string &mode) override;
+  void lock_tables(const std::vector<TableLock> &wanted) override;
   std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) override;
   void copy_grants(const std::string &table) override;
   const Target &target() const override { return target_.names; }
   std::int64_t clock_us() const override;
 
 private:
+  /** Locks one table for as long as that may take, the others at once; returns the one that could
+   *  not be locked, nothing being locked then, or their number. */
+  std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
+                          int timeout_ms);
+  /** Throws who holds what conflicts with the lock. */
+  [[noreturn]] void throw_locked(const TableLock &wanted);
   /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */
   void refuse_table_in_use(const std::string &table);
 

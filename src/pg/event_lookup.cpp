@@ -2,6 +2,7 @@
 #include "pg/event_lookup.hpp"
 
 #include "core/derivation.hpp"
+#include "pg/fault.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -42,6 +43,7 @@ EventLookup::EventLookup(const Target &names, bool by_table) {
                 " WHERE session_id = $1 OFFSET 0) AS events ORDER BY event_timestamp, id LIMIT 1"
           : "SELECT r.payload FROM " + qualified(names.schema, derivation::event_table) +
                 " AS e JOIN " + events + " AS r USING (id) WHERE e.session_id = $1";
+  fault::statement();
   call([&] {
     Oid types[1] = {VARCHAROID};
     plan_ = SPI_prepare(sql.c_str(), 1, types);
@@ -63,6 +65,7 @@ EventLookup::~EventLookup() {
 }
 
 bool EventLookup::earliest(Datum session_id, DocumentText &payload) {
+  fault::statement();
   return call([&] { return earliest_unsafe(plan_, session_id, payload); });
 }
 

@@ -8,7 +8,7 @@
 
 namespace cowrie::pg {
 
-class EventLookup {
+class EventLookup : Live {
 public:
   /** `by_table`: through the table of earliest events that the run has made, else by the index on
    *  raw_events.session_id. */

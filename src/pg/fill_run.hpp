@@ -25,7 +25,7 @@ struct FilledSession {
   std::optional<std::int64_t> first, last, created;
 };
 
-class FillRun {
+class FillRun : Live {
 public:
   /** The run of the statement that is being executed; null outside one. */
   static FillRun *current() noexcept;

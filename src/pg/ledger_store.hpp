@@ -8,7 +8,7 @@
 
 namespace cowrie::pg {
 
-class LedgerStore : public Ledger {
+class LedgerStore : public Ledger, Live {
 public:
   LedgerStore(const Target &target, Oid ledger_owner);
 

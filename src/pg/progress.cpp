@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/plan.hpp"
+#include "pg/fault.hpp"
 #include "pg/settings.hpp"
-#include "pg/spi.hpp"
 
 namespace cowrie::pg {
 namespace {

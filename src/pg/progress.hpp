@@ -9,7 +9,7 @@
 
 namespace cowrie::pg {
 
-class Progress : public Monitor {
+class Progress : public Monitor, Live {
 public:
   Progress(Oid extension_schema, Oid extension_owner);
 

@@ -18,7 +18,7 @@ inline ReturnSetInfo *begin_rows(FunctionCallInfo fcinfo) {
 }
 
 /** Builds the values of one row; each add_ appends a column. */
-class RowBuilder {
+class RowBuilder : Live {
 public:
   explicit RowBuilder(ReturnSetInfo *result) : result_(result) {}
 

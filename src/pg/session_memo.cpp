@@ -18,7 +18,7 @@ struct Memo {
 };
 
 /** The backend's reader and memo. Made when first needed, gone at the end of the transaction. */
-struct Workspace {
+struct Workspace : Live {
   EnrichmentReader reader;
   Memo memo;
   MemoryContext documents = nullptr; ///< detoasted text of the current document

@@ -3,17 +3,26 @@
 
 namespace cowrie::pg {
 
+namespace {
+
+void pin_unsafe(const char *name, const char *value) {
+  (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+} // namespace
+
 PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
   call([] {
-    const auto pin_unsafe = [](const char *name, const char *value) {
-      (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                              false);
-    };
     pin_unsafe("search_path", "pg_catalog, pg_temp");
     pin_unsafe("row_security", "off");
     pin_unsafe("standard_conforming_strings", "on");
+    pin_unsafe("quote_all_identifiers", "off");
     pin_unsafe("lock_timeout", psprintf("%d", setting_lock_timeout));
   });
+}
+
+LockTimeout::LockTimeout(int milliseconds) : level_(NewGUCNestLevel()) {
+  call([=] { pin_unsafe("lock_timeout", psprintf("%d", milliseconds)); });
 }
 
 } // namespace cowrie::pg

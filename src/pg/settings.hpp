@@ -8,7 +8,7 @@
 namespace cowrie::pg {
 
 /** Acts as a role in a security-restricted context until the end of the scope. */
-class AsUser {
+class AsUser : Live {
 public:
   explicit AsUser(Oid role) noexcept {
     GetUserIdAndSecContext(&user_, &security_);
@@ -29,12 +29,24 @@ private:
  * temporary objects last; row security may raise but not hide rows; locks are waited for as long
  * as cowrie_migrate.lock_timeout says.
  */
-class PinnedSettings {
+class PinnedSettings : Live {
 public:
   PinnedSettings();
   ~PinnedSettings() { AtEOXact_GUC(true, level_); }
   PinnedSettings(const PinnedSettings &) = delete;
   PinnedSettings &operator=(const PinnedSettings &) = delete;
+
+private:
+  int level_;
+};
+
+/** How long a lock is waited for in this scope, in milliseconds; 0 waits for ever. */
+class LockTimeout : Live {
+public:
+  explicit LockTimeout(int milliseconds);
+  ~LockTimeout() { AtEOXact_GUC(true, level_); }
+  LockTimeout(const LockTimeout &) = delete;
+  LockTimeout &operator=(const LockTimeout &) = delete;
 
 private:
   int level_;

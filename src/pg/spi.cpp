@@ -1,7 +1,7 @@
 // SPI: SQL from C++, rows as values.
 #include "pg/spi.hpp"
 
-#include "pg/settings.hpp"
+#include "pg/fault.hpp"
 
 namespace cowrie::pg {
 
@@ -92,44 +92,4 @@ std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> 
   return rows;
 }
 
-namespace fault {
-namespace {
-
-std::int64_t counted = 0;
-
-[[noreturn]] void raise(const std::string &place) {
-  call([&] {
-    ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-                    errmsg("injected failure at %s", place.c_str()),
-                    errdetail("cowrie_migrate.fail_at is \"%s\".", setting_fail_at),
-                    errhint("Set it back: SET cowrie_migrate.fail_at = '';")));
-  });
-  throw std::bad_alloc(); // not reached
-}
-
-std::string_view wanted() noexcept { return setting_fail_at ? setting_fail_at : ""; }
-
-} // namespace
-
-void begin_run() noexcept { counted = 0; }
-
-std::int64_t count() noexcept { return counted; }
-
-void at(int phase, std::string_view step) {
-  if (wanted().empty())
-    return;
-  const std::string place = std::to_string(phase) + "." + std::string(step);
-  if (wanted() == place)
-    raise(place);
-}
-
-void statement() {
-  ++counted;
-  if (wanted().empty() || wanted().front() != '#')
-    return;
-  if (wanted().substr(1) == std::to_string(counted))
-    raise("statement " + std::to_string(counted));
-}
-
-} // namespace fault
 } // namespace cowrie::pg

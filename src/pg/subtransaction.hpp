@@ -9,7 +9,7 @@ namespace cowrie::pg {
  * An internal subtransaction, begun by the constructor as plpgsql's exec_stmt_block does it:
  * memory context and resource owner are those of the caller again, inside and afterwards.
  */
-class Subtransaction {
+class Subtransaction : Live {
 public:
   Subtransaction();
   ~Subtransaction();

@@ -29,12 +29,8 @@ enum class Access {
  */
 ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access);
 
-/**
- * Refuses a table beside session_summaries that is none (a view would run its owner's functions as
- * somebody else) and, for changes, one that neither the owner of session_summaries nor a superuser
- * owns (its triggers would run as that owner). A table that is not there is fine.
- */
-void refuse_planted_table(const ResolvedTarget &target, const std::string &table, Access access);
+/** Tells whether the caller may act as the owner of the sessions. */
+bool may_act_as_owner(const ResolvedTarget &target);
 
 /** The owner of the extension's ledger and progress sequences. */
 Oid extension_owner(const ResolvedTarget &target);

@@ -63,7 +63,7 @@ struct State {
 struct Statement {
   std::string sql;
   bool changes;
-  int depth; ///< subtransactions around it
+  int depth; ///< subtransactions around it: 1 for the run, 2 for a phase
   int phase;
   std::string step;
 };
@@ -199,6 +199,19 @@ public:
     --depth_;
   }
 
+  void in_passing(const std::function<void()> &body) override {
+    const State before = state;
+    ++depth_;
+    try {
+      body();
+    } catch (...) {
+      --depth_;
+      throw;
+    }
+    --depth_;
+    state = before;
+  }
+
   Schema observe(const Schema &declared) override {
     Schema result;
     for (const Table &each : state.schema.tables)
@@ -209,9 +222,11 @@ public:
 
   Schema bind(const Schema &declared, const Schema &) override { return with_forms(declared); }
   void lock_run() override { ++run_locks; }
-  void lock_table(const std::string &table, const std::string &mode) override {
-    require(state.schema.table(table), "42P01", table);
-    locks.push_back(table + " " + mode);
+  void lock_tables(const std::vector<TableLock> &wanted) override {
+    for (const TableLock &each : wanted) {
+      require(state.schema.table(each.table), "42P01", each.table);
+      locks.push_back(each.table + " " + each.mode);
+    }
   }
   std::vector<std::string> undeclared_dependents(const std::vector<Presence> &) override {
     return dependents;
