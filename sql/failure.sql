@@ -47,13 +47,15 @@ DROP SEQUENCE idx_ip_geo_country;
 -- A session that came meanwhile is filled on the way.
 INSERT INTO session_summaries (session_id, enrichment, first_event_at)
 VALUES ('meanwhile', '{"dshield": {"ip": {"number": "198.51.100.200", "asn": "AS64999",
-        "ascountry": "CH"}}}', '2024-06-01 00:00:00+00');
+        "ascountry": "CH"}}, "maxmind": {"asn": "none"}}', '2024-06-01 00:00:00+00');
 -- and one that only its raw event tells the address of
 INSERT INTO session_summaries (session_id) VALUES ('by event');
 INSERT INTO session_summaries (session_id) VALUES ('no address at all');
 UPDATE raw_events SET session_id = 'by event', payload = '{"src_ip": "198.51.100.200"}'
 WHERE id = (SELECT max(id) FROM raw_events);
 SELECT phase, step, status, rows FROM cowrie_migrate_v16() WHERE phase = 3;
+-- Of what came meanwhile, each reject is counted once.
+SELECT rejects FROM public.cowrie_migration_status;
 SELECT source_ip, snapshot_asn, snapshot_country FROM session_summaries
 WHERE session_id IN ('meanwhile', 'by event') ORDER BY session_id;
 SELECT i.current_asn, i.geo_country, a.total_session_count FROM ip_inventory AS i

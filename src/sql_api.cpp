@@ -151,6 +151,11 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
     SPIPlanPtr plan = SPI_prepare(sql.c_str(), 0, nullptr);
     return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
   });
+  // Documents, payloads and texts of one session.
+  MemoryContext session = call([] {
+    return AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate rejected values",
+                                 ALLOCSET_DEFAULT_SIZES);
+  });
   RowBuilder row(result);
   constexpr long batch = 1000;
   std::int64_t listed = 0;
@@ -166,6 +171,10 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
       return {SPI_tuptable, SPI_processed, SPI_gettypeid(SPI_tuptable->tupdesc, 2)};
     });
     for (std::uint64_t i = 0; i < fetched.count && listed < max_rows; ++i) {
+      MemoryContext outer = call([&] {
+        MemoryContextReset(session);
+        return MemoryContextSwitchTo(session);
+      });
       bool no_document = false, no_id = false;
       const Datum document = call([&] {
         return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 2, &no_document);
@@ -190,6 +199,7 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
             .put();
         ++listed;
       }
+      MemoryContextSwitchTo(outer);
     }
     call([&] { SPI_freetuptable(fetched.rows); });
     if (fetched.count == 0)

@@ -175,15 +175,18 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 
 std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
   const std::string arguments = fill_arguments(target, declared, observed);
-  // A session that nothing is known of is not written again.
-  std::string values, known;
+  // Each value is computed once: a session is counted when its source IP is. And a session that
+  // nothing is known of is not written again.
+  std::string values, set, known;
   for (const Column &each : declared.columns) {
-    const std::string value = fill_call(target, each, arguments);
-    values += (values.empty() ? "" : ", ") + quote_identifier(each.name) + " = " + value;
-    known += (known.empty() ? "" : " OR ") + value + " IS NOT NULL";
+    const std::string name = quote_identifier(each.name);
+    values += ", " + fill_call(target, each, arguments) + " AS " + name;
+    set += (set.empty() ? "" : ", ") + name + " = f." + name;
+    known += (known.empty() ? "f." : " OR f.") + name + " IS NOT NULL";
   }
-  return "UPDATE " + sessions_of(target) + " SET " + values + " WHERE " + unfilled + " AND (" +
-         known + ")";
+  return "UPDATE " + sessions_of(target) + " AS s SET " + set + " FROM (SELECT ctid AS place" +
+         values + " FROM " + sessions_of(target) + " WHERE " + unfilled +
+         " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
 }
 
 std::string load_rows(const Target &target, const std::string &table, OnExisting existing) {

@@ -246,7 +246,7 @@ bool Document::provider_members(Level level, std::vector<Member> &members, std::
   ondemand::document document;
   error_code error = parser_->start(json, capacity_ - at, document);
   if (error == simdjson::SUCCESS)
-    error = Walk{*this, document}.members(members, key_texts);
+    error = Walk{*this, document}.members(members, key_texts, level == Level::entry);
   return checked(error) == simdjson::SUCCESS;
 }
 

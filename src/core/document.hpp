@@ -81,6 +81,7 @@ struct Values {
 struct Member {
   std::string_view key; ///< its text, escapes resolved
   std::string_view value;
+  bool in_entry; ///< it stands in the entry of `session`, not at the top
 };
 
 class Document {

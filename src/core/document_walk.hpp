@@ -125,7 +125,7 @@ struct Walk {
   }
 
   /** Lists the provider data of a document or an entry. */
-  error_code members(std::vector<Member> &members, std::string &key_texts) {
+  error_code members(std::vector<Member> &members, std::string &key_texts, bool in_entry) {
     ondemand::object object;
     RETURN_IF_ERROR(json.get_object().get(object));
     return each(object, [&](const Key &key, ondemand::value &value) -> error_code {
@@ -144,7 +144,7 @@ struct Walk {
         return simdjson::SUCCESS;
       std::string_view raw;
       RETURN_IF_ERROR(raw_value(value, raw));
-      members.push_back({text, raw});
+      members.push_back({text, raw, in_entry});
       return simdjson::SUCCESS;
     });
   }

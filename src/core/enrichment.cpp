@@ -170,6 +170,9 @@ void EnrichmentReader::State::decide(std::string_view known_ip, const EventAddre
     FactFinder finder(document.top(), scratch, facts.rejects);
     finder.look_into(entry, source ? *source : IpAddress{});
     finder.find(facts);
+    std::string key_texts;
+    if (const auto left_out = too_large_provider_data(document, key_texts))
+      finder.reject_too_large(*left_out);
   }
 }
 

@@ -26,7 +26,8 @@ enum class RejectReason : std::uint8_t {
   enriched_at_invalid,
   document_unparsable,
   document_too_deep,
-  value_too_long, ///< an indexed or length-limited text that does not fit its column
+  value_too_long, ///< an indexed or length-limited text that does not fit its column, or provider
+                  ///< data that does not fit an inventory
 };
 inline constexpr std::size_t reject_reason_count = 8;
 std::string_view reject_reason_name(RejectReason reason) noexcept;

@@ -86,6 +86,10 @@ void FactFinder::reject(RejectReason reason, std::string_view path, std::string_
   rejects_.push_back({reason, std::move(field), json::excerpt(text)});
 }
 
+void FactFinder::reject_too_large(const Member &member) {
+  reject(RejectReason::value_too_long, json::excerpt(member.key), member.value, member.in_entry);
+}
+
 bool FactFinder::address(std::initializer_list<Slot> slots, IpAddress &found) {
   bool usable = false;
   first_usable(slots, [&](const Value &value) {

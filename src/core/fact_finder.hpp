@@ -32,6 +32,9 @@ public:
   /** Finds all facts but the source IP. Rejects come in the order of the facts. */
   void find(Facts &facts);
 
+  /** Rejects a member of provider data that is too large. */
+  void reject_too_large(const Member &member);
+
 private:
   /** A value that is there: not missing, not null. */
   struct Value {

@@ -4,6 +4,7 @@
 #include "core/provider_data.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -113,48 +114,87 @@ template <std::size_t n> std::string asn_object(const Values &values, const AsnF
   std::string out;
   ObjectWriter writer(out);
   for (const AsnField &field : fields)
-    if (present(values[field.slot]))
+    if (present(values[field.slot]) && values[field.slot].size() <= largest_provider_data)
       json::append_for_jsonb(writer.key(field.name), values[field.slot]);
   writer.end();
   return out.size() > 2 ? out : std::string{};
 }
 
-} // namespace
+/** What provider_data_of() writes, in document order, and the first that is too large for it. */
+struct Merged {
+  std::string key_texts; // of escaped keys; the members point into it
+  std::vector<Member> kept;
+  std::optional<Member> left_out; // the first: there may be millions
+};
 
-std::string provider_data_of(Document &document) {
-  std::string out;
-  std::string key_texts;
-  std::vector<Member> members;
+void leave_out_what_is_too_large(Merged &merged) {
+  std::size_t size = 0;
+  const auto too_large = [&size](const Member &member) {
+    const std::size_t larger = size + member.key.size() + member.value.size();
+    if (larger > largest_provider_data)
+      return true;
+    size = larger;
+    return false;
+  };
+  const auto first = std::find_if(merged.kept.begin(), merged.kept.end(), too_large);
+  if (first == merged.kept.end())
+    return;
+  merged.left_out = *first;
+  merged.kept.erase(std::remove_if(first, merged.kept.end(), too_large), merged.kept.end());
+}
+
+void merge(Document &document, Merged &merged) {
+  std::vector<Member> &members = merged.kept;
   std::vector<Member> entry;
-  if (!document.provider_members(Document::Level::top, members, key_texts) ||
-      !document.provider_members(Document::Level::entry, entry, key_texts)) {
+  if (!document.provider_members(Document::Level::top, members, merged.key_texts) ||
+      !document.provider_members(Document::Level::entry, entry, merged.key_texts)) {
     members.clear();
-    entry.clear();
+    return;
   }
   keep_last_of_each(members);
   keep_last_of_each(entry);
-  const std::size_t top_count = members.size();
   std::vector<Member> added;
   for (const Member &member : entry) {
     Member *same = find(members, member.key);
     if (same == nullptr)
       added.push_back(member);
     else if (same->value == null_text)
-      same->value = member.value;
+      *same = member;
   }
-  members.reserve(top_count + added.size());
   members.insert(members.end(), added.begin(), added.end());
   std::sort(members.begin(), members.end(),
             [](const Member &a, const Member &b) { return a.value.data() < b.value.data(); });
+  leave_out_what_is_too_large(merged);
+}
 
+} // namespace
+
+std::string provider_data_of(Document &document) {
+  Merged merged;
+  merge(document, merged);
+  std::string out;
   ObjectWriter writer(out);
-  for (const Member &member : members)
+  for (const Member &member : merged.kept)
     json::append_for_jsonb(writer.key(member.key), member.value);
   writer.end();
   return out;
 }
 
+std::optional<Member> too_large_provider_data(Document &document, std::string &key_texts) {
+  if (document.text().size() <= largest_provider_data)
+    return std::nullopt;
+  Merged merged;
+  merge(document, merged);
+  key_texts = std::move(merged.key_texts);
+  return merged.left_out;
+}
+
 bool has_provider_data(Document &document, const Values *entry) {
+  if (document.text().size() > largest_provider_data) {
+    Merged merged;
+    merge(document, merged);
+    return has_value(merged.kept);
+  }
   return keeps_value(document, Document::Level::top, document.top().provider_keys) ||
          (entry != nullptr && keeps_value(document, Document::Level::entry, entry->provider_keys));
 }

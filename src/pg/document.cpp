@@ -114,6 +114,9 @@ const NumberBounds &number_bounds_unsafe() {
   return bounds;
 }
 
+// More than the digits that a numeric can have.
+constexpr std::size_t longest_number = 150'000;
+
 int compare_unsafe(Numeric a, Numeric b) {
   return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
 }
@@ -146,6 +149,12 @@ void append_number_unsafe(StringInfo out, Numeric number) {
     --mantissa;
   appendBinaryStringInfo(out, written, mantissa);
   appendStringInfoString(out, exponent);
+}
+
+/** Tells whether a text of this size, all of it escaped, has room in the buffer of at most 1 GB. */
+bool has_room(StringInfo out, std::size_t size) noexcept {
+  constexpr std::size_t longest_escape = 6, punctuation = 8;
+  return static_cast<std::size_t>(out->len) + size * longest_escape + punctuation < MaxAllocSize;
 }
 
 void append_string_unsafe(StringInfo out, const char *text, int length) {
@@ -183,6 +192,10 @@ void append_jsonb_unsafe(StringInfo out, JsonbContainer *container) {
   JsonbIteratorToken token;
   while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE) {
     const bool item = token == WJB_ELEM || token == WJB_KEY;
+    const bool scalar_follows = item || token == WJB_VALUE;
+    if (!has_room(out, scalar_follows && value.type == jbvString ? value.val.string.len
+                                                                 : longest_number))
+      return;
     const bool opens = token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT;
     // Inside an array a container follows its predecessor; inside an object it follows its key.
     if ((item || opens) && !first)
@@ -246,6 +259,10 @@ DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
     document.size = document.stored_size;
   }
   if (!same_as_utf8()) {
+    // What would not fit a gigabyte when converted is cut off, too.
+    constexpr std::size_t longest = MaxAllocSize / MAX_CONVERSION_GROWTH;
+    if (document.size > longest)
+      document.size = pg_mbcliplen(document.data, static_cast<int>(document.size), longest);
     char *converted = pg_server_to_any(document.data, static_cast<int>(document.size), PG_UTF8);
     if (converted != document.data) {
       document.data = converted;

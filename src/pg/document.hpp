@@ -22,7 +22,8 @@ struct DocumentText {
 DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json = true);
 
 /** Writes a jsonb as JSON text of a size within a small multiple of the stored one: numbers with
- *  long runs of zeros are written with an exponent. */
+ *  long runs of zeros are written with an exponent. What does not fit a gigabyte is cut off, so
+ *  that the text is no JSON. */
 void append_jsonb_unsafe(StringInfo out, JsonbContainer *container);
 
 /** Makes a text datum of text that is in the database's encoding already. */

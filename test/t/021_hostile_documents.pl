@@ -165,7 +165,14 @@ my @json = (
 		'20.9.0.13|13||{asn_out_of_range,asn_out_of_range}' ],
 	[ 'small numbers', document(14, '"greynoise":{"noise":1e-999999,"x":[1e131071,1e131072,1e-16384,0e999999999999]}'),
 		'20.9.0.14|14||{}' ],
-	[ 'many numbers', document(15, q{"urlhaus":[' || repeat('1e131071,', 5000) || '1]}), '20.9.0.15|15||{}' ]);
+	[ 'many numbers', document(15, q{"urlhaus":[' || repeat('1e131071,', 5000) || '1]}), '20.9.0.15|15||{}' ],
+	# jsonb input needs 32 bytes of memory for each of these, in one piece: more than it can have
+	[ 'large list', document(16, q{"urlhaus":[' || repeat('1,', 17000000) || '1]}), '20.9.0.16|16||{value_too_long}' ],
+	[ 'large list that fits', document(17, q{"urlhaus":[' || repeat('1,', 8000000) || '1]}), '20.9.0.17|17||{}' ]);
+# more than jsonb can hold
+push @json, [ 'too much for jsonb', document(18,
+	q{"a":"' || repeat('a', 140000000) || '","b":"' || repeat('b', 140000000) || '"}), '20.9.0.18|18||{value_too_long}' ]
+  if full_counts();
 survives('hostile_json', 'json', @json);
 
 my $nuls = $node->safe_psql('hostile_json', $unholdable);
@@ -177,13 +184,17 @@ WHERE ip_address = '20.9.0.3'}), 't', 'the inventory has U+FFFD in their place')
 is($node->safe_psql('hostile_json', q{
 SELECT length(enrichment #>> '{maxmind,asn_org}') FROM ip_inventory WHERE ip_address = '20.9.0.4'}),
 	'10000000', 'and a text of ten megabytes as it was');
+is($node->safe_psql('hostile_json', q{
+SELECT string_agg(ip_address || ' ' || (enrichment ? 'urlhaus')::text, ', ' ORDER BY ip_address)
+FROM ip_inventory WHERE ip_address IN ('20.9.0.16', '20.9.0.17')}),
+	'20.9.0.16 false, 20.9.0.17 true', 'but nothing that jsonb may be unable to hold');
 
 #--------------------------------------------------------------------------------------------------
 # jsonb: short to store, gigabytes as text
 #--------------------------------------------------------------------------------------------------
 
 create_database('hostile_jsonb', 'UTF8', 'jsonb');
-survives('hostile_jsonb', 'jsonb',
+my @jsonb = (
 	[ 'many numbers', document(1, q{"urlhaus":[' || repeat('1e131071,', 5000) || '1]}), '20.9.0.1|1||{}' ],
 	[ 'large numbers', document(2, '"maxmind":{"asn":1e131071},"cymru":{"asn":-1e131071}'),
 		'20.9.0.2|2||{asn_out_of_range,asn_out_of_range}' ],
@@ -191,6 +202,10 @@ survives('hostile_jsonb', 'jsonb',
 		'20.9.0.3|3||{value_too_long}' ],
 	[ 'deep', document(4, q{"deep":' || repeat('[', 1100) || repeat(']', 1100) || '}),
 		'|||{document_too_deep}' ]);
+# as text more than the server's gigabyte
+push @jsonb, [ 'control characters', q{jsonb_build_object('a', repeat(chr(1), 180000000))}, '|||{document_unparsable}' ]
+  if full_counts();
+survives('hostile_jsonb', 'jsonb', @jsonb);
 
 #--------------------------------------------------------------------------------------------------
 # Encodings

@@ -168,7 +168,7 @@ public:
   FillResult fill(const std::string &sql, bool stage) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
-    if (starts_with(sql, "UPDATE " + name("session_summaries") + " SET ")) {
+    if (starts_with(sql, "UPDATE " + name("session_summaries") + " AS s SET ")) {
       FillResult result;
       result.rows = new_rows;
       return result;

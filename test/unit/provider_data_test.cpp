@@ -184,5 +184,42 @@ const Row asn_rows[] = {
 };
 INSTANTIATE_TEST_SUITE_P(table, AsnDataTest, testing::ValuesIn(asn_rows), row_name);
 
+/** Provider data of more than 16 MB is not stored: what jsonb can hold, and at which cost, depends
+ * on what is in it. */
+TEST(ProviderData, what_is_too_large_is_left_out) {
+  const std::string large = "\"" + std::string(17 * 1024 * 1024, 'x') + "\"";
+  const std::string half = "\"" + std::string(9 * 1024 * 1024, 'x') + "\"";
+  EnrichmentReader reader;
+
+  reader.read(R"({"maxmind":{"asn":1},"junk":)" + large + R"(,"more":1})");
+  const Facts &facts = reader.resolve();
+  ASSERT_EQ(facts.rejects.size(), 1U);
+  EXPECT_EQ(facts.rejects[0].reason, RejectReason::value_too_long);
+  EXPECT_EQ(facts.rejects[0].field, "junk");
+  EXPECT_EQ(facts.rejects[0].value, std::string(large, 0, 200));
+  EXPECT_EQ(facts.asn, 1);
+  EXPECT_TRUE(facts.has_provider_data);
+  EXPECT_EQ(reader.provider_data(), R"({"maxmind":{"asn":1},"more":1})");
+
+  reader.read(R"({"a":)" + half + R"(,"b":)" + half + R"(,"c":)" + half + "}");
+  ASSERT_EQ(reader.resolve().rejects.size(), 1U) << "reported once";
+  EXPECT_EQ(reader.resolve().rejects[0].field, "b");
+  EXPECT_EQ(reader.provider_data(), R"({"a":)" + half + "}");
+
+  reader.read(R"({"session":{"1.1.1.1":{"j\u0075nk":)" + large + "}}}");
+  ASSERT_EQ(reader.resolve().rejects.size(), 1U);
+  EXPECT_EQ(reader.resolve().rejects[0].field, "session.1.1.1.1.junk");
+  EXPECT_FALSE(reader.resolve().has_provider_data);
+  EXPECT_EQ(reader.provider_data(), "{}");
+
+  reader.read(R"({"password_stats":)" + large + R"(,"a":1})");
+  EXPECT_TRUE(reader.resolve().rejects.empty()) << "it would not be stored anyway";
+  EXPECT_EQ(reader.provider_data(), R"({"a":1})");
+
+  reader.read(R"({"maxmind":{"asn":1,"asn_org":{"x":)" + large + "}}}");
+  (void)reader.resolve();
+  EXPECT_EQ(reader.asn_data(), R"({"maxmind":{"asn":1}})");
+}
+
 } // namespace
 } // namespace cowrie
