@@ -40,7 +40,7 @@ CREATE FUNCTION public.cowrie_provider_data(json, text) RETURNS jsonb LANGUAGE s
 AS $$ SELECT public.evil('{}')::jsonb $$;
 CREATE FUNCTION public.cowrie_fill_source_ip(json, text, text, timestamptz, integer, text, text,
   timestamptz, timestamptz, timestamptz) RETURNS varchar LANGUAGE sql AS $$ SELECT public.evil('x') $$;
-CREATE FUNCTION public.cowrie_fingerprint(text, json, timestamptz, timestamptz) RETURNS text
+CREATE FUNCTION public.cowrie_fingerprint(text, json, timestamptz, timestamptz, boolean) RETURNS text
 LANGUAGE sql AS $$ SELECT public.evil('x') $$;
 CREATE FUNCTION public.evil_equal(varchar, varchar) RETURNS boolean LANGUAGE sql
 AS $$ SELECT public.evil('x') IS NULL $$;
@@ -112,7 +112,7 @@ SELECT count(*) FROM ip_inventory AS i WHERE first_seen <> (
 DROP SCHEMA app CASCADE;
 DROP FUNCTION public.cowrie_provider_data(json, text), public.cowrie_fill_source_ip(json, text, text,
   timestamptz, integer, text, text, timestamptz, timestamptz, timestamptz),
-  public.cowrie_fingerprint(text, json, timestamptz, timestamptz), public.evil_equal, public.evil;
+  public.cowrie_fingerprint(text, json, timestamptz, timestamptz, boolean), public.evil_equal, public.evil;
 DROP EXTENSION cowrie_migrate;
 DROP FUNCTION refusal;
 REVOKE ALL ON SCHEMA public FROM cowrie_mallory;

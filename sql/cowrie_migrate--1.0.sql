@@ -54,10 +54,13 @@ COMMENT ON TYPE @extschema@.cowrie_facts IS
 CREATE TYPE @extschema@.cowrie_fingerprint_sum AS (
     sessions bigint,
     documents text,
-    times text
+    times text,
+    settled_sessions bigint,
+    settled_documents text,
+    settled_times text
 );
 COMMENT ON TYPE @extschema@.cowrie_fingerprint_sum IS
-    'count and order-independent 128-bit sums over documents and event times';
+    'count and order-independent 128-bit sums over documents and event times, of all and of settled sessions';
 
 CREATE TYPE @extschema@.cowrie_staged AS (
     asn_source text,
@@ -91,7 +94,10 @@ CREATE TABLE @extschema@.cowrie_migration_log (
     session_count bigint,
     documents_fingerprint text,
     times_fingerprint text,
-    rejects jsonb
+    rejects jsonb,
+    settled_count bigint,
+    settled_documents text,
+    settled_times text
 );
 ALTER TABLE @extschema@.cowrie_migration_log OWNER TO @extowner@;
 REVOKE ALL ON @extschema@.cowrie_migration_log FROM PUBLIC;
@@ -106,6 +112,13 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_log.times_fingerprint IS
     'sum over (session_id, event times) of all sessions before the first change';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.rejects IS
     'values that could not be used, counted by reason';
+
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.settled_count IS
+    'sessions with created_at up to started_at: what cowrie_checkpoint_v16 compares, as are the next two';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.settled_documents IS
+    'documents_fingerprint of those sessions';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.settled_times IS
+    'times_fingerprint of those sessions';
 
 SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log', '');
 SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log_log_id_seq', '');
@@ -371,12 +384,12 @@ BEGIN
     LOOP
         EXECUTE format($sql$
             CREATE FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s, timestamptz,
-                timestamptz) RETURNS internal
+                timestamptz, boolean) RETURNS internal
                 AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
             COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s,
-                timestamptz, timestamptz) IS 'internal: transition of cowrie_fingerprint';
+                timestamptz, timestamptz, boolean) IS 'internal: transition of cowrie_fingerprint';
             CREATE AGGREGATE @extschema@.cowrie_fingerprint(session_id varchar, enrichment %1$s,
-                first_event_at timestamptz, last_event_at timestamptz) (
+                first_event_at timestamptz, last_event_at timestamptz, settled boolean) (
                 SFUNC = @extschema@.cowrie_fingerprint_add,
                 STYPE = internal,
                 FINALFUNC = @extschema@.cowrie_fingerprint_result,
@@ -385,7 +398,7 @@ BEGIN
                 DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
                 PARALLEL = SAFE);
             COMMENT ON AGGREGATE @extschema@.cowrie_fingerprint(varchar, %1$s, timestamptz,
-                timestamptz) IS 'order-independent fingerprint: equal sums mean equal sessions'
+                timestamptz, boolean) IS 'order-independent fingerprint: equal sums mean equal sessions'
             $sql$, document);
     END LOOP;
 END

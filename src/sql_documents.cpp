@@ -225,20 +225,20 @@ Datum document_part(FunctionCallInfo fcinfo, std::string (EnrichmentReader::*par
 
 // The aggregate cowrie_fingerprint: its state is plain data in the aggregate's memory context.
 
-SessionsFingerprint *fingerprint_state_unsafe(FunctionCallInfo fcinfo) {
+ProofSum *fingerprint_state_unsafe(FunctionCallInfo fcinfo) {
   if (!PG_ARGISNULL(0))
-    return reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(0));
+    return reinterpret_cast<ProofSum *>(PG_GETARG_POINTER(0));
   MemoryContext context;
   if (!AggCheckCallContext(fcinfo, &context))
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("this function must be called as part of an aggregate")));
-  return new (MemoryContextAlloc(context, sizeof(SessionsFingerprint))) SessionsFingerprint();
+  return new (MemoryContextAlloc(context, sizeof(ProofSum))) ProofSum();
 }
 
 Datum fingerprint_add(FunctionCallInfo fcinfo) {
   const std::string_view session_id = text_argument(fcinfo, 1);
   return call([&]() -> Datum {
-    SessionsFingerprint *state = fingerprint_state_unsafe(fcinfo);
+    ProofSum *state = fingerprint_state_unsafe(fcinfo);
     std::optional<std::string_view> document;
     Pointer detoasted = nullptr;
     if (!PG_ARGISNULL(2)) {
@@ -248,7 +248,8 @@ Datum fingerprint_add(FunctionCallInfo fcinfo) {
       if (VARATT_IS_EXTENDED(DatumGetPointer(datum)) && !VARATT_IS_SHORT(DatumGetPointer(datum)))
         detoasted = const_cast<Pointer>(text.stored) - VARHDRSZ;
     }
-    state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4));
+    state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4),
+               !PG_ARGISNULL(5) && PG_GETARG_BOOL(5));
     if (detoasted)
       pfree(detoasted);
     return PointerGetDatum(state);
@@ -257,18 +258,18 @@ Datum fingerprint_add(FunctionCallInfo fcinfo) {
 
 Datum fingerprint_combine(FunctionCallInfo fcinfo) {
   return call([&]() -> Datum {
-    SessionsFingerprint *state = fingerprint_state_unsafe(fcinfo);
+    ProofSum *state = fingerprint_state_unsafe(fcinfo);
     if (!PG_ARGISNULL(1))
-      state->add(*reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(1)));
+      state->add(*reinterpret_cast<ProofSum *>(PG_GETARG_POINTER(1)));
     return PointerGetDatum(state);
   });
 }
 
 Datum fingerprint_serialize(FunctionCallInfo fcinfo) {
   return call([&]() -> Datum {
-    bytea *bytes = static_cast<bytea *>(palloc(VARHDRSZ + sizeof(SessionsFingerprint)));
-    SET_VARSIZE(bytes, VARHDRSZ + sizeof(SessionsFingerprint));
-    std::memcpy(VARDATA(bytes), PG_GETARG_POINTER(0), sizeof(SessionsFingerprint));
+    bytea *bytes = static_cast<bytea *>(palloc(VARHDRSZ + sizeof(ProofSum)));
+    SET_VARSIZE(bytes, VARHDRSZ + sizeof(ProofSum));
+    std::memcpy(VARDATA(bytes), PG_GETARG_POINTER(0), sizeof(ProofSum));
     return PointerGetDatum(bytes);
   });
 }
@@ -276,25 +277,30 @@ Datum fingerprint_serialize(FunctionCallInfo fcinfo) {
 Datum fingerprint_deserialize(FunctionCallInfo fcinfo) {
   return call([&]() -> Datum {
     const bytea *bytes = PG_GETARG_BYTEA_PP(0);
-    if (VARSIZE_ANY_EXHDR(bytes) != sizeof(SessionsFingerprint))
+    if (VARSIZE_ANY_EXHDR(bytes) != sizeof(ProofSum))
       ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("invalid fingerprint state")));
-    void *state = palloc(sizeof(SessionsFingerprint));
-    std::memcpy(state, VARDATA_ANY(bytes), sizeof(SessionsFingerprint));
+    void *state = palloc(sizeof(ProofSum));
+    std::memcpy(state, VARDATA_ANY(bytes), sizeof(ProofSum));
     return PointerGetDatum(state);
   });
 }
 
 Datum fingerprint_result(FunctionCallInfo fcinfo) {
   TupleDesc shape = result_shape(fcinfo);
-  SessionsFingerprint sum;
+  ProofSum sum;
   if (!PG_ARGISNULL(0))
-    sum = *reinterpret_cast<SessionsFingerprint *>(PG_GETARG_POINTER(0));
-  const std::string documents = sum.documents.hex(), times = sum.times.hex();
+    sum = *reinterpret_cast<ProofSum *>(PG_GETARG_POINTER(0));
+  const SessionsFingerprint settled = sum.settled();
+  const std::string texts[] = {sum.all.documents.hex(), sum.all.times.hex(),
+                               settled.documents.hex(), settled.times.hex()};
   return call([&] {
     Columns row;
-    row.put(true, Int64GetDatum(sum.sessions));
-    row.put_text_unsafe(documents);
-    row.put_text_unsafe(times);
+    row.put(true, Int64GetDatum(sum.all.sessions));
+    row.put_text_unsafe(texts[0]);
+    row.put_text_unsafe(texts[1]);
+    row.put(true, Int64GetDatum(settled.sessions));
+    row.put_text_unsafe(texts[2]);
+    row.put_text_unsafe(texts[3]);
     return row.row_unsafe(shape);
   });
 }

@@ -230,12 +230,14 @@ std::string add_missing_asns(const Target &target) {
          " WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING";
 }
 
-std::string fingerprint(const Target &target, const Table &observed_sessions) {
-  return "SELECT (f).sessions, (f).documents, (f).times FROM (SELECT " +
+std::string fingerprint(const Target &target, const Table &observed_sessions,
+                        const std::string &start) {
+  return "SELECT (f).sessions, (f).documents, (f).times, (f).settled_sessions,"
+         " (f).settled_documents, (f).settled_times FROM (SELECT " +
          qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id::varchar, " +
          document(target) + ", " + utc(observed_sessions, "first_event_at") + ", " +
-         utc(observed_sessions, "last_event_at") + ") AS f FROM " + sessions_of(target) +
-         ") AS summed";
+         utc(observed_sessions, "last_event_at") + ", " + utc(observed_sessions, "created_at") +
+         " <= " + start + ") AS f FROM " + sessions_of(target) + ") AS summed";
 }
 
 } // namespace cowrie::derivation

@@ -48,7 +48,12 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
 /** Gives ASNs that rows of ip_inventory refer to, and no session tells of, a row of their own. */
 std::string add_missing_asns(const Target &target);
 
-/** Returns count, documents and times of all sessions in one row. */
-std::string fingerprint(const Target &target, const Table &observed_sessions);
+/** When the statement that called the migration began: what its ledger row has as started_at. */
+inline constexpr const char *run_start = "statement_timestamp()";
+
+/** Returns count, documents and times of all sessions, and the same of the settled ones: those
+ *  created up to `start`, an SQL expression. One row. */
+std::string fingerprint(const Target &target, const Table &observed_sessions,
+                        const std::string &start = run_start);
 
 } // namespace cowrie::derivation

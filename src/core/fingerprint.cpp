@@ -25,6 +25,11 @@ void Sum128::add(Sum128 other) noexcept {
   low = sum;
 }
 
+void Sum128::subtract(Sum128 other) noexcept {
+  high -= other.high + (low < other.low ? 1 : 0);
+  low -= other.low;
+}
+
 std::string Sum128::hex() const {
   char text[33];
   std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(high),
@@ -49,6 +54,27 @@ void SessionsFingerprint::add(const SessionsFingerprint &other) noexcept {
   sessions += other.sessions;
   documents.add(other.documents);
   times.add(other.times);
+}
+
+SessionsFingerprint SessionsFingerprint::without(const SessionsFingerprint &some) const noexcept {
+  SessionsFingerprint rest = *this;
+  rest.sessions -= some.sessions;
+  rest.documents.subtract(some.documents);
+  rest.times.subtract(some.times);
+  return rest;
+}
+
+void ProofSum::add(std::string_view session_id, std::optional<std::string_view> document,
+                   std::optional<std::int64_t> first, std::optional<std::int64_t> last,
+                   bool settled) noexcept {
+  all.add(session_id, document, first, last);
+  if (!settled)
+    unsettled.add(session_id, document, first, last);
+}
+
+void ProofSum::add(const ProofSum &other) noexcept {
+  all.add(other.all);
+  unsettled.add(other.unsettled);
 }
 
 } // namespace cowrie

@@ -17,6 +17,7 @@ struct Sum128 {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
   void add(Sum128 other) noexcept;
+  void subtract(Sum128 other) noexcept;
   std::string hex() const; ///< 32 hexadecimal digits
 };
 
@@ -34,6 +35,24 @@ struct SessionsFingerprint {
   void add(std::string_view session_id, std::optional<std::string_view> document,
            std::optional<std::int64_t> first, std::optional<std::int64_t> last) noexcept;
   void add(const SessionsFingerprint &other) noexcept;
+  /** The fingerprint of these sessions without some of them. */
+  SessionsFingerprint without(const SessionsFingerprint &some) const noexcept;
+};
+
+/**
+ * What a run proves with. Sessions that were created up to its start are settled: they are what a
+ * later comparison can be made over, when other sessions have come.
+ */
+struct ProofSum {
+  SessionsFingerprint all;
+  SessionsFingerprint unsettled; ///< those created later than the run's start; few, if any
+
+  /** Adds a session as SessionsFingerprint::add() does. */
+  void add(std::string_view session_id, std::optional<std::string_view> document,
+           std::optional<std::int64_t> first, std::optional<std::int64_t> last,
+           bool settled) noexcept;
+  void add(const ProofSum &other) noexcept;
+  SessionsFingerprint settled() const noexcept { return all.without(unsettled); }
 };
 
 } // namespace cowrie

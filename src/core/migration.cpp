@@ -2,6 +2,7 @@
 #include "core/migration.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
@@ -25,7 +26,11 @@ constexpr const char *migrate_function = "cowrie_migrate_v16";
 constexpr const char *validate_function = "cowrie_validate_schema";
 constexpr const char *cleanup_function = "cowrie_cleanup_v16";
 
-[[noreturn]] void refuse_incomplete(const Target &target, const Situation &situation) {
+} // namespace
+
+void refuse_incomplete(const Target &target, const Situation &situation) {
+  if (situation.state != SchemaState::incomplete)
+    return;
   std::string detail = summary_by_table(situation.findings);
   for (const Finding &each : situation.findings)
     if (each.object_type == ObjectType::version)
@@ -36,6 +41,8 @@ constexpr const char *cleanup_function = "cowrie_cleanup_v16";
                     target.command(migrate_function, "repair => true") +
                     " to go back to version 15, run " + target.command(cleanup_function));
 }
+
+namespace {
 
 /** Refuses what repair cannot mend in place without deciding about somebody's data. */
 void refuse_unmendable(const Target &target, const Situation &situation) {
@@ -219,7 +226,7 @@ private:
   }
 
   void take_proof_by_scan() {
-    proof_.before = scan_fingerprint();
+    std::tie(proof_.before, proof_.settled) = scan_fingerprints();
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
   }
@@ -360,17 +367,18 @@ private:
                         target().command(validate_function));
   }
 
-  Fingerprint scan_fingerprint() {
+  /** Of all sessions, and of the settled ones. */
+  std::pair<Fingerprint, Fingerprint> scan_fingerprints() {
     const Row row = database_
                         .query(derivation::fingerprint(
                             target(), *database_.observe(schema_v15()).table("session_summaries")))
                         .front();
-    return {std::stoll(row[0].value_or("0")), row[1].value_or(""), row[2].value_or("")};
+    return {fingerprint_in(row, 0), fingerprint_in(row, 3)};
   }
 
   /** Proves that no session, document or event time was lost or changed since the run began. */
   void zero_loss_gate(StepResult &row) {
-    const Fingerprint now = scan_fingerprint();
+    const Fingerprint now = scan_fingerprints().first;
     const Fingerprint &before = proof_.before;
     std::string differs;
     const auto compare = [&](bool same, const std::string &what) {

@@ -39,6 +39,9 @@ struct Look {
 /** Reads the catalog and the recorded version. Throws: no schema_state, or no version in it. */
 Look look(Database &database);
 
+/** Refuses, without `repair`, what is neither version 15 nor complete nor resumable. */
+void refuse_incomplete(const Target &target, const Situation &situation);
+
 /** Migrates to version 16; a row per step. */
 std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
                                 const MigrateOptions &options);

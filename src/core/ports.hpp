@@ -30,12 +30,19 @@ struct Fingerprint {
   std::string times;     ///< over (session_id, event times as UTC microseconds)
 };
 
+/** Reads a fingerprint out of three columns of a row. */
+inline Fingerprint fingerprint_in(const Row &row, std::size_t column) {
+  return {std::stoll(row[column].value_or("0")), row[column + 1].value_or(""),
+          row[column + 2].value_or("")};
+}
+
 /** What filling the session columns found out on the way. */
 struct FillResult {
   std::int64_t rows = 0; ///< rows that an UPDATE has changed
   RejectCounts rejects{};
   std::int64_t null_escapes = 0; ///< documents that hold \u0000, which nothing is rejected for
   Fingerprint before;            ///< of the rows as they were read
+  Fingerprint settled;           ///< of those among them that were created up to the run's start
 };
 
 /** Where the sessions are, and what the migration must know of that place. */
@@ -83,6 +90,8 @@ public:
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;
+  /** Throws who holds it, where another session does; takes nothing. */
+  virtual void refuse_other_run() = 0;
   /** Locks tables in this order, and never waits long for one while it holds another, so that no
    *  writer's order of locks can end in a deadlock; throws who is in the way. */
   virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;

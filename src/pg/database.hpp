@@ -22,6 +22,7 @@ public:
   Schema bind(const Schema &declared, const Schema &observed) override;
   FillResult fill(const std::string &sql, bool stage) override;
   void lock_run() override;
+  void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
   std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) override;
   void copy_grants(const std::string &table) override;
@@ -29,6 +30,7 @@ public:
   std::int64_t clock_us() const override;
 
 private:
+  [[noreturn]] void refuse_run(const std::string &detail);
   /** Locks one table for as long as that may take, the others at once; returns the one that could
    *  not be locked, nothing being locked then, or their number. */
   std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,

@@ -54,14 +54,18 @@ FillResult FillRun::finish() {
       MemoryContextDelete(batch_context_);
       staging_ = nullptr;
     }
-    progress_.note_rows_unsafe(fingerprint_.sessions, fingerprint_.sessions, rejects_);
+    progress_.note_rows_unsafe(proof_.all.sessions, proof_.all.sessions, rejects_);
   });
   events_.reset();
   active = nullptr;
   FillResult result;
   result.rejects = rejects_;
   result.null_escapes = null_escapes_;
-  result.before = {fingerprint_.sessions, fingerprint_.documents.hex(), fingerprint_.times.hex()};
+  const auto in_words = [](const SessionsFingerprint &sum) -> Fingerprint {
+    return {sum.sessions, sum.documents.hex(), sum.times.hex()};
+  };
+  result.before = in_words(proof_.all);
+  result.settled = in_words(proof_.settled());
   return result;
 }
 
@@ -78,19 +82,20 @@ void FillRun::open_staging_unsafe(const char *name) {
 
 void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {
   null_escapes_ += session.null_escape ? 1 : 0;
-  fingerprint_.add(session.session_id, document, session.first, session.last);
+  proof_.add(session.session_id, document, session.first, session.last,
+             session.created && *session.created <= start_);
   if (session.facts)
     for (const RejectedValue &each : session.facts->rejects)
       ++rejects_[static_cast<std::size_t>(each.reason)];
   if (staging_ && (!session.source_ip.empty() || session.asn != 0))
     stage_unsafe(session);
 
-  if (fingerprint_.sessions % rows_between_clock_readings != 0)
+  if (proof_.all.sessions % rows_between_clock_readings != 0)
     return;
   const TimestampTz now = GetCurrentTimestamp();
   if (now - last_note_ >= note_interval_us) {
     last_note_ = now;
-    progress_.note_rows_unsafe(fingerprint_.sessions, expected_rows_, rejects_);
+    progress_.note_rows_unsafe(proof_.all.sessions, expected_rows_, rejects_);
   }
 }
 

@@ -53,7 +53,8 @@ private:
 
   const ResolvedTarget &target_;
   Progress &progress_;
-  SessionsFingerprint fingerprint_;
+  ProofSum proof_;
+  const TimestampTz start_ = GetCurrentStatementStartTimestamp(); ///< derivation::run_start
   RejectCounts rejects_{};
   std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;

@@ -1,6 +1,7 @@
 // Ledger store: rows of cowrie_migration_log, written as its owner.
 #include "pg/ledger_store.hpp"
 
+#include "core/derivation.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 
@@ -34,14 +35,16 @@ std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parame
   return rows.empty() ? 0 : std::stoll(rows.front().front().value_or("0"));
 }
 
-// The run's own row carries its id as run_id: one sequence serves both.
+// The run's own row carries its id as run_id: one sequence serves both. It started when its
+// statement did, not when the locks were granted: that is also what its proof is settled by.
 std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view detail) {
   mode_ = mode;
   const std::int64_t run = write(
       "INSERT INTO " + table_ +
           " (run_id, target_schema, mode, status, started_at, detail, run_by, extension_version)"
-          " VALUES (0, $1::text, $2::text, 'running', clock_timestamp(), $3::text, $4::text, " +
-          version_of_extension + ") RETURNING log_id",
+          " VALUES (0, $1::text, $2::text, 'running', " +
+          derivation::run_start + ", $3::text, $4::text, " + version_of_extension +
+          ") RETURNING log_id",
       {schema_, mode_, text_or_null(detail), caller_});
   write("UPDATE " + table_ + " SET run_id = log_id WHERE log_id = $1::int8", {run});
   return run;
@@ -71,9 +74,11 @@ void LedgerStore::record_proof(std::int64_t run, const FillResult &proof) {
                   "\": " + std::to_string(proof.rejects[i]));
   write("UPDATE " + table_ +
             " SET session_count = $2::int8, documents_fingerprint = $3::text,"
-            " times_fingerprint = $4::text, rejects = $5::text::jsonb WHERE log_id = $1::int8",
+            " times_fingerprint = $4::text, rejects = $5::text::jsonb, settled_count = $6::int8,"
+            " settled_documents = $7::text, settled_times = $8::text WHERE log_id = $1::int8",
         {run, proof.before.sessions, proof.before.documents, proof.before.times,
-         "{" + rejects + "}"});
+         "{" + rejects + "}", proof.settled.sessions, proof.settled.documents,
+         proof.settled.times});
 }
 
 void LedgerStore::finish_run(std::int64_t run, const StepResult &outcome, std::string_view state,

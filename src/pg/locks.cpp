@@ -64,13 +64,23 @@ void ServerDatabase::lock_run() {
   const std::vector<Parameter> key = {run_lock_class, run_lock_object};
   if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
     return;
+  refuse_other_run();
+  refuse_run("It ended just now.");
+}
+
+void ServerDatabase::refuse_other_run() {
   const std::string holders =
       lines(query(std::string("SELECT ") + holder +
                       " AND l.locktype = 'advisory' AND l.classid = $1::int8::oid"
                       " AND l.objid = $2::int8::oid AND l.objsubid = 2",
-                  key));
+                  {run_lock_class, run_lock_object}));
+  if (!holders.empty())
+    refuse_run("The run lock: " + holders + ".");
+}
+
+void ServerDatabase::refuse_run(const std::string &detail) {
   throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
-                holders.empty() ? "It ended just now." : "The run lock: " + holders + ".",
+                detail,
                 "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
                 " ended.");
 }

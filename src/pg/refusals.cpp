@@ -57,20 +57,20 @@ std::string name_of_role(Oid role) {
   return call([&]() -> const char * { return GetUserNameFromId(role, false); });
 }
 
-void refuse_read_only() {
+void refuse_read_only(bool read_only) {
   if (RecoveryInProgress())
     throw Failure(sqlstate::read_only, "cannot migrate on a standby server",
                   "This server is in recovery and replays what its primary does.",
                   "Connect to the primary and run SELECT * FROM cowrie_migrate_v16();");
-  if (XactReadOnly)
+  if (read_only)
     throw Failure(sqlstate::read_only, "cannot migrate in a read-only transaction",
                   "transaction_read_only is on.",
                   "Run it in a transaction of its own: SET default_transaction_read_only = off;"
                   " SELECT * FROM cowrie_migrate_v16();");
 }
 
-void refuse_unsuitable_isolation() {
-  if (IsolationUsesXactSnapshot())
+void refuse_unsuitable_isolation(int level) {
+  if (level >= XACT_REPEATABLE_READ)
     throw Failure(sqlstate::active_transaction,
                   "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
                   "Its snapshot may be older than what other sessions have committed, and what is"

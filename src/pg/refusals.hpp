@@ -25,10 +25,10 @@ RelationFacts relation_facts(Oid relation);
 std::string name_of_role(Oid role);
 
 /** A standby or a read-only transaction. */
-void refuse_read_only();
+void refuse_read_only(bool read_only);
 
 /** A snapshot that may be older than what others have committed. */
-void refuse_unsuitable_isolation();
+void refuse_unsuitable_isolation(int level);
 
 /** Sessions that are no ordinary permanent table. */
 void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &facts);
@@ -45,6 +45,16 @@ void refuse_hidden_extension(const ResolvedTarget &target);
  * triggers would run as that owner). A table that is not there is fine.
  */
 void refuse_planted_table(const ResolvedTarget &target, const std::string &table, Access access);
+
+/** Raw events that are wanted and that the owner of the sessions may not read. */
+void refuse_unreadable_raw_events(const ResolvedTarget &target);
+
+/** One thing that can be refused; a preflight reports them all, a change the first. */
+using Refusal = void (*)(const ResolvedTarget &);
+
+/** The parts of refuse_unsuitable_tables() and refuse_missing_privileges(). */
+std::vector<Refusal> table_refusals();
+std::vector<Refusal> privilege_refusals();
 
 /** Tables whose changes would be intercepted, hidden, doubled or refused by the server in the
  *  middle of the work. Takes no lock; needs an SPI session. */

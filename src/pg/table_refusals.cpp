@@ -189,17 +189,23 @@ void refuse_missing_execute_privilege(const ResolvedTarget &target) {
 
 } // namespace
 
+std::vector<Refusal> table_refusals() {
+  return {refuse_missing_table_privilege, refuse_inheritance, refuse_rules, refuse_row_security,
+          refuse_missing_replica_identity};
+}
+
+std::vector<Refusal> privilege_refusals() {
+  return {refuse_missing_schema_privilege, refuse_missing_execute_privilege};
+}
+
 void refuse_unsuitable_tables(const ResolvedTarget &target) {
-  refuse_missing_table_privilege(target);
-  refuse_inheritance(target);
-  refuse_rules(target);
-  refuse_row_security(target);
-  refuse_missing_replica_identity(target);
+  for (const Refusal refuse : table_refusals())
+    refuse(target);
 }
 
 void refuse_missing_privileges(const ResolvedTarget &target) {
-  refuse_missing_schema_privilege(target);
-  refuse_missing_execute_privilege(target);
+  for (const Refusal refuse : privilege_refusals())
+    refuse(target);
 }
 
 } // namespace cowrie::pg

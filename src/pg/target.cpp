@@ -54,16 +54,17 @@ void read_column_types(ResolvedTarget &target) {
   }
 }
 
-/** Raw events count only where they are wanted; a change must be able to read them. */
-void inspect_raw_events_table(ResolvedTarget &target, Access access) {
-  const Oid events = setting_use_raw_events
-                         ? call([&] { return get_relname_relid("raw_events", target.schema); })
-                         : InvalidOid;
-  target.names.has_raw_events = OidIsValid(events);
-  if (!target.names.has_raw_events || access == Access::read)
+Oid raw_events_of(const ResolvedTarget &target) {
+  return call([&] { return get_relname_relid("raw_events", target.schema); });
+}
+
+} // namespace
+
+void refuse_unreadable_raw_events(const ResolvedTarget &target) {
+  if (!target.names.has_raw_events)
     return;
-  const Oid reader = target.owner;
-  if (call([&] { return pg_class_aclcheck(events, reader, ACL_SELECT) != ACLCHECK_OK; }))
+  const Oid events = raw_events_of(target);
+  if (call([&] { return pg_class_aclcheck(events, target.owner, ACL_SELECT) != ACLCHECK_OK; }))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" may not read raw_events",
                   "Sessions whose document names no address are looked up there.",
@@ -72,12 +73,10 @@ void inspect_raw_events_table(ResolvedTarget &target, Access access) {
                       "; or do without: SET cowrie_migrate.use_raw_events = off;");
 }
 
-} // namespace
-
 ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access) {
   if (access == Access::change) {
-    refuse_read_only();
-    refuse_unsuitable_isolation();
+    refuse_read_only(XactReadOnly);
+    refuse_unsuitable_isolation(XactIsoLevel);
   }
 
   ResolvedTarget target;
@@ -124,7 +123,10 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
     if (table.phase > 0)
       refuse_planted_table(target, table.name, access);
   read_column_types(target);
-  inspect_raw_events_table(target, access);
+  // Raw events count only where they are wanted.
+  target.names.has_raw_events = setting_use_raw_events && OidIsValid(raw_events_of(target));
+  if (access == Access::change)
+    refuse_unreadable_raw_events(target);
   return target;
 }
 

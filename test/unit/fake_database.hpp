@@ -77,7 +77,7 @@ public:
     state.values["schema_version"] = last_phase == phase_count ? "16" : "15";
     if (last_phase > 0)
       state.values["schema_subphase"] = "16." + std::to_string(last_phase);
-    filled.before = scanned = {600, "documents", "times"};
+    filled.before = filled.settled = scanned = {600, "documents", "times"};
   }
 
   State state;
@@ -94,6 +94,7 @@ public:
   std::vector<Statement> statements;
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
+  std::string other_run; ///< who holds the run lock; empty: nobody
 
   /** Raises at the n-th statement from here, counted from 1. */
   void fail_at(std::size_t n, const Failure &failure) {
@@ -130,7 +131,8 @@ public:
       return found == state.values.end() ? std::vector<Row>{} : std::vector<Row>{{found->second}};
     }
     if (sql == derivation::fingerprint(target_, *state.schema.table("session_summaries")))
-      return {{std::to_string(scanned.sessions), scanned.documents, scanned.times}};
+      return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
+               std::to_string(scanned.sessions), scanned.documents, scanned.times}};
     for (const Table &each : schema_v16().tables) {
       if (sql ==
           "SELECT count(*) FROM " + name(each.name) + " WHERE enrichment_updated_at IS NOT NULL")
@@ -222,6 +224,10 @@ public:
 
   Schema bind(const Schema &declared, const Schema &) override { return with_forms(declared); }
   void lock_run() override { ++run_locks; }
+  void refuse_other_run() override {
+    if (!other_run.empty())
+      throw Failure(sqlstate::lock_not_available, "another migration is running", other_run);
+  }
   void lock_tables(const std::vector<TableLock> &wanted) override {
     for (const TableLock &each : wanted) {
       require(state.schema.table(each.table), "42P01", each.table);

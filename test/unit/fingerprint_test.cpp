@@ -72,6 +72,35 @@ TEST(Sum128, IsWrittenWith32Digits) {
   EXPECT_EQ((Sum128{0xabc, 0x1}.hex()), "00000000000000010000000000000abc");
 }
 
+TEST(Sum128, SubtractsWhatWasAdded) {
+  Sum128 sum{1, 5};
+  sum.subtract({2, 0});
+  EXPECT_EQ(sum.low, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(sum.high, 4u);
+  sum.add({2, 0});
+  EXPECT_EQ(sum.hex(), (Sum128{1, 5}.hex()));
+}
+
+TEST(Fingerprint, IsThatOfTheSettledSessionsWithoutTheOthers) {
+  const std::vector<Session> rows = sessions();
+  const auto in_parts = [&](std::size_t from, std::size_t to) {
+    ProofSum part;
+    for (std::size_t i = from; i < to; ++i)
+      part.add(rows[i].id, rows[i].document, rows[i].first, rows[i].last, i % 7 != 3);
+    return part;
+  };
+  std::vector<Session> settled;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (i % 7 != 3)
+      settled.push_back(rows[i]);
+  ProofSum proof = in_parts(0, 20);
+  proof.add(in_parts(20, rows.size()));
+  EXPECT_EQ(proof.all.documents.hex(), sum(rows).documents.hex());
+  EXPECT_EQ(proof.settled().sessions, static_cast<std::int64_t>(settled.size()));
+  EXPECT_EQ(proof.settled().documents.hex(), sum(settled).documents.hex());
+  EXPECT_EQ(proof.settled().times.hex(), sum(settled).times.hex());
+}
+
 TEST(Fingerprint, IsZeroForNoSessions) {
   EXPECT_EQ(SessionsFingerprint{}.sessions, 0);
   EXPECT_EQ(SessionsFingerprint{}.documents.hex(), Sum128{}.hex());
