@@ -2,18 +2,17 @@
 #include "core/derivation.hpp"
 
 #include "core/ddl.hpp"
+#include "core/derivation_parts.hpp"
 
 namespace cowrie::derivation {
-namespace {
 
 std::string sessions_of(const Target &target) {
   return qualified(target.schema, "session_summaries");
 }
 
-std::string staging_of(const Target &target) { return qualified(target.schema, staging_table); }
+std::string staging_of(const Target &target) { return qualified(target.schema, target.staging); }
 
-/** An event time as timestamptz: a column without time zone means UTC and is never altered. */
-std::string utc(const Table &observed, const std::string &column, const std::string &alias = "") {
+std::string utc(const Table &observed, const std::string &column, const std::string &alias) {
   const Column *found = observed.column(column);
   const std::string name = alias + quote_identifier(column);
   // timestamp(3) is written "timestamp(3) without time zone".
@@ -21,34 +20,37 @@ std::string utc(const Table &observed, const std::string &column, const std::str
   return (naive ? "(" + name + " AT TIME ZONE 'UTC')" : name) + "::timestamptz";
 }
 
-/** `character varying(45)` without its length: a type as functions are declared with. */
-std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
-
-/** The document with its exact type. Every argument of our functions is cast to exactly what they
- *  are declared with: else a function of the same name that somebody planted beside them, with
- *  argument types that fit better, would be preferred, and run as the owner of the tables. */
-std::string document(const Target &target, const std::string &alias = "") {
+std::string document(const Target &target, const std::string &alias) {
   return alias + "enrichment::" + target.document_type;
 }
 
-/** The arguments that the fill functions share: the document, the key, what is there, the times. */
-std::string fill_arguments(const Target &target, const Table &declared, const Table &observed) {
+namespace {
+
+/** `character varying(45)` without its length: a type as functions are declared with. */
+std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
+
+} // namespace
+
+std::string fill_arguments(const Target &target, const Table &declared, const Table &observed,
+                           const std::function<std::string(const Column &)> &value_of) {
   std::string result = document(target) + ", session_id::varchar";
   for (const Column &each : declared.columns)
-    result += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
+    result += ", " + (value_of ? value_of(each) : quote_identifier(each.name)) +
+              "::" + without_length(each.type);
   for (const char *each : {"first_event_at", "last_event_at", "created_at"})
     result += ", " + utc(observed, each);
   return result;
 }
 
-/** `"ext"."cowrie_fill_source_ip"(…)`: one function per session column, by its name. */
 std::string fill_call(const Target &target, const Column &column, const std::string &arguments) {
   return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
 }
 
-constexpr const char *unfilled = "\"enrichment_at\" IS NULL AND \"source_ip\" IS NULL AND "
-                                 "\"snapshot_asn\" IS NULL AND \"snapshot_country\" IS NULL AND "
-                                 "\"snapshot_ip_type\" IS NULL";
+const char *const unfilled = "\"enrichment_at\" IS NULL AND \"source_ip\" IS NULL AND "
+                             "\"snapshot_asn\" IS NULL AND \"snapshot_country\" IS NULL AND "
+                             "\"snapshot_ip_type\" IS NULL";
+
+namespace {
 
 /** The latest staged session per key that meets a condition: narrow rows only. */
 std::string latest(const Target &target, const std::string &key, const std::string &columns,
@@ -189,32 +191,45 @@ std::string fill_new_rows(const Target &target, const Table &declared, const Tab
          " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
 }
 
+namespace {
+
+/** What becomes of a row of the inventory that is there already. */
+std::string on_conflict(const std::string &key, const std::vector<const char *> &facts,
+                        const std::vector<const char *> &counts, OnExisting existing) {
+  std::string set;
+  const auto add = [&](const std::string &column, const std::string &value) {
+    set += (set.empty() ? "" : ", ") + column + " = " + value;
+  };
+  // What the application knows is not forgotten only because the sessions tell nothing.
+  for (const std::string column : facts)
+    add(column, existing == OnExisting::replace
+                    ? "EXCLUDED." + column
+                    : "COALESCE(EXCLUDED." + column + ", t." + column + ")");
+  for (const std::string column : counts)
+    add(column, "EXCLUDED." + column);
+  add("enrichment",
+      "CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment ELSE t.enrichment END");
+  return " ON CONFLICT (" + key + ") DO UPDATE SET " + set;
+}
+
+} // namespace
+
 std::string load_rows(const Target &target, const std::string &table, OnExisting existing) {
-  const bool refresh = existing == OnExisting::refresh;
+  const bool keep = existing == OnExisting::keep;
   std::string sql, conflict;
   if (table == "asn_inventory") {
     sql = load_asn_inventory(target);
     conflict =
-        refresh
-            ? " ON CONFLICT (asn_number) DO UPDATE SET organization_name ="
-              " COALESCE(EXCLUDED.organization_name, t.organization_name), organization_country ="
-              " COALESCE(EXCLUDED.organization_country, t.organization_country), rir_registry ="
-              " COALESCE(EXCLUDED.rir_registry, t.rir_registry), first_seen = EXCLUDED.first_seen,"
-              " last_seen = EXCLUDED.last_seen, unique_ip_count = EXCLUDED.unique_ip_count,"
-              " total_session_count = EXCLUDED.total_session_count, enrichment = CASE WHEN"
-              " t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment ELSE t.enrichment END"
-            : " ON CONFLICT (asn_number) DO NOTHING";
+        keep ? " ON CONFLICT (asn_number) DO NOTHING"
+             : on_conflict(
+                   "asn_number", {"organization_name", "organization_country", "rir_registry"},
+                   {"first_seen", "last_seen", "unique_ip_count", "total_session_count"}, existing);
   } else if (table == "ip_inventory") {
     sql = load_ip_inventory(target);
-    conflict =
-        refresh
-            ? " ON CONFLICT (ip_address) DO UPDATE SET current_asn ="
-              " COALESCE(EXCLUDED.current_asn, t.current_asn), first_seen = EXCLUDED.first_seen,"
-              " last_seen = EXCLUDED.last_seen, session_count = EXCLUDED.session_count,"
-              " enrichment = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment"
-              " ELSE t.enrichment END"
-            : " ON CONFLICT (ip_address) DO UPDATE SET current_asn = EXCLUDED.current_asn"
-              " WHERE t.current_asn IS NULL AND EXCLUDED.current_asn IS NOT NULL";
+    conflict = keep ? " ON CONFLICT (ip_address) DO UPDATE SET current_asn = EXCLUDED.current_asn"
+                      " WHERE t.current_asn IS NULL AND EXCLUDED.current_asn IS NOT NULL"
+                    : on_conflict("ip_address", {"current_asn"},
+                                  {"first_seen", "last_seen", "session_count"}, existing);
   } else if (table == "ip_asn_history") {
     sql = load_ip_asn_history(target);
     conflict = " ON CONFLICT (ip_address, asn_number, observed_at) DO NOTHING";

@@ -40,6 +40,7 @@ enum class OnExisting {
   none_there, ///< the table was just made
   refresh,    ///< derived columns follow the sessions: rows came since the phase was done
   keep,       ///< what is there stays; missing rows and values are added
+  replace, ///< this migration made the rows and nobody else has written them: they are derived anew
 };
 
 /** INSERT … SELECT for one of the derived tables; empty for any other table. */

@@ -42,10 +42,9 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
                     " to go back to version 15, run " + target.command(cleanup_function));
 }
 
-namespace {
-
-/** Refuses what repair cannot mend in place without deciding about somebody's data. */
 void refuse_unmendable(const Target &target, const Situation &situation) {
+  if (situation.state != SchemaState::incomplete)
+    return;
   std::string detail;
   for (const Finding &each : situation.findings)
     if (each.problem == Problem::wrong && each.remedy.empty() &&
@@ -59,6 +58,42 @@ void refuse_unmendable(const Target &target, const Situation &situation) {
                   "See every difference with " + target.command(validate_function) +
                       " to go back to version 15, run " + target.command(cleanup_function));
 }
+
+// An unlogged table of that name is what a run left that the server did not survive, or one with
+// on_failure => 'keep'; anything else is somebody's and is not touched.
+void drop_work_table(Database &database, const std::string &name) {
+  const std::string full_name = qualified(database.target().schema, name);
+  const std::vector<Row> found = database.query(
+      "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)", {full_name});
+  if (found.empty())
+    return;
+  if (found.front().front() != "u")
+    throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
+                  "The migration needs this name for a table of its own.",
+                  "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
+  database.execute("DROP TABLE " + full_name);
+}
+
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
+  const Schema observed = database.observe(schema_v16());
+  std::vector<Finding> findings =
+      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
+  // What was skipped has been warned of, and keeps the version from being raised.
+  findings.erase(std::remove_if(findings.begin(), findings.end(),
+                                [&](const Finding &each) {
+                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
+                                         skipped.end();
+                                }),
+                 findings.end());
+  if (!findings.empty())
+    throw Failure(sqlstate::prerequisite_state,
+                  "verification of phase " + std::to_string(phase) + " failed",
+                  summary_by_table(findings),
+                  "Nothing of this phase was kept. See every difference with " +
+                      database.target().command(validate_function));
+}
+
+namespace {
 
 /** One atomic run. */
 class AtomicRun : Live {
@@ -104,8 +139,6 @@ private:
   bool repairs_data() { return options_.repair && !data_findings(database_).empty(); }
 
   void refuse_unsuitable() const {
-    if (look_.situation.state != SchemaState::incomplete)
-      return;
     if (!options_.repair)
       refuse_incomplete(target(), look_.situation);
     refuse_unmendable(target(), look_.situation);
@@ -176,20 +209,7 @@ private:
                          " it resumes at " + phase + ".");
   }
 
-  // An unlogged table of that name is what a run with on_failure => 'keep' left when the server did
-  // not survive it; anything else is somebody's and is not touched.
-  void drop_work_table(const std::string &name) {
-    const std::string full_name = qualified(target().schema, name);
-    const std::vector<Row> found = database_.query(
-        "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)", {full_name});
-    if (found.empty())
-      return;
-    if (found.front().front() != "u")
-      throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
-                    "The migration needs this name for a table of its own.",
-                    "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
-    database_.execute("DROP TABLE " + full_name);
-  }
+  void drop_work_table(const std::string &name) { cowrie::drop_work_table(database_, name); }
 
   void drop_staging() {
     if (staged_)
@@ -346,26 +366,7 @@ private:
     database_.execute(step.statements.front());
   }
 
-  /** Compares the catalog with the declaration of the phases so far. */
-  void verify_phase(int phase) {
-    const Schema observed = database_.observe(schema_v16());
-    std::vector<Finding> findings =
-        diff(database_.bind(schema_v16(), observed), observed, target().schema, phase);
-    // What was skipped has been warned of, and keeps the version from being raised.
-    findings.erase(std::remove_if(findings.begin(), findings.end(),
-                                  [&](const Finding &each) {
-                                    return std::find(skipped_indexes_.begin(),
-                                                     skipped_indexes_.end(),
-                                                     each.object) != skipped_indexes_.end();
-                                  }),
-                   findings.end());
-    if (!findings.empty())
-      throw Failure(sqlstate::prerequisite_state,
-                    "verification of phase " + std::to_string(phase) + " failed",
-                    summary_by_table(findings),
-                    "Nothing of this phase was kept. See every difference with " +
-                        target().command(validate_function));
-  }
+  void verify_phase(int phase) { cowrie::verify_phase(database_, phase, skipped_indexes_); }
 
   /** Of all sessions, and of the settled ones. */
   std::pair<Fingerprint, Fingerprint> scan_fingerprints() {

@@ -42,6 +42,16 @@ Look look(Database &database);
 /** Refuses, without `repair`, what is neither version 15 nor complete nor resumable. */
 void refuse_incomplete(const Target &target, const Situation &situation);
 
+/** Refuses what repair cannot mend in place without deciding about somebody's data. */
+void refuse_unmendable(const Target &target, const Situation &situation);
+
+/** Compares the catalog with the declaration of the phases up to this one, but for what was
+ *  skipped; throws what differs. */
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped = {});
+
+/** Drops a work table of an earlier run; throws when something else has its name. */
+void drop_work_table(Database &database, const std::string &name);
+
 /** Migrates to version 16; a row per step. */
 std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
                                 const MigrateOptions &options);

@@ -54,6 +54,7 @@ struct Target {
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool has_raw_events = false;
   bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+  std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
   std::string command(const std::string &function, const std::string &arguments = {}) const;

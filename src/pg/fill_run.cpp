@@ -30,7 +30,7 @@ FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
   if (target.names.has_raw_events)
     events_.emplace(target.names, /* by_table: */ !target.names.raw_events_indexed);
   if (stage)
-    call([&] { open_staging_unsafe(derivation::staging_table); });
+    call([&] { open_staging_unsafe(target.names.staging.c_str()); });
   call([&] { progress_.note_rows_unsafe(0, expected_rows_, rejects_); });
   begun_in_ = call([] { return GetCurrentSubTransactionId(); });
   forget_memo(); // every session must be seen by this run

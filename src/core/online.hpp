@@ -1,0 +1,98 @@
+// Online: the migration beside an application that goes on writing. The same declaration, diff,
+// plan and derivation as at once, in many short transactions.
+//
+// What it may know: the ports. Error regime: throws Failure, after the ledger has committed it.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "core/migration.hpp"
+#include "core/online_sql.hpp"
+
+namespace cowrie {
+
+struct OnlineOptions {
+  bool repair = false;
+  std::int64_t batch_size = 10000; ///< sessions per batch at most
+  std::int64_t pause_us = 0;       ///< between two batches
+};
+
+/** What the transaction is for: how long it may wait, and for what. */
+enum class TransactionKind : std::uint8_t {
+  work,    ///< waits for locks that stand in nobody's way as long as the setting says
+  catalog, ///< short attempts: whoever waits for a strong lock stalls all writers behind it
+  batch,   ///< short attempts, and plans that follow the order of the primary key
+};
+
+/** Transactions, one after the other, and what is done between them. */
+class Transactions {
+public:
+  virtual ~Transactions() = default;
+
+  /** Runs the body in a transaction of its own: committed when it returns, rolled back when it
+   *  throws. */
+  virtual void in_transaction(TransactionKind kind, const std::function<void()> &body) = 0;
+  /** Waits without a snapshot or a lock; returns early when the run is asked to stop. */
+  virtual void wait_us(std::int64_t duration) = 0;
+  /** Tells whether somebody has asked this run to stop. */
+  virtual bool stop_requested() = 0;
+  /** Executes a statement that no transaction may contain in a process of its own, and waits for
+   *  its end; `by_hand` is what the operator can do where no such process is to be had. */
+  virtual void execute_alone(const std::string &sql, const std::string &by_hand) = 0;
+};
+
+/** Where an unfinished online migration came from: what its rows may be replaced by. */
+enum class Origin : std::uint8_t {
+  version15, ///< nothing of version 16 was there: this migration has made all of it
+  phases,    ///< phases 1 to k were complete
+  repair,    ///< objects and values of earlier attempts: they are kept
+};
+
+/** What an online migration remembers from one call to the next. */
+struct OnlineState {
+  std::int64_t first_run = 0; ///< the ledger's id of its first run; 0: none yet
+  Origin origin = Origin::version15;
+  std::int64_t trigger = 0;            ///< OID of the trigger that has caught all changes since
+  std::optional<std::string> position; ///< the last session that the batches have filled
+  FillResult filled;                   ///< by the batches so far
+  std::set<std::string> done;          ///< steps that its runs have done
+};
+
+/** The part of the ledger that resumption reads. */
+class OnlineMemory {
+public:
+  virtual ~OnlineMemory() = default;
+  /** Returns the unfinished online migration of this schema, if the ledger's last run is one. */
+  virtual std::optional<OnlineState> unfinished() = 0;
+  /** Writes what is remembered to the row of the run. */
+  virtual void remember(std::int64_t run, const OnlineState &state) = 0;
+};
+
+/** What the status view shows of a run that began in an earlier call. */
+class OnlineMonitor {
+public:
+  virtual ~OnlineMonitor() = default;
+  /** Rows are counted on from here. */
+  virtual void count_from(const FillResult &filled, std::int64_t rows_total) = 0;
+  /** From now on the numbers of rows stay as they are. */
+  virtual void hold_rows() = 0;
+  virtual void at_batch(std::int64_t number) = 0;
+};
+
+/** Everything that an online run works with. */
+struct OnlinePorts {
+  Database &database;
+  Ledger &ledger;
+  OnlineMemory &memory;
+  Monitor &monitor;
+  OnlineMonitor &online_monitor;
+  Transactions &transactions;
+};
+
+/** Migrates to version 16, or resumes an interrupted online migration. Returns false when it was
+ *  asked to stop before the end. */
+bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options);
+
+} // namespace cowrie

@@ -1,0 +1,216 @@
+// Online SQL: what an online migration adds to the derivation.
+#include "core/online_sql.hpp"
+
+#include "core/derivation_parts.hpp"
+
+namespace cowrie::online {
+namespace {
+
+using derivation::sessions_of;
+using derivation::staging_of;
+
+std::string changes_of(const Target &target) { return qualified(target.schema, changes_table); }
+std::string delta_of(const Target &target) { return qualified(target.schema, delta_table); }
+
+std::string text_array(const std::vector<std::string> &items) {
+  std::string result = "ARRAY[";
+  for (const std::string &each : items)
+    result += (result.back() == '[' ? "" : ",") + quote_literal(each);
+  return result + "]::text[]";
+}
+
+/** `"asn" = ANY (…)`: a key among these; integers are compared as such, so that an index serves. */
+std::string among(const std::string &column, const std::vector<std::string> &values) {
+  const bool number = column.find("asn") != std::string::npos;
+  return column + " = ANY (" + text_array(values) + (number ? "::integer[])" : ")");
+}
+
+/** The columns that the derivation reads: an UPDATE of others changes nothing for it. */
+constexpr const char *read_columns =
+    "session_id, enrichment, first_event_at, last_event_at, created_at";
+
+/** The value of every session column as it shall be. */
+struct FillValues {
+  std::vector<std::pair<std::string, std::string>> columns; ///< quoted name, expression
+
+  FillValues(const Target &target, const Table &declared, const Table &observed,
+             TakenSnapshots taken) {
+    // What stands for NULL in a snapshot that is to be kept: a value, so that it is not filled.
+    const auto nothing = [](const Column &column) {
+      return std::string(column.type == "integer" ? "0" : "''");
+    };
+    const auto kept = [&](const Column &column) {
+      return taken == TakenSnapshots::keep && column.name != "source_ip" &&
+             column.name != "enrichment_at";
+    };
+    const std::string arguments =
+        derivation::fill_arguments(target, declared, observed, [&](const Column &column) {
+          const std::string name = quote_identifier(column.name);
+          return kept(column) ? "(CASE WHEN enrichment_at IS NULL THEN " + name +
+                                    " ELSE COALESCE(" + name + ", " + nothing(column) + ") END)"
+                              : name;
+        });
+    for (const Column &column : declared.columns) {
+      const std::string call = derivation::fill_call(target, column, arguments);
+      columns.emplace_back(quote_identifier(column.name),
+                           kept(column) ? "NULLIF(" + call + ", " + nothing(column) + ")" : call);
+    }
+  }
+
+  std::string assignments() const {
+    std::string result;
+    for (const auto &[name, value] : columns)
+      result += (result.empty() ? "" : ", ") + name + " = " + value;
+    return result;
+  }
+
+  /** True where a value would change: what is complete is not written again. */
+  std::string differ() const {
+    std::string result;
+    for (const auto &[name, value] : columns)
+      result += (result.empty() ? "(" : " OR ") + value + " IS DISTINCT FROM " + name;
+    return result + ")";
+  }
+};
+
+std::string fill_where(const Target &target, const Table &declared, const Table &observed,
+                       const std::string &condition, TakenSnapshots taken) {
+  const FillValues values(target, declared, observed, taken);
+  return "UPDATE " + sessions_of(target) + " SET " + values.assignments() + " WHERE " + condition +
+         " AND " + values.differ() + " RETURNING " +
+         qualified(target.extension_schema, "cowrie_session_unchanged") + "(session_id::varchar, " +
+         derivation::document(target) + ", " + derivation::utc(observed, "first_event_at") + ", " +
+         derivation::utc(observed, "last_event_at") + ")";
+}
+
+} // namespace
+
+std::string create_changes(const Target &target) {
+  return "CREATE TABLE " + changes_of(target) + " (session_id varchar(64))";
+}
+
+std::string create_delta(const Target &target) {
+  return "CREATE UNLOGGED TABLE " + delta_of(target) + " (LIKE " + staging_of(target) + ")";
+}
+
+std::vector<std::string> create_trigger(const Target &target) {
+  const std::string raw_events =
+      target.has_raw_events && target.raw_events_indexed ? "raw_events" : "";
+  return {"CREATE TRIGGER " + quote_identifier(change_trigger) + " BEFORE INSERT OR DELETE OR" +
+              " UPDATE OF " + read_columns + " ON " + sessions_of(target) +
+              " FOR EACH ROW EXECUTE FUNCTION " +
+              qualified(target.extension_schema, change_function) + "(" +
+              quote_literal(raw_events) + ")",
+          "ALTER TABLE " + sessions_of(target) + " ENABLE ALWAYS TRIGGER " +
+              quote_identifier(change_trigger)};
+}
+
+std::string drop_trigger(const Target &target) {
+  return "DROP TRIGGER " + quote_identifier(change_trigger) + " ON " + sessions_of(target);
+}
+
+std::string find_trigger(const Target &target) {
+  return "SELECT t.oid::int8, t.tgenabled = 'A' FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid ="
+         " t.tgfoid JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE t.tgrelid = " +
+         quote_literal(sessions_of(target)) +
+         "::regclass AND t.tgname = " + quote_literal(change_trigger) +
+         " AND p.proname = " + quote_literal(change_function) +
+         " AND n.nspname = " + quote_literal(target.extension_schema);
+}
+
+std::string mark_staging(const Target &target) {
+  return "INSERT INTO " + staging_of(target) +
+         " (session_id, has_provider_data) VALUES ('', false)";
+}
+
+std::string staging_is_whole(const Target &target) {
+  return "SELECT EXISTS (SELECT FROM " + staging_of(target) +
+         " WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL)";
+}
+
+std::string next_batch(const Target &target, const std::optional<std::string> &position,
+                       std::int64_t size) {
+  return "SELECT count(*), max(session_id) FROM (SELECT session_id FROM " + sessions_of(target) +
+         (position ? " WHERE session_id > " + quote_literal(*position) : "") +
+         " ORDER BY session_id LIMIT " + std::to_string(size) + ") AS batch";
+}
+
+std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
+                       const std::optional<std::string> &position, const std::string &last,
+                       TakenSnapshots taken) {
+  return fill_where(target, declared, observed,
+                    (position ? "session_id > " + quote_literal(*position) + " AND " : "") +
+                        "session_id <= " + quote_literal(last),
+                    taken);
+}
+
+std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
+                          const std::vector<std::string> &session_ids, TakenSnapshots taken) {
+  return fill_where(target, declared, observed, among("session_id", session_ids), taken);
+}
+
+std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
+                          const std::vector<std::string> &session_ids, TakenSnapshots taken) {
+  return "SELECT " + FillValues(target, declared, observed, taken).columns.front().second +
+         " FROM " + sessions_of(target) + " WHERE " + among("session_id", session_ids);
+}
+
+std::string note_unfilled(const Target &target, const Table &declared, const Table &observed) {
+  const FillValues values(target, declared, observed, TakenSnapshots::complete);
+  return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
+         " WHERE " + derivation::unfilled + " AND " + values.differ();
+}
+
+std::string take_changes(const Target &target, std::int64_t limit) {
+  const std::string changes = changes_of(target);
+  return "WITH taken AS (DELETE FROM " + changes + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " +
+         changes + " LIMIT " + std::to_string(limit) +
+         ")) RETURNING session_id) SELECT DISTINCT session_id FROM taken WHERE session_id IS NOT"
+         " NULL";
+}
+
+std::string count_changes(const Target &target) {
+  return "SELECT count(*) FROM " + changes_of(target);
+}
+
+std::string forget_changes(const Target &target) { return "DELETE FROM " + changes_of(target); }
+
+std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids) {
+  return "SELECT DISTINCT source_ip, asn FROM " + staging_of(target) + " WHERE " +
+         among("session_id", session_ids);
+}
+
+std::string unstage(const Target &target, const std::vector<std::string> &session_ids) {
+  return "DELETE FROM " + staging_of(target) + " WHERE " + among("session_id", session_ids);
+}
+
+std::vector<std::string> take_delta(const Target &target, const std::string &key,
+                                    const std::vector<std::string> &values) {
+  return {"DELETE FROM " + delta_of(target), "INSERT INTO " + delta_of(target) + " SELECT * FROM " +
+                                                 staging_of(target) + " WHERE " +
+                                                 among(key, values)};
+}
+
+std::string drop_gone(const Target &target, const std::string &table,
+                      const std::vector<std::string> *values) {
+  const bool addresses = table == "ip_inventory";
+  const std::string key = addresses ? "ip_address" : "asn_number";
+  const std::string staged = addresses ? "source_ip" : "asn";
+  // Nobody may still refer to the row, whether or not a foreign key says so by now.
+  const std::string referrer =
+      addresses ? "FROM " + sessions_of(target) + " WHERE source_ip"
+                : "FROM " + qualified(target.schema, "ip_inventory") + " WHERE current_asn";
+  return "DELETE FROM " + qualified(target.schema, table) +
+         " AS t WHERE enrichment_updated_at IS NULL" +
+         (values ? " AND " + (addresses ? among("t." + key, *values) : "t." + among(key, *values))
+                 : "") +
+         " AND NOT EXISTS (SELECT FROM " + staging_of(target) + " AS d WHERE d." + staged +
+         " = t." + key + ") AND NOT EXISTS (SELECT " + referrer + " = t." + key + ")";
+}
+
+std::string drop_history(const Target &target, const std::vector<std::string> *values) {
+  return "DELETE FROM " + qualified(target.schema, "ip_asn_history") +
+         (values ? " WHERE " + among("ip_address", *values) : "");
+}
+
+} // namespace cowrie::online

@@ -1,0 +1,88 @@
+// Online SQL: what an online migration adds to the derivation: the trigger that catches changes,
+// batches in the order of the primary key, and the inventories brought up to date for the sessions
+// that have changed meanwhile.
+//
+// What it may know: names, the declaration, the parts of the derivation. Error regime: never fails.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/derivation.hpp"
+
+namespace cowrie::online {
+
+/**
+ * The objects that exist only while an online migration does; one that was interrupted leaves them
+ * behind, so that nothing is missed until it is resumed or cleaned up. The trigger's name comes
+ * late in the alphabet: it has to see what the user's own BEFORE triggers make of a row.
+ */
+inline constexpr const char *change_trigger = "zz_cowrie_migrate_online";
+inline constexpr const char *change_function = "cowrie_online_change";
+inline constexpr const char *changes_table = "cowrie_migrate_changes"; ///< keys of changed sessions
+inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part of the staging table
+
+/** Makes the table of changed keys; logged, so that a crash forgets none. */
+std::string create_changes(const Target &target);
+std::string create_delta(const Target &target);
+
+/** Makes the trigger, for writers in any replication role. */
+std::vector<std::string> create_trigger(const Target &target);
+std::string drop_trigger(const Target &target);
+
+/** Returns the OID of the trigger, and whether it fires for every writer; no row: there is none. */
+std::string find_trigger(const Target &target);
+
+/** A row that no inventory counts: an unlogged table that has lost it has lost everything. */
+std::string mark_staging(const Target &target);
+std::string staging_is_whole(const Target &target);
+
+/** Returns count and last key of the next `size` sessions after `position`. */
+std::string next_batch(const Target &target, const std::optional<std::string> &position,
+                       std::int64_t size);
+
+/** What to do with the NULLs of a snapshot that has been taken: its enrichment_at is there. */
+enum class TakenSnapshots {
+  keep,     ///< it was taken by the trigger, from the document of that moment
+  complete, ///< it may come from an attempt that filled only a part
+};
+
+/** Fills the sessions after `position` up to `last`, and checks of every row written that document
+ *  and times are as they were. */
+std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
+                       const std::optional<std::string> &position, const std::string &last,
+                       TakenSnapshots taken);
+
+/** Fills these sessions, where something of them is missing. */
+std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
+                          const std::vector<std::string> &session_ids, TakenSnapshots taken);
+
+/** Reads these sessions as fill_sessions() would fill them; changes nothing. */
+std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
+                          const std::vector<std::string> &session_ids, TakenSnapshots taken);
+
+/** Notes the sessions that nothing has been filled of although something is known. */
+std::string note_unfilled(const Target &target, const Table &declared, const Table &observed);
+
+/** Takes some of the noted keys out, and returns them. */
+std::string take_changes(const Target &target, std::int64_t limit);
+std::string count_changes(const Target &target);
+std::string forget_changes(const Target &target);
+
+/** Returns the addresses and ASNs of staged sessions. */
+std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids);
+std::string unstage(const Target &target, const std::vector<std::string> &session_ids);
+
+/** Copies the staged sessions of some addresses or ASNs to the delta table. */
+std::vector<std::string> take_delta(const Target &target, const std::string &key,
+                                    const std::vector<std::string> &values);
+
+/** Deletes the rows of an inventory that no session tells of any more: of some keys, or of all. */
+std::string drop_gone(const Target &target, const std::string &table,
+                      const std::vector<std::string> *values);
+
+/** Deletes the history of some addresses, or of all, before it is derived anew. */
+std::string drop_history(const Target &target, const std::vector<std::string> *values);
+
+} // namespace cowrie::online
