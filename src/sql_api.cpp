@@ -12,25 +12,10 @@
 #include "pg/session_memo.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
+#include "sql_calls.hpp"
 
 namespace cowrie::pg {
 namespace {
-
-std::optional<std::string> schema_argument(FunctionCallInfo fcinfo, int position) {
-  if (PG_ARGISNULL(position))
-    return std::nullopt;
-  return std::string(NameStr(*PG_GETARG_NAME(position)));
-}
-
-bool flag_argument(FunctionCallInfo fcinfo, int position) {
-  return !PG_ARGISNULL(position) && PG_GETARG_BOOL(position);
-}
-
-/** Resolves the target of a call and learns what the run must know of it. */
-ResolvedTarget target_of(FunctionCallInfo fcinfo, const std::optional<std::string> &schema,
-                         Access access) {
-  return resolve_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid, access);
-}
 
 void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
   RowBuilder row(result);
@@ -42,30 +27,6 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
         .interval_us(each.elapsed_us)
         .text_or_null(each.detail)
         .put();
-}
-
-/** Acts as the owner of the tables, whoever calls: what the owner has made, index expressions for
- *  instance, runs with that role's rights at most. A caller who may only read stays what it is. */
-void become_owner(std::optional<AsUser> &owner, const ResolvedTarget &target) {
-  if (!may_act_as_owner(target))
-    return;
-  refuse_hidden_extension(target);
-  owner.emplace(target.owner);
-}
-
-/** Runs core with everything it needs. */
-template <typename Body> auto with_database(ResolvedTarget &target, Access access, Body body) {
-  fault::begin_call();
-  const Oid owner_of_extension = extension_owner(target);
-  LedgerStore ledger(target.names, owner_of_extension);
-  Progress progress(target.extension_schema, owner_of_extension);
-  const PinnedSettings settings;
-  const SpiSession spi;
-  std::optional<AsUser> owner;
-  become_owner(owner, target);
-  inspect_raw_events(target);
-  ServerDatabase database(target, progress, access == Access::read);
-  return body(database, ledger, progress);
 }
 
 OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position) {
