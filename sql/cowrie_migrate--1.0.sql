@@ -358,6 +358,37 @@ BEGIN
 END
 $do$;
 
+DO $do$
+DECLARE
+    document text;
+BEGIN
+    FOREACH document IN ARRAY ARRAY['json', 'jsonb']
+    LOOP
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_lacks_snapshot(%1$s, varchar, timestamptz, integer,
+                varchar, text, boolean) RETURNS boolean
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_lacks_snapshot(%1$s, varchar, timestamptz,
+                integer, varchar, text, boolean) IS
+                'internal: whether a session lacks something that its document tells'
+            $sql$, document);
+    END LOOP;
+END
+$do$;
+
+CREATE FUNCTION @extschema@.cowrie_as_jsonb(json) RETURNS jsonb
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.cowrie_as_jsonb(json) IS
+    'internal: json as jsonb; what jsonb cannot hold is replaced by U+FFFD';
+CREATE FUNCTION @extschema@.cowrie_unfit_for_jsonb(json) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.cowrie_unfit_for_jsonb(json) IS
+    'internal: whether cowrie_as_jsonb would replace something';
+CREATE FUNCTION @extschema@.cowrie_strongest_type(text[]) RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_strongest_type(text[]) IS
+    'internal: the IP type that counts among several';
+
 CREATE FUNCTION @extschema@.cowrie_fingerprint_combine(internal, internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 CREATE FUNCTION @extschema@.cowrie_fingerprint_serialize(internal) RETURNS bytea

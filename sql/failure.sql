@@ -23,9 +23,17 @@ CREATE TABLE shape_before AS TABLE shape;
 CREATE TABLE sessions_before AS TABLE session_summaries;
 INSERT INTO shape_before SELECT relname, attname FROM shape WHERE relname = 'sessions_before';
 
--- A real failure in phase 3: an object of another kind has the name of an index.
-CREATE SEQUENCE idx_ip_geo_country;
-INSERT INTO shape_before SELECT relname, attname FROM shape WHERE relname = 'idx_ip_geo_country';
+-- A real failure in phase 3: somebody's event trigger refuses an index.
+CREATE FUNCTION no_index_on_countries() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands()
+             WHERE object_identity = 'app.idx_ip_geo_country') THEN
+    RAISE EXCEPTION 'no index on countries' USING ERRCODE = 'triggered_action_exception';
+  END IF;
+END
+$$;
+CREATE EVENT TRIGGER no_index_on_countries ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
+EXECUTE FUNCTION no_index_on_countries();
 SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
 -- The database is as before; the status tells where it failed.
 (TABLE shape EXCEPT TABLE shape_before) UNION ALL (TABLE shape_before EXCEPT TABLE shape);
@@ -43,7 +51,8 @@ SELECT phase, step, status, sqlstate, message FROM public.cowrie_migration_log
 WHERE status <> 'done' ORDER BY log_id;
 SELECT to_regclass('app.asn_inventory') IS NOT NULL, to_regclass('app.ip_inventory'),
        to_regclass('app.cowrie_migrate_staging');
-DROP SEQUENCE idx_ip_geo_country;
+DROP EVENT TRIGGER no_index_on_countries;
+DROP FUNCTION no_index_on_countries();
 -- A session that came meanwhile is filled on the way.
 INSERT INTO session_summaries (session_id, enrichment, first_event_at)
 VALUES ('meanwhile', '{"dshield": {"ip": {"number": "198.51.100.200", "asn": "AS64999",

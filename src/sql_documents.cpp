@@ -261,15 +261,6 @@ Datum sqlstate_text(FunctionCallInfo fcinfo) {
 } // namespace
 } // namespace cowrie::pg
 
-// Declares one SQL-callable function whose body is an expression over fcinfo.
-#define COWRIE_FUNCTION(name, body)                                                                \
-  PG_FUNCTION_INFO_V1(name);                                                                       \
-  PGDLLEXPORT Datum name(PG_FUNCTION_ARGS) {                                                       \
-    using namespace cowrie;                                                                        \
-    using namespace cowrie::pg;                                                                    \
-    return entry([&] { return body; });                                                            \
-  }
-
 extern "C" {
 COWRIE_FUNCTION(cowrie_enrichment_facts_json, enrichment_facts(fcinfo, JSONOID))
 COWRIE_FUNCTION(cowrie_enrichment_facts_jsonb, enrichment_facts(fcinfo, JSONBOID))

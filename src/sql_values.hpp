@@ -75,3 +75,12 @@ struct Columns {
 };
 
 } // namespace cowrie::pg
+
+// Declares one SQL-callable function whose body is an expression over fcinfo.
+#define COWRIE_FUNCTION(name, body)                                                                \
+  PG_FUNCTION_INFO_V1(name);                                                                       \
+  PGDLLEXPORT Datum name(PG_FUNCTION_ARGS) {                                                       \
+    using namespace cowrie;                                                                        \
+    using namespace cowrie::pg;                                                                    \
+    return entry([&] { return body; });                                                            \
+  }

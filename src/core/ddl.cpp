@@ -1,6 +1,8 @@
 // DDL: a declared object, written as SQL.
 #include "core/ddl.hpp"
 
+#include "core/schema_diff.hpp"
+
 namespace cowrie::ddl {
 namespace {
 
@@ -18,6 +20,8 @@ std::string join(const Items &items, const char *between, Write write) {
   }
   return result;
 }
+
+bool is_identity(const Column &observed) { return observed.default_value.form == identity_form; }
 
 } // namespace
 
@@ -121,6 +125,55 @@ std::string drop_columns(const std::string &schema, const std::string &table,
          });
 }
 
+std::string rename_column(const std::string &schema, const std::string &table,
+                          const std::string &from, const std::string &to) {
+  return alter_table(schema, table) + "RENAME COLUMN " + quote_identifier(from) + " TO " +
+         quote_identifier(to);
+}
+
+std::string rename_table(const std::string &schema, const std::string &table,
+                         const std::string &to) {
+  return alter_table(schema, table) + "RENAME TO " + quote_identifier(to);
+}
+
+std::string set_logged(const std::string &schema, const std::string &table) {
+  return alter_table(schema, table) + "SET LOGGED";
+}
+
+std::string drop_not_null(const std::string &schema, const std::string &table,
+                          const std::string &column) {
+  return alter_table(schema, table) + "ALTER COLUMN " + quote_identifier(column) + " DROP NOT NULL";
+}
+
+std::string plain_clause(const Column &observed) {
+  const std::string alter = "ALTER COLUMN " + quote_identifier(observed.name);
+  if (!observed.generated.empty())
+    return alter + " DROP EXPRESSION";
+  if (is_identity(observed))
+    return alter + " DROP IDENTITY";
+  return observed.default_value.empty() ? "" : alter + " DROP DEFAULT";
+}
+
+std::string retype_clause(const Column &declared, const std::string &values) {
+  return "ALTER COLUMN " + quote_identifier(declared.name) + " TYPE " + declared.type + " USING " +
+         values;
+}
+
+std::string alter_table(const std::string &schema, const std::string &table,
+                        const std::vector<std::string> &clauses) {
+  if (clauses.empty())
+    return {};
+  return alter_table(schema, table) +
+         join(clauses, ", ", [](const std::string &each) { return each; });
+}
+
+std::string fill_nulls(const std::string &schema, const std::string &table,
+                       const std::string &column, const std::string &value) {
+  const std::string name = quote_identifier(column);
+  return "UPDATE " + qualified(schema, table) + " SET " + name + " = " + value + " WHERE " + name +
+         " IS NULL";
+}
+
 std::string drop_table(const std::string &schema, const std::string &table) {
   return "DROP TABLE " + qualified(schema, table);
 }
@@ -130,16 +183,13 @@ std::string alter_column(const std::string &schema, const std::string &table,
   std::vector<std::string> changes;
   const std::string alter = "ALTER COLUMN " + quote_identifier(declared.name);
   if (declared.default_value.empty() && !observed.default_value.empty())
-    changes.push_back(alter + " DROP DEFAULT");
+    changes.push_back(plain_clause(observed));
   else if (!declared.default_value.empty() &&
-           declared.default_value.form != observed.default_value.form)
+           !same_expression(declared.default_value, observed.default_value))
     changes.push_back(alter + " SET DEFAULT " + declared.default_value.sql);
   if (declared.not_null != observed.not_null)
     changes.push_back(alter + (declared.not_null ? " SET NOT NULL" : " DROP NOT NULL"));
-  if (changes.empty())
-    return {};
-  return alter_table(schema, table) +
-         join(changes, ", ", [](const std::string &each) { return each; });
+  return alter_table(schema, table, changes);
 }
 
 } // namespace cowrie::ddl

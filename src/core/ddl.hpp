@@ -40,6 +40,29 @@ std::string drop_columns(const std::string &schema, const std::string &table,
                          const std::vector<std::string> &columns);
 std::string drop_table(const std::string &schema, const std::string &table);
 
+std::string rename_column(const std::string &schema, const std::string &table,
+                          const std::string &from, const std::string &to);
+std::string rename_table(const std::string &schema, const std::string &table,
+                         const std::string &to);
+std::string set_logged(const std::string &schema, const std::string &table);
+std::string drop_not_null(const std::string &schema, const std::string &table,
+                          const std::string &column);
+
+/** The part of an ALTER TABLE that takes away what would outlive a change of type: the default, the
+ *  identity or the expression, with the values kept; empty: there is none. */
+std::string plain_clause(const Column &observed);
+
+/** `ALTER COLUMN "c" TYPE integer USING …`, a part of an ALTER TABLE. */
+std::string retype_clause(const Column &declared, const std::string &values);
+
+/** `ALTER TABLE "s"."t" a, b`; empty when there is no clause. */
+std::string alter_table(const std::string &schema, const std::string &table,
+                        const std::vector<std::string> &clauses);
+
+/** Writes the default into rows that have none, for a column that is about to be NOT NULL. */
+std::string fill_nulls(const std::string &schema, const std::string &table,
+                       const std::string &column, const std::string &value);
+
 /** Changes default and nullness of an existing column into the declared ones; empty: no need. */
 std::string alter_column(const std::string &schema, const std::string &table,
                          const Column &declared, const Column &observed);

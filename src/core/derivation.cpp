@@ -1,6 +1,7 @@
 // Derivation: the SQL that fills the new columns and derives the inventories from the sessions.
 #include "core/derivation.hpp"
 
+#include "core/conversion.hpp"
 #include "core/ddl.hpp"
 #include "core/derivation_parts.hpp"
 
@@ -29,13 +30,31 @@ namespace {
 /** `character varying(45)` without its length: a type as functions are declared with. */
 std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
 
+/** What a session column holds already: a column of another type is converted, a list of types that
+ *  an older attempt left gives its strongest. */
+std::string kept_value(const Target &target, const Table &declared, const Table &observed,
+                       const Column &column) {
+  const Column *found = observed.column(column.name);
+  const std::string value = found && found->type != column.type
+                                ? conversion(target, column, *found).values
+                                : quote_identifier(column.name);
+  if (column.name != "snapshot_ip_type")
+    return value;
+  for (const std::string &old : declared.retired_columns)
+    if (const Column *list = observed.column(old); list && is_list_of_texts(*list))
+      return "COALESCE(" + value + ", " +
+             qualified(target.extension_schema, "cowrie_strongest_type") + "(" +
+             quote_identifier(old) + "::text[]))";
+  return value;
+}
+
 } // namespace
 
 std::string fill_arguments(const Target &target, const Table &declared, const Table &observed,
                            const std::function<std::string(const Column &)> &value_of) {
   std::string result = document(target) + ", session_id::varchar";
   for (const Column &each : declared.columns)
-    result += ", " + (value_of ? value_of(each) : quote_identifier(each.name)) +
+    result += ", " + (value_of ? value_of(each) : kept_value(target, declared, observed, each)) +
               "::" + without_length(each.type);
   for (const char *each : {"first_event_at", "last_event_at", "created_at"})
     result += ", " + utc(observed, each);
@@ -46,9 +65,18 @@ std::string fill_call(const Target &target, const Column &column, const std::str
   return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
 }
 
-const char *const unfilled = "\"enrichment_at\" IS NULL AND \"source_ip\" IS NULL AND "
-                             "\"snapshot_asn\" IS NULL AND \"snapshot_country\" IS NULL AND "
-                             "\"snapshot_ip_type\" IS NULL";
+std::string condition(const Table &declared, Unfilled which) {
+  std::string result;
+  for (const Column &each : declared.columns) {
+    if (which == Unfilled::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
+      continue;
+    result += (result.empty()                 ? ""
+               : which == Unfilled::untouched ? " AND "
+                                              : " OR ") +
+              quote_identifier(each.name) + " IS NULL";
+  }
+  return "(" + result + ")";
+}
 
 namespace {
 
@@ -175,66 +203,129 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
   return sql;
 }
 
-std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed) {
+std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
+                      Unfilled which) {
   const std::string arguments = fill_arguments(target, declared, observed);
   // Each value is computed once: a session is counted when its source IP is. And a session that
-  // nothing is known of is not written again.
+  // nothing more is known of is not written again.
   std::string values, set, known;
   for (const Column &each : declared.columns) {
     const std::string name = quote_identifier(each.name);
     values += ", " + fill_call(target, each, arguments) + " AS " + name;
     set += (set.empty() ? "" : ", ") + name + " = f." + name;
-    known += (known.empty() ? "f." : " OR f.") + name + " IS NOT NULL";
+    known +=
+        (known.empty() ? "" : " OR ") + ("(s." + name + " IS NULL AND f." + name) + " IS NOT NULL)";
   }
   return "UPDATE " + sessions_of(target) + " AS s SET " + set + " FROM (SELECT ctid AS place" +
-         values + " FROM " + sessions_of(target) + " WHERE " + unfilled +
+         values + " FROM " + sessions_of(target) + " WHERE " + condition(declared, which) +
          " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
+}
+
+std::string count_unfilled(const Target &target, const Table &declared, Unfilled which) {
+  std::string arguments = document(target);
+  for (const Column &each : declared.columns)
+    arguments += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
+  return "SELECT count(*) FILTER (WHERE " + condition(declared, which) + " AND " +
+         qualified(target.extension_schema, "cowrie_lacks_snapshot") + "(" + arguments + ", " +
+         (which == Unfilled::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
 }
 
 namespace {
 
-/** What becomes of a row of the inventory that is there already. */
-std::string on_conflict(const std::string &key, const std::vector<const char *> &facts,
-                        const std::vector<const char *> &counts, OnExisting existing) {
-  std::string set;
-  const auto add = [&](const std::string &column, const std::string &value) {
-    set += (set.empty() ? "" : ", ") + column + " = " + value;
-  };
-  // What the application knows is not forgotten only because the sessions tell nothing.
-  for (const std::string column : facts)
-    add(column, existing == OnExisting::replace
-                    ? "EXCLUDED." + column
-                    : "COALESCE(EXCLUDED." + column + ", t." + column + ")");
-  for (const std::string column : counts)
-    add(column, "EXCLUDED." + column);
-  add("enrichment",
-      "CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED.enrichment ELSE t.enrichment END");
-  return " ON CONFLICT (" + key + ") DO UPDATE SET " + set;
+/** How an inventory's column that is computed from the sessions changes when they do. */
+enum class Follows {
+  always,   ///< it is what the sessions say now
+  if_known, ///< what was known once stays
+  document, ///< until the application has enriched the row
+  never,
+};
+
+struct DerivedColumn {
+  const char *name;
+  Follows follows;
+};
+
+std::vector<DerivedColumn> derived_columns(const std::string &table) {
+  if (table == "asn_inventory")
+    return {{"organization_name", Follows::if_known}, {"organization_country", Follows::if_known},
+            {"rir_registry", Follows::if_known},      {"first_seen", Follows::always},
+            {"last_seen", Follows::always},           {"unique_ip_count", Follows::always},
+            {"total_session_count", Follows::always}, {"enrichment", Follows::document}};
+  if (table == "ip_inventory")
+    return {{"current_asn", Follows::if_known},
+            {"first_seen", Follows::always},
+            {"last_seen", Follows::always},
+            {"session_count", Follows::always},
+            {"enrichment", Follows::document}};
+  return {{"verification_source", Follows::never}};
+}
+
+std::string refreshed(const DerivedColumn &column, const std::string &old_value,
+                      const std::string &new_value) {
+  switch (column.follows) {
+  case Follows::always:
+    return new_value;
+  case Follows::if_known:
+    return "COALESCE(" + new_value + ", " + old_value + ")";
+  case Follows::document:
+    return "CASE WHEN t.enrichment_updated_at IS NULL THEN " + new_value + " ELSE " + old_value +
+           " END";
+  case Follows::never:
+    break;
+  }
+  return old_value;
+}
+
+/** What is there stays, but for what says nothing. */
+std::string completed(const DerivedColumn &column, const std::string &old_value,
+                      const std::string &new_value) {
+  if (column.follows == Follows::document)
+    return "CASE WHEN " + old_value + " IS NULL OR (" + old_value +
+           " = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN " + new_value + " ELSE " +
+           old_value + " END";
+  return "COALESCE(" + old_value + ", " + new_value + ")";
+}
+
+/** The ON CONFLICT clause for rows that are there already. */
+std::string on_conflict(const Table &table, OnExisting existing,
+                        const std::set<std::string> &added) {
+  std::string sets, before, after;
+  for (const DerivedColumn &each : derived_columns(table.name)) {
+    const std::string name = quote_identifier(each.name);
+    const std::string old_value = "t." + name, new_value = "EXCLUDED." + name;
+    const std::string value = existing == OnExisting::replace && each.follows == Follows::if_known
+                                  ? new_value
+                              : existing != OnExisting::keep ? refreshed(each, old_value, new_value)
+                              : added.count(each.name) > 0   ? new_value
+                                                           : completed(each, old_value, new_value);
+    if (value == old_value)
+      continue;
+    sets += (sets.empty() ? "" : ", ") + name + " = " + value;
+    before += (before.empty() ? "" : ", ") + old_value;
+    after += (after.empty() ? "" : ", ") + value;
+  }
+  const std::string key =
+      " ON CONFLICT (" + ddl::column_list(table.primary_key()->columns) + ") DO ";
+  // A row that stays as it is is not written again.
+  return sets.empty() ? key + "NOTHING"
+                      : key + "UPDATE SET " + sets + " WHERE ROW(" + before +
+                            ") IS DISTINCT FROM ROW(" + after + ")";
 }
 
 } // namespace
 
-std::string load_rows(const Target &target, const std::string &table, OnExisting existing) {
-  const bool keep = existing == OnExisting::keep;
-  std::string sql, conflict;
-  if (table == "asn_inventory") {
+std::string load_rows(const Target &target, const std::string &table, OnExisting existing,
+                      const std::set<std::string> &added) {
+  std::string sql;
+  if (table == "asn_inventory")
     sql = load_asn_inventory(target);
-    conflict =
-        keep ? " ON CONFLICT (asn_number) DO NOTHING"
-             : on_conflict(
-                   "asn_number", {"organization_name", "organization_country", "rir_registry"},
-                   {"first_seen", "last_seen", "unique_ip_count", "total_session_count"}, existing);
-  } else if (table == "ip_inventory") {
+  else if (table == "ip_inventory")
     sql = load_ip_inventory(target);
-    conflict = keep ? " ON CONFLICT (ip_address) DO UPDATE SET current_asn = EXCLUDED.current_asn"
-                      " WHERE t.current_asn IS NULL AND EXCLUDED.current_asn IS NOT NULL"
-                    : on_conflict("ip_address", {"current_asn"},
-                                  {"first_seen", "last_seen", "session_count"}, existing);
-  } else if (table == "ip_asn_history") {
+  else if (table == "ip_asn_history")
     sql = load_ip_asn_history(target);
-    conflict = " ON CONFLICT (ip_address, asn_number, observed_at) DO NOTHING";
-  }
-  return existing == OnExisting::none_there ? sql : sql + conflict;
+  if (sql.empty() || existing == OnExisting::none_there)
+    return sql;
+  return sql + on_conflict(*schema_v16().table(table), existing, added);
 }
 
 std::string add_missing_asns(const Target &target) {

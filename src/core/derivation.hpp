@@ -5,6 +5,7 @@
 // collation "C", descending.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,19 @@ std::string index_event_table(const Target &target);
 std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
                             const std::vector<const Constraint *> &with_checks);
 
-/** Fills the sessions that have none of the new columns yet, by UPDATE. */
-std::string fill_new_rows(const Target &target, const Table &declared, const Table &observed);
+/** Which sessions an UPDATE looks at. */
+enum class Unfilled {
+  untouched,  ///< they have none of the new columns: they came after phase 1
+  unfinished, ///< no address or no time of enrichment: a snapshot that was taken is final
+  any,        ///< some column is NULL: nobody knows how far they were filled
+};
+
+/** Fills sessions by UPDATE, where the document or the raw event tells something they lack. */
+std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
+                      Unfilled which);
+
+/** Counts the sessions that lack something their document tells, and all sessions. */
+std::string count_unfilled(const Target &target, const Table &declared, Unfilled which);
 
 /** What to do with rows that are there already. */
 enum class OnExisting {
@@ -43,8 +55,10 @@ enum class OnExisting {
   replace, ///< this migration made the rows and nobody else has written them: they are derived anew
 };
 
-/** INSERT … SELECT for one of the derived tables; empty for any other table. */
-std::string load_rows(const Target &target, const std::string &table, OnExisting existing);
+/** INSERT … SELECT for one of the derived tables; empty for any other table. `added`: columns that
+ *  the existing rows have only just got: what the sessions tell goes into them. */
+std::string load_rows(const Target &target, const std::string &table, OnExisting existing,
+                      const std::set<std::string> &added = {});
 
 /** Gives ASNs that rows of ip_inventory refer to, and no session tells of, a row of their own. */
 std::string add_missing_asns(const Target &target);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "core/derivation.hpp"
 #include "core/ports.hpp"
 
 namespace cowrie::derivation {
@@ -31,7 +32,7 @@ std::string fill_arguments(const Target &target, const Table &declared, const Ta
 /** `"ext"."cowrie_fill_source_ip"(…)`: one function per session column, by its name. */
 std::string fill_call(const Target &target, const Column &column, const std::string &arguments);
 
-/** True of a session that none of the new columns has been filled of. */
-extern const char *const unfilled;
+/** The sessions that an UPDATE looks at, without reading their documents. */
+std::string condition(const Table &declared, Unfilled which);
 
 } // namespace cowrie::derivation

@@ -22,6 +22,8 @@ std::vector<StepResult> estimate(Database &database, const std::vector<Step> &pl
   for (const Step &step : plan) {
     StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
     row.detail = "lock " + step.lock_mode + " on " + step.table;
+    if (!step.detail.empty())
+      row.detail += ", " + step.detail;
     std::int64_t estimate = 0;
     if (step.kind == StepKind::fill_sessions)
       estimate = bytes;

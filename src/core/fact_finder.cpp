@@ -168,6 +168,19 @@ void FactFinder::registry(Facts &facts) {
   });
 }
 
+std::size_t strongest_of(const std::vector<std::string_view> &types) noexcept {
+  std::size_t best = std::string_view::npos, best_rank = type_count;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const std::size_t rank = rank_of(types[i]);
+    const bool usable = !types[i].empty() && types[i].size() <= longest_indexed_text;
+    if (usable && (rank < best_rank || best == std::string_view::npos)) {
+      best = i;
+      best_rank = rank;
+    }
+  }
+  return best;
+}
+
 /** Takes the strongest type of one level, else the first that is not too long. */
 bool FactFinder::strongest_type(const Values &values, Facts &facts) {
   std::size_t best_rank = type_count;

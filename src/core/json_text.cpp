@@ -265,6 +265,33 @@ void append_for_jsonb(std::string &out, std::string_view value) {
   out.append(value.substr(copied));
 }
 
+bool unfit_for_jsonb(std::string_view value) noexcept {
+  std::size_t at = 0;
+  while (at < value.size()) {
+    const char c = value[at];
+    if (c == '"') {
+      const std::string_view token = value.substr(at, string_token_size(value.substr(at)));
+      for (std::size_t i = token.find('\\'); i < token.size(); i = token.find('\\', i)) {
+        const Escape escape = read_escape(token.substr(i));
+        if (escape.replaced)
+          return true;
+        i += escape.size;
+      }
+      at += token.size();
+    } else if (c == '-' || ascii::is_digit(c)) {
+      const std::size_t end = value.find_first_not_of("+-.0123456789eE", at);
+      const std::string_view token = value.substr(at, end == value.npos ? end : end - at);
+      JsonNumber number;
+      if (number.read(token) && !number.fits_numeric())
+        return true;
+      at += token.size();
+    } else {
+      ++at;
+    }
+  }
+  return false;
+}
+
 std::string excerpt(std::string_view text) {
   std::string out;
   while (!text.empty()) {

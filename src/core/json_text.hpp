@@ -39,6 +39,10 @@ bool well_escaped(std::string_view body) noexcept;
  *  that numeric cannot hold become strings of the same text. */
 void append_for_jsonb(std::string &out, std::string_view value);
 
+/** Tells whether append_for_jsonb() changes the meaning of a raw value: it holds \u0000, a lone
+ *  surrogate or a number that numeric cannot hold. */
+bool unfit_for_jsonb(std::string_view value) noexcept;
+
 /** Returns up to 200 bytes of a text, cut between characters, without NUL; what is not UTF-8
  *  becomes U+FFFD. */
 std::string excerpt(std::string_view text);

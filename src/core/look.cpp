@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "core/failure.hpp"
+#include "core/row_conflicts.hpp"
 
 namespace cowrie {
 namespace {
@@ -122,30 +123,22 @@ Finding data_finding(const std::string &table, std::string expected, std::string
 
 } // namespace
 
-std::vector<Finding> data_findings(Database &database) {
+std::vector<Finding> data_findings(Database &database, const Situation &situation) {
   std::vector<Finding> findings;
   const Target &target = database.target();
   const std::string repair_call = target.command("cowrie_migrate_v16", "repair => true");
-  const std::string sessions = qualified(target.schema, "session_summaries");
-  const std::string facts = qualified(target.extension_schema, "cowrie_enrichment_facts");
   const auto count = [&](const std::string &sql) {
     return std::stoll(database.query(sql).front().front().value_or("0"));
   };
 
-  // Only sessions that lack something have their document read.
-  const std::int64_t unfilled =
-      count("SELECT count(*) FROM " + sessions +
-            " AS s WHERE (source_ip IS NULL OR snapshot_asn IS NULL OR snapshot_country IS NULL"
-            " OR snapshot_ip_type IS NULL) AND EXISTS (SELECT FROM " +
-            facts + "(s.enrichment::" + target.document_type +
-            ") AS f WHERE (s.source_ip IS NULL AND f.source_ip IS NOT NULL)"
-            " OR (s.enrichment_at IS NULL AND ((s.snapshot_asn IS NULL AND f.asn IS NOT NULL)"
-            " OR (s.snapshot_country IS NULL AND f.country IS NOT NULL)"
-            " OR (s.snapshot_ip_type IS NULL AND f.ip_type IS NOT NULL))))");
-  if (unfilled > 0)
+  // After a completed run it is the application that adds sessions without a snapshot.
+  const Unfilled unfilled = count_unfilled(database, situation);
+  if (unfilled.sessions > 0)
     findings.push_back(data_finding(
         "session_summaries", "every session with a usable document has its snapshot",
-        std::to_string(unfilled) + " sessions without", Severity::warning, repair_call));
+        std::to_string(unfilled.sessions) + " of " + std::to_string(unfilled.of) +
+            " sessions without",
+        situation.subphase == phase_count ? Severity::warning : Severity::error, repair_call));
 
   const auto orphans = [&](const std::string &table, const std::string &column,
                            const std::string &parent, const std::string &key) {
@@ -169,15 +162,16 @@ std::vector<Finding> data_findings(Database &database) {
 std::vector<Finding> validate(Database &database, int version) {
   if (version == 16) {
     Look found = look(database);
-    std::vector<Finding> findings = std::move(found.situation.findings);
+    weigh(database, found);
+    std::vector<Finding> &findings = found.situation.findings;
     const bool whole_columns =
         std::none_of(findings.begin(), findings.end(), [](const Finding &each) {
           return each.object_type == ObjectType::table || each.object_type == ObjectType::column;
         });
     if (whole_columns)
-      for (Finding &each : data_findings(database))
+      for (Finding &each : data_findings(database, found.situation))
         findings.push_back(std::move(each));
-    return findings;
+    return std::move(findings);
   }
   if (version != 15)
     throw Failure(sqlstate::invalid_parameter,

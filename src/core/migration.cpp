@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/ddl.hpp"
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
+#include "core/row_conflicts.hpp"
 #include "core/run_place.hpp"
 
 namespace cowrie {
@@ -27,52 +29,6 @@ constexpr const char *validate_function = "cowrie_validate_schema";
 constexpr const char *cleanup_function = "cowrie_cleanup_v16";
 
 } // namespace
-
-void refuse_incomplete(const Target &target, const Situation &situation) {
-  if (situation.state != SchemaState::incomplete)
-    return;
-  std::string detail = summary_by_table(situation.findings);
-  for (const Finding &each : situation.findings)
-    if (each.object_type == ObjectType::version)
-      detail += (detail.empty() ? "" : "\n") + each.object + ": " +
-                (each.actual.empty() ? "missing" : each.actual);
-  throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
-                "To complete it in place and keep every row, run " +
-                    target.command(migrate_function, "repair => true") +
-                    " to go back to version 15, run " + target.command(cleanup_function));
-}
-
-void refuse_unmendable(const Target &target, const Situation &situation) {
-  if (situation.state != SchemaState::incomplete)
-    return;
-  std::string detail;
-  for (const Finding &each : situation.findings)
-    if (each.problem == Problem::wrong && each.remedy.empty() &&
-        each.object_type != ObjectType::version)
-      detail += (detail.empty() ? "" : "\n") + each.table +
-                (each.object == each.table ? "" : "." + each.object) + ": expected " +
-                each.expected + ", found " + each.actual;
-  if (!detail.empty())
-    throw Failure(sqlstate::feature_not_supported, "this v16 schema cannot be repaired in place",
-                  detail,
-                  "See every difference with " + target.command(validate_function) +
-                      " to go back to version 15, run " + target.command(cleanup_function));
-}
-
-// An unlogged table of that name is what a run left that the server did not survive, or one with
-// on_failure => 'keep'; anything else is somebody's and is not touched.
-void drop_work_table(Database &database, const std::string &name) {
-  const std::string full_name = qualified(database.target().schema, name);
-  const std::vector<Row> found = database.query(
-      "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)", {full_name});
-  if (found.empty())
-    return;
-  if (found.front().front() != "u")
-    throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
-                  "The migration needs this name for a table of its own.",
-                  "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
-  database.execute("DROP TABLE " + full_name);
-}
 
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
   const Schema observed = database.observe(schema_v16());
@@ -128,7 +84,11 @@ private:
       look_ = look(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
     }
-    plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation);
+    if (look_.situation.state != SchemaState::version15 &&
+        look_.situation.state != SchemaState::resumable)
+      rows_ = row_facts(database_, look_);
+    plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation, rows_);
+    refuse_names_in_the_way(database_, plan_);
     return options_.dry_run ? estimate(database_, plan_) : apply();
   }
 
@@ -136,12 +96,14 @@ private:
 
   /** Tells whether a complete schema is to have its rows completed: sessions without a snapshot,
    *  inventories without a parent. Asked only for a repair, because it reads the rows. */
-  bool repairs_data() { return options_.repair && !data_findings(database_).empty(); }
+  bool repairs_data() {
+    return options_.repair && !data_findings(database_, look_.situation).empty();
+  }
 
-  void refuse_unsuitable() const {
+  void refuse_unsuitable() {
     if (!options_.repair)
       refuse_incomplete(target(), look_.situation);
-    refuse_unmendable(target(), look_.situation);
+    refuse_losses(database_, look_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
@@ -258,9 +220,11 @@ private:
     case StepKind::fill_sessions:
       fill(step, row);
       break;
+    case StepKind::mend:
+      mend(step, row);
+      break;
     case StepKind::fill_new_rows:
-      row.rows = fill_sessions(step, false).rows;
-      refresh_ = *row.rows > 0;
+      fill_new_rows(step, row);
       break;
     case StepKind::load_rows:
       load(step, row);
@@ -299,6 +263,66 @@ private:
     monitor_.notice(message);
     ledger_.record(run_, row);
     results_.push_back(row);
+  }
+
+  std::int64_t count(const std::string &sql) {
+    return std::stoll(database_.query(sql).front().front().value_or("0"));
+  }
+
+  void mend(const Step &step, StepResult &row) {
+    row.detail = step.detail;
+    const std::string table = qualified(target().schema, step.table);
+    for (const Count &each : step.counts)
+      if (const std::int64_t counted = count(each.query); counted > 0)
+        row.detail += "; " + each.words + ": " + std::to_string(counted);
+    for (const std::string &sql : step.statements)
+      database_.execute(sql);
+    if (!step.aside.empty())
+      monitor_.warning("\"" + step.table +
+                           "\" is made anew: the rows that were there have lost their key and are"
+                           " kept in \"" +
+                           step.aside + "\"",
+                       "The new table is filled from the sessions.",
+                       "Look at the old rows, and drop their table when you need it no more.");
+    for (const Replaced &each : step.replaced) {
+      const std::string kept = quote_identifier(each.kept);
+      const std::int64_t differing =
+          count("SELECT count(*) FROM " + table + " WHERE " + kept + " IS NOT NULL AND " + kept +
+                "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
+      if (differing == 0) {
+        database_.execute(ddl::drop_columns(target().schema, step.table, {each.kept}));
+        continue;
+      }
+      row.detail += "; " + std::to_string(differing) + " old values of " + each.column +
+                    " differ and are kept in " + each.kept;
+      monitor_.warning(
+          "old values of column \"" + each.column + "\" of \"" + step.table +
+              "\" differ from the generated ones",
+          std::to_string(differing) + " of them; the old column is kept as \"" + each.kept + "\".",
+          "Compare them: SELECT " + kept + ", " + quote_identifier(each.column) + " FROM " + table +
+              " WHERE " + kept + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
+              "::text; drop the old column when you"
+              " need it no more.");
+    }
+  }
+
+  // Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version
+  // 15 is not for a migration to cause. The table is locked, so no other session misses them.
+  void fill_new_rows(const Step &step, StepResult &row) {
+    const std::string table = qualified(target().schema, step.table);
+    const std::vector<Row> triggers = database_.query(
+        "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN"
+        " 'REPLICA ' ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT"
+        " tgisinternal AND tgenabled <> 'D' ORDER BY tgname",
+        {table});
+    for (const Row &each : triggers)
+      database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
+    const FillResult filled = fill_sessions(step, false);
+    for (const Row &each : triggers)
+      database_.execute("ALTER TABLE " + table + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
+    row.rows = filled.rows;
+    row.detail = describe(filled.rejects);
+    refresh_ = filled.rows > 0;
   }
 
   /** Runs a statement that fills session columns, with the raw events at hand. */
@@ -419,6 +443,7 @@ private:
   Monitor &monitor_;
   const MigrateOptions options_;
   Look look_;
+  RowFacts rows_;
   std::vector<Step> plan_;
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;

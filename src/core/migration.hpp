@@ -42,8 +42,13 @@ Look look(Database &database);
 /** Refuses, without `repair`, what is neither version 15 nor complete nor resumable. */
 void refuse_incomplete(const Target &target, const Situation &situation);
 
-/** Refuses what repair cannot mend in place without deciding about somebody's data. */
-void refuse_unmendable(const Target &target, const Situation &situation);
+/** Refuses what repair cannot mend without deciding about somebody's rows; completes the findings
+ *  with what the rows tell. */
+void refuse_losses(Database &database, Look &look);
+
+/** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
+ *  that it makes: indexes and keys share their names with all relations. */
+void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan);
 
 /** Compares the catalog with the declaration of the phases up to this one, but for what was
  *  skipped; throws what differs. */
@@ -67,7 +72,7 @@ std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &mon
 std::vector<Finding> validate(Database &database, int version);
 
 /** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */
-std::vector<Finding> data_findings(Database &database);
+std::vector<Finding> data_findings(Database &database, const Situation &situation);
 
 /** Writes `schema_version`. */
 void record_version(Database &database, int version);

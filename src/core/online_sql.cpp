@@ -158,7 +158,8 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
 std::string note_unfilled(const Target &target, const Table &declared, const Table &observed) {
   const FillValues values(target, declared, observed, TakenSnapshots::complete);
   return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
-         " WHERE " + derivation::unfilled + " AND " + values.differ();
+         " WHERE " + derivation::condition(declared, derivation::Unfilled::untouched) + " AND " +
+         values.differ();
 }
 
 std::string take_changes(const Target &target, std::int64_t limit) {

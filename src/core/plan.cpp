@@ -6,6 +6,7 @@
 
 #include "core/ddl.hpp"
 #include "core/failure.hpp"
+#include "core/mending.hpp"
 
 namespace cowrie {
 namespace {
@@ -75,17 +76,23 @@ namespace {
 class Planner {
 public:
   Planner(const Schema &declared, const Schema &observed, const Target &target,
-          const Situation &situation)
-      : declared_(declared), observed_(observed), target_(target),
+          const Situation &situation, const RowFacts &rows)
+      : declared_(declared), before_(observed), target_(target), situation_(situation), rows_(rows),
         first_phase_(situation.state == SchemaState::resumable ? *situation.subphase + 1 : 1),
         resuming_(situation.state == SchemaState::resumable),
-        sessions_(*declared.table("session_summaries")) {}
+        mending_(situation.state == SchemaState::version15 || resuming_
+                     ? Mending{{}, observed}
+                     : plan_mending(declared, observed, target, rows)),
+        observed_(mending_.after), sessions_(*declared.table("session_summaries")) {}
 
   std::vector<Step> run() {
     if (first_phase_ > 1)
       fill_rows_added_meanwhile();
     for (int phase = first_phase_; phase <= phase_count; ++phase) {
       phase_ = phase;
+      if (phase == 1 && !resuming_)
+        set_foreign_keys_aside();
+      mend();
       if (phase == 1)
         session_columns();
       for (const Table &table : declared_.tables)
@@ -121,31 +128,39 @@ private:
   void fill_rows_added_meanwhile() {
     phase_ = first_phase_;
     add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
-        {derivation::fill_new_rows(target_, sessions_, *found(sessions_))});
+        {derivation::fill_rows(target_, sessions_, *found(sessions_),
+                               derivation::Unfilled::untouched)});
     for (const Table &table : declared_.tables)
       if (table.phase > 0 && table.phase < first_phase_)
         add("refresh_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
             {derivation::load_rows(target_, table.name, derivation::OnExisting::refresh)});
   }
 
-  // A repair may give a session an address that has no row in ip_inventory yet: the foreign key
-  // comes back, validated, when the parents are there.
+  // A repair may give a session an address that has no row in ip_inventory yet, and change the type
+  // of a key: the foreign keys come back, validated, when the parents are there.
   void set_foreign_keys_aside() {
-    const Table &seen = *found(sessions_);
-    for (const Constraint &each : sessions_.constraints) {
-      if (each.kind != ConstraintKind::foreign_key)
-        continue;
-      const Constraint *same = same_definition(seen, each);
-      for (const Constraint &old : seen.constraints)
-        if (&old == same || old.name == each.name)
-          add("drop_" + each.name, StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
-              {ddl::drop_constraint(target_.schema, sessions_.name, old.name)});
+    for (const Table &table : declared_.tables) {
+      const Table *seen = before_.table(table.name);
+      for (const Constraint &each : table.constraints) {
+        if (!seen || each.kind != ConstraintKind::foreign_key)
+          continue;
+        const Constraint *same = same_definition(*seen, each);
+        for (const Constraint &old : seen->constraints)
+          if (&old == same || old.name == each.name)
+            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+                {ddl::drop_constraint(target_.schema, table.name, old.name)});
+      }
     }
+  }
+
+  void mend() {
+    for (const Step &each : mending_.steps)
+      if (each.phase == phase_)
+        steps_.push_back(each);
   }
 
   void session_columns() {
     const Table &seen = *found(sessions_);
-    set_foreign_keys_aside();
     std::vector<const Column *> missing;
     for (const Column &each : sessions_.columns)
       if (!seen.column(each.name))
@@ -153,13 +168,29 @@ private:
     if (!missing.empty())
       add("add_columns", StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
           {ddl::add_columns(target_.schema, sessions_.name, missing)});
+    alter_columns(sessions_, seen);
 
     std::vector<const Constraint *> checks;
     for (const Constraint &each : sessions_.constraints)
       if (each.phase == 1 && !mended(sessions_, seen, each))
         checks.push_back(&each);
-    add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE",
-        {derivation::fill_by_rewrite(target_, sessions_, seen, checks)});
+    switch (rows_.fill_by) {
+    case FillBy::rewrite:
+      add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE",
+          {derivation::fill_by_rewrite(target_, sessions_, seen, checks)});
+      return;
+    case FillBy::update:
+      add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
+          {derivation::fill_rows(target_, sessions_, seen,
+                                 situation_.subphase ? derivation::Unfilled::unfinished
+                                                     : derivation::Unfilled::any)});
+      break;
+    case FillBy::nothing:
+      break;
+    }
+    for (const Constraint *each : checks)
+      add(each->name, StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
+          {ddl::add_constraint(target_.schema, sessions_.name, *each)});
   }
 
   /** Mends an existing constraint of the declared meaning; false: it must be added. */
@@ -186,9 +217,11 @@ private:
       load(table, OnExisting::none_there);
       constraints_of(table);
     } else {
-      columns_of(table, *seen);
+      alter_columns(table, *seen);
       constraints_of(table);
+      relax_undeclared(table, *seen);
       load(table, resuming_ ? OnExisting::refresh : OnExisting::keep);
+      complete_columns(table, *seen);
       if (table.name == "ip_inventory")
         add("add_missing_asns", StepKind::load_rows, table, "ROW EXCLUSIVE",
             {derivation::add_missing_asns(target_)});
@@ -197,25 +230,46 @@ private:
   }
 
   void load(const Table &table, derivation::OnExisting existing) {
+    std::set<std::string> added;
+    const Table *before = before_.table(table.name), *after = found(table);
+    if (before && after && rows_.filled_tables.count(table.name) > 0)
+      for (const Column &each : table.columns)
+        if (!before->column(each.name) && after->column(each.name))
+          added.insert(each.name);
     add("load_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
-        {derivation::load_rows(target_, table.name, existing)});
+        {derivation::load_rows(target_, table.name, existing, added)});
   }
 
-  void columns_of(const Table &table, const Table &seen) {
-    std::vector<const Column *> missing;
+  /** Its rows get their values when they are loaded, or from the rows' other columns. */
+  static bool waits_for_rows(const Column &column, const Column &seen) {
+    return column.not_null && !seen.not_null && !column.fallback.empty();
+  }
+
+  void alter_columns(const Table &table, const Table &seen) {
     for (const Column &each : table.columns) {
       const Column *column = seen.column(each.name);
-      if (!column) {
-        missing.push_back(&each);
+      if (!column || waits_for_rows(each, *column))
         continue;
-      }
       const std::string change = ddl::alter_column(target_.schema, table.name, each, *column);
       if (!change.empty())
         add("alter_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE", {change});
     }
-    if (!missing.empty())
-      add("add_columns_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
-          {ddl::add_columns(target_.schema, table.name, missing)});
+  }
+
+  void complete_columns(const Table &table, const Table &seen) {
+    for (const Column &each : table.columns)
+      if (const Column *column = seen.column(each.name); column && waits_for_rows(each, *column))
+        add("alter_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::fill_nulls(target_.schema, table.name, each.name, each.fallback),
+             ddl::alter_column(target_.schema, table.name, each, *column)});
+  }
+
+  void relax_undeclared(const Table &table, const Table &seen) {
+    for (const Finding &each : situation_.findings)
+      if (each.table == table.name && each.object_type == ObjectType::column &&
+          !table.column(each.object) && seen.column(each.object))
+        add("relax_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::drop_not_null(target_.schema, table.name, each.object)});
   }
 
   void constraints_of(const Table &table) {
@@ -257,9 +311,8 @@ private:
         if (each.phase != 5)
           continue;
         const Table *seen = found(table);
-        // Phase 1 has set aside those of the sessions.
-        const bool set_aside = first_phase_ == 1 && &table == &sessions_;
-        if (seen && !set_aside && mended(table, *seen, each))
+        // Phase 1 has set them aside.
+        if (seen && first_phase_ > 1 && mended(table, *seen, each))
           continue;
         // Adding it takes a short lock, validating it reads both tables under a weak one.
         add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
@@ -273,10 +326,14 @@ private:
   }
 
   const Schema &declared_;
-  const Schema &observed_;
+  const Schema &before_;
   const Target &target_;
+  const Situation &situation_;
+  const RowFacts &rows_;
   const int first_phase_;
   const bool resuming_;
+  const Mending mending_;
+  const Schema &observed_; ///< what is there once it is mended
   const Table &sessions_;
   int phase_ = 1;
   std::vector<Step> steps_;
@@ -285,8 +342,9 @@ private:
 } // namespace
 
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
-                                 const Target &target, const Situation &situation) {
-  return Planner(declared, observed, target, situation).run();
+                                 const Target &target, const Situation &situation,
+                                 const RowFacts &rows) {
+  return Planner(declared, observed, target, situation, rows).run();
 }
 
 const std::vector<std::string> &step_names() {
@@ -296,7 +354,8 @@ const std::vector<std::string> &step_names() {
         "fill_columns",   "fill_new_rows", "add_missing_asns", "verify",
         "zero_loss_gate", "set_version",   "drop_columns"};
     for (const Table &table : schema_v16().tables) {
-      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "add_columns_", "drop_"})
+      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
+                               "set_aside_", "relax_", "unlink_", "link_"})
         result.push_back(verb + table.name);
       for (const Column &each : table.columns)
         result.push_back("alter_" + each.name);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ Situation assess(const Schema &declared, const Schema &observed, const std::stri
 
 enum class StepKind : std::uint8_t {
   statement,     ///< plain DDL
+  mend,          ///< columns of a table that is there become the declared ones
   fill_sessions, ///< the one rewrite
   fill_new_rows, ///< UPDATE of rows that came since
   load_rows,
@@ -43,6 +45,18 @@ enum class StepKind : std::uint8_t {
   verify, ///< the declaration against the catalog once more
   zero_loss_gate,
   set_version,
+};
+
+/** Something to be counted, and what to say of it when there is any. */
+struct Count {
+  std::string query;
+  std::string words;
+};
+
+/** A plain column that gave its name to a generated one. */
+struct Replaced {
+  std::string column; ///< the generated one
+  std::string kept;   ///< the new name of the plain one
 };
 
 struct Step {
@@ -53,12 +67,31 @@ struct Step {
   std::vector<std::string> statements;
   std::string lock_mode;            ///< the strongest lock it takes
   std::vector<std::string> columns; ///< of an index, looked up before it is created
+  std::string detail;               ///< what it does, where the name does not tell
+  // Of a mend.
+  std::vector<Count> counts;      ///< asked before the statements
+  std::vector<Replaced> replaced; ///< compared and dropped, or kept, after the statements
+  std::string aside;              ///< the name under which a table without its key is kept
+};
+
+/** How the session columns are filled. */
+enum class FillBy : std::uint8_t {
+  rewrite, ///< one ALTER TABLE
+  update,  ///< few rows, or something of the user's forbids the rewrite
+  nothing, ///< they are filled
+};
+
+/** What only the rows can tell, and a repair depends on. */
+struct RowFacts {
+  FillBy fill_by = FillBy::rewrite;
+  std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
 };
 
 /** Plans what is missing of phases 1 to 5, or of k + 1 to 5 for a resumable database. Objects may
  *  exist already; their rows are kept. */
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
-                                 const Target &target, const Situation &situation);
+                                 const Target &target, const Situation &situation,
+                                 const RowFacts &rows = {});
 
 /** Plans the way back to the end of `to_phase`. */
 std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, const Target &target,

@@ -53,11 +53,13 @@ struct Target {
   std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool has_raw_events = false;
-  bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+  bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
   std::string command(const std::string &function, const std::string &arguments = {}) const;
+  /** The call alone: `cowrie_migrate_v16(repair => true)`. */
+  std::string call(const std::string &function, const std::string &arguments = {}) const;
 };
 
 /** A table of the target schema, and the mode in which it is to be locked. */
@@ -98,6 +100,10 @@ public:
   virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;
   /** Describes what depends on these objects without being declared, as pg_depend knows it. */
   virtual std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) = 0;
+  /** Describes what forbids these columns of a table to change their type or to go: views, rules,
+   *  policies, triggers, publications, functions, generated columns that are not declared. */
+  virtual std::vector<std::string> users_of_columns(const std::string &table,
+                                                    const std::vector<std::string> &columns) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 

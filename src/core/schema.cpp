@@ -29,6 +29,17 @@ const Column *Table::column(std::string_view column_name) const noexcept {
   return nullptr;
 }
 
+Column *Table::column(std::string_view column_name) noexcept {
+  return const_cast<Column *>(static_cast<const Table *>(this)->column(column_name));
+}
+
+const Constraint *Table::primary_key() const noexcept {
+  for (const Constraint &each : constraints)
+    if (each.kind == ConstraintKind::primary_key)
+      return &each;
+  return nullptr;
+}
+
 const Table *Schema::table(std::string_view table_name) const noexcept {
   for (const Table &each : tables)
     if (each.name == table_name)
@@ -60,10 +71,14 @@ std::string qualified(std::string_view schema, std::string_view name) {
 }
 
 std::string Target::command(const std::string &function, const std::string &arguments) const {
-  std::string result = "SELECT * FROM " + function + "(";
+  return "SELECT * FROM " + call(function, arguments) + ";";
+}
+
+std::string Target::call(const std::string &function, const std::string &arguments) const {
+  std::string result = function + "(";
   if (!named_schema.empty())
     result += "target_schema => " + quote_literal(named_schema) + (arguments.empty() ? "" : ", ");
-  return result + arguments + ");";
+  return result + arguments + ")";
 }
 
 // A backslash is an ordinary character only while standard_conforming_strings is on; the E form

@@ -28,14 +28,22 @@ struct Expression {
 
 struct Column {
   std::string name;
-  std::string type; ///< as format_type() writes it: `character varying(45)`
+  std::string type; ///< as format_type() writes it: `character varying(45)`; a collation other than
+                    ///< the type's own follows as ` COLLATE "C"`
   bool not_null = false;
   Expression default_value;
   Expression generated; ///< GENERATED ALWAYS AS (…) STORED
   int phase = 0;
-  std::vector<std::string> other_types; ///< declared only: types that are as good as `type`
-  bool inherited = false;               ///< observed only: the server forbids to alter it here
+  // Declared only.
+  std::vector<std::string> other_types;  ///< types that are as good as `type`
+  std::vector<std::string> former_names; ///< names that older attempts gave it
+  std::string fallback; ///< SQL for rows that have none and that nothing else tells a value for
+  // Observed only.
+  bool inherited = false; ///< the server forbids to alter it here
 };
+
+/** The form of the default of an identity column. */
+inline constexpr const char *identity_form = "identity";
 
 struct IndexColumn {
   std::string name;
@@ -80,9 +88,13 @@ struct Table {
   std::vector<std::string>
       retired_columns; ///< columns that older attempts left; cleanup drops them
   // Observed only.
-  char kind = 'r'; ///< pg_class.relkind
+  char kind = 'r';    ///< pg_class.relkind
+  bool logged = true; ///< its rows survive a crash
 
   const Column *column(std::string_view column_name) const noexcept;
+  Column *column(std::string_view column_name) noexcept;
+  /** Its primary key; null: none. */
+  const Constraint *primary_key() const noexcept;
 };
 
 /** Finds an index or constraint by its name; null: there is none. */

@@ -118,9 +118,15 @@ public:
         findings_(findings) {}
 
   void run() {
+    if (!observed_.logged)
+      not_logged();
     for (const Column &each : declared_.columns)
       if (each.phase <= last_phase_)
         compare(each);
+    if (declared_.phase > 0)
+      for (const Column &each : observed_.columns)
+        if (!declared_.column(each.name) && forbids_rows(each))
+          undeclared(each);
     for (const Constraint &each : declared_.constraints)
       if (each.phase <= last_phase_)
         compare(each);
@@ -139,6 +145,31 @@ private:
     finding.phase = phase;
     findings_.push_back(std::move(finding));
     return findings_.back();
+  }
+
+  void not_logged() {
+    Finding &finding = add(ObjectType::table, Problem::wrong, declared_.name, declared_.phase);
+    finding.expected = "table";
+    finding.actual = "unlogged table: empty after a crash";
+    finding.remedy = ddl::set_logged(schema_, declared_.name);
+  }
+
+  /** Columns of the user's are harmless, unless no row can be added without them. */
+  static bool forbids_rows(const Column &column) {
+    return column.not_null && column.default_value.empty() && column.generated.empty();
+  }
+
+  void undeclared(const Column &column) {
+    Finding &finding = add(ObjectType::column, Problem::wrong, column.name, declared_.phase);
+    finding.expected = "not declared: nullable, or with a default";
+    finding.actual = ddl::definition(column);
+    finding.remedy = ddl::drop_not_null(schema_, declared_.name, column.name);
+  }
+
+  /** The meaning of an expression is known only where its columns are there with their types: what
+   *  stands under the declared name is judged once they are. */
+  static bool can_judge(const Expression &expression) {
+    return expression.empty() || !expression.form.empty();
   }
 
   void compare(const Column &column) {
@@ -170,6 +201,8 @@ private:
     if (same && same->validated)
       return;
     const Constraint *found = same ? same : by_name(observed_.constraints, constraint.name);
+    if (found && !same && found->kind == constraint.kind && !can_judge(constraint.check))
+      return;
     Finding &finding = add(ObjectType::constraint,
                            same    ? Problem::invalid
                            : found ? Problem::wrong
@@ -195,6 +228,8 @@ private:
     if (same && same->valid)
       return;
     const Index *found = same ? same : by_name(observed_.indexes, index.name);
+    if (found && !same && !can_judge(index.predicate))
+      return;
     Finding &finding = add(ObjectType::index,
                            same    ? Problem::invalid
                            : found ? Problem::wrong

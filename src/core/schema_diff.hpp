@@ -30,6 +30,7 @@ struct Finding {
   std::string actual; ///< empty: nothing is there
   std::string remedy; ///< SQL that mends it
   bool loses_data = false;
+  std::string loss;          ///< what is in the way: `keys that occur more than once: 3`
   int phase = 0;             ///< the phase that declares the object
   std::string observed_name; ///< of the index or constraint found in its place, where there is one
 

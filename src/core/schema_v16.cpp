@@ -27,6 +27,18 @@ Column column(const char *name, const char *type, Nullness nullness = nullable,
   return made;
 }
 
+/** A time that every row has. Where nothing else tells it, the row's other times do. */
+Column seen(const char *name, const char *other) {
+  Column made = column(name, moment, not_null);
+  made.fallback = "COALESCE(" + std::string(other) + ", created_at, now())";
+  return made;
+}
+
+Column formerly(Column made, const char *name) {
+  made.former_names = {name};
+  return made;
+}
+
 Column generated(const char *name, const char *type, std::string expression) {
   Column made = column(name, type);
   made.generated.sql = std::move(expression);
@@ -157,12 +169,12 @@ Table asn_inventory() {
       column("asn_number", integer, not_null),
       column("organization_name", text),
       column("organization_country", country_text),
-      column("rir_registry", "character varying(10)"),
+      formerly(column("rir_registry", "character varying(10)"), "registry"),
       column("asn_type", text),
       column("is_known_hosting", flag, not_null, "false"),
       column("is_known_vpn", flag, not_null, "false"),
-      column("first_seen", moment, not_null),
-      column("last_seen", moment, not_null),
+      seen("first_seen", "last_seen"),
+      seen("last_seen", "first_seen"),
       column("unique_ip_count", integer, not_null, "0"),
       column("total_session_count", integer, not_null, "0"),
       column("enrichment", json_document, not_null, "'{}'::jsonb"),
@@ -192,8 +204,8 @@ Table ip_inventory() {
       column("ip_address", ip_text, not_null),
       column("current_asn", integer),
       column("asn_last_verified", moment),
-      column("first_seen", moment, not_null),
-      column("last_seen", moment, not_null),
+      seen("first_seen", "last_seen"),
+      seen("last_seen", "first_seen"),
       column("session_count", integer, not_null, "1"),
       column("enrichment", json_document, not_null, "'{}'::jsonb"),
       column("enrichment_updated_at", moment),

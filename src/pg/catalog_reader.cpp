@@ -16,7 +16,7 @@ std::string names_of(const Schema &wanted) {
 
 /** The relations asked for; every query below starts from them. */
 std::string asked(const Schema &wanted) {
-  return "WITH asked AS (SELECT c.oid, c.relname, c.relkind FROM pg_class AS c"
+  return "WITH asked AS (SELECT c.oid, c.relname, c.relkind, c.relpersistence FROM pg_class AS c"
          " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
          " WHERE n.nspname = $1::text AND c.relname = ANY (" +
          names_of(wanted) + ")) ";
@@ -36,24 +36,31 @@ Expression expression(const std::optional<std::string> &sql,
 
 void read_tables(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
   for (const Row &row :
-       spi_query(asked(wanted) + "SELECT relname, relkind FROM asked", {name}, read_only)) {
+       spi_query(asked(wanted) + "SELECT relname, relkind, relpersistence FROM asked", {name},
+                 read_only)) {
     Table table;
     table.name = *row[0];
     table.kind = row[1]->front();
+    table.logged = row[2] != "u";
     schema.tables.push_back(std::move(table));
   }
 }
 
 void read_columns(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
-  const std::vector<Row> rows = spi_query(
-      asked(wanted) +
-          "SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
-          " a.attgenerated <> '', a.attidentity <> '', a.attinhcount > 0,"
-          " pg_get_expr(d.adbin, d.adrelid), d.adbin::text"
-          " FROM asked AS t JOIN pg_attribute AS a ON a.attrelid = t.oid"
-          " LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-          " WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
-      {name}, read_only);
+  const std::vector<Row> rows =
+      spi_query(asked(wanted) +
+                    "SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN"
+                    " a.attcollation <> y.typcollation THEN ' COLLATE ' || quote_ident(l.collname) "
+                    "ELSE '' END,"
+                    " a.attnotnull,"
+                    " a.attgenerated <> '', a.attidentity <> '', a.attinhcount > 0,"
+                    " pg_get_expr(d.adbin, d.adrelid), d.adbin::text"
+                    " FROM asked AS t JOIN pg_attribute AS a ON a.attrelid = t.oid"
+                    " JOIN pg_type AS y ON y.oid = a.atttypid"
+                    " LEFT JOIN pg_collation AS l ON l.oid = a.attcollation"
+                    " LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+                    " WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
+                {name}, read_only);
   for (const Row &row : rows) {
     Column column;
     column.name = *row[1];
@@ -62,7 +69,7 @@ void read_columns(Schema &schema, const std::string &name, const Schema &wanted,
     if (is_true(row[4]))
       column.generated = expression(row[7], row[8]);
     else if (is_true(row[5]))
-      column.default_value = {"an identity sequence", "identity"};
+      column.default_value = {"an identity sequence", identity_form};
     else
       column.default_value = expression(row[7], row[8]);
     column.inherited = is_true(row[6]);

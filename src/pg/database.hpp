@@ -25,6 +25,8 @@ public:
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
   std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) override;
+  std::vector<std::string> users_of_columns(const std::string &table,
+                                            const std::vector<std::string> &columns) override;
   void copy_grants(const std::string &table) override;
   const Target &target() const override { return target_.names; }
   std::int64_t clock_us() const override;

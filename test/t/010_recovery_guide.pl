@@ -205,7 +205,7 @@ my %raised;
 push @{ $raised{ $_->[0] } }, $_ for @messages;
 for my $known (
 	'incomplete v16 schema detected',
-	'this v16 schema cannot be repaired in place',
+	'repair would lose data',
 	'must be able to act as the owner of <>',
 	'schema "<>" does not exist',
 	'schema version <> is too old for this migration',

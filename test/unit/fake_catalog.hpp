@@ -60,16 +60,14 @@ public:
       schema_.tables.push_back(made);
       return 0;
     }
-    using derivation::OnExisting;
-    for (OnExisting each : {OnExisting::none_there, OnExisting::refresh, OnExisting::keep})
-      if (declared.phase > 0 && sql == derivation::load_rows(target_, declared.name, each)) {
-        require(seen && schema_.table(derivation::staging_table), "42P01", sql);
-        // ON CONFLICT needs the key that it names.
-        require(each == OnExisting::none_there ||
-                    same_definition(*seen, declared.constraints.front()),
-                "42P10", sql);
-        return 100;
-      }
+    const std::string load =
+        derivation::load_rows(target_, declared.name, derivation::OnExisting::none_there);
+    if (declared.phase > 0 && starts_with(sql, load)) {
+      require(seen && schema_.table(derivation::staging_table), "42P01", sql);
+      // ON CONFLICT needs the key that it names.
+      require(sql == load || same_definition(*seen, *declared.primary_key()), "42P10", sql);
+      return 100;
+    }
     if (declared.name == "asn_inventory" && sql == derivation::add_missing_asns(target_)) {
       require(seen && schema_.table("ip_inventory"), "42P01", sql);
       return 0;
@@ -160,33 +158,112 @@ private:
     return false;
   }
 
+  /** The clauses of an ALTER TABLE: split at commas outside of brackets and quotes. */
+  static std::vector<std::string> clauses_of(const std::string &text) {
+    std::vector<std::string> result(1);
+    int depth = 0;
+    char quote = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const char c = text[i];
+      if (quote)
+        quote = c == quote ? 0 : quote;
+      else if (c == '\'' || c == '"')
+        quote = c;
+      else if (c == '(' || c == '[')
+        ++depth;
+      else if (c == ')' || c == ']')
+        --depth;
+      else if (c == ',' && depth == 0) {
+        result.emplace_back();
+        ++i; // the space behind it
+        continue;
+      }
+      result.back() += c;
+    }
+    return result;
+  }
+
+  /** The column that a clause names after a verb; null: it is another clause. */
+  Column *named_after(Table &seen, const std::string &verb, const std::string &clause) {
+    for (Column &each : seen.columns)
+      if (clause == verb + quote_identifier(each.name) ||
+          starts_with(clause, verb + quote_identifier(each.name) + " "))
+        return &each;
+    return nullptr;
+  }
+
   bool change_column(const Table &declared, Table &seen, const std::string &alter,
                      const std::string &sql) {
-    if (starts_with(sql, alter + "ADD COLUMN ")) {
+    if (starts_with(sql, "UPDATE " + name(declared.name) + " SET ")) {
       for (const Column &each : declared.columns)
-        if (contains(sql, "ADD COLUMN " + ddl::column_clause(each))) {
-          require(!seen.column(each.name), "42701", sql);
-          seen.columns.push_back(each);
-        }
+        for (const std::string &value : {each.default_value.sql, each.fallback})
+          if (!value.empty() &&
+              sql == ddl::fill_nulls(target_.schema, declared.name, each.name, value)) {
+            require(seen.column(each.name), "42703", sql);
+            return true;
+          }
+      return false;
+    }
+    if (!starts_with(sql, alter))
+      return false;
+    const std::string rest = sql.substr(alter.size());
+    if (rest == "SET LOGGED")
+      return seen.logged = true;
+    if (starts_with(rest, "RENAME TO ")) {
+      seen.name = rest.substr(11, rest.size() - 12);
       return true;
     }
-    if (starts_with(sql, alter + "DROP COLUMN ")) {
-      const std::vector<Column> before = seen.columns;
-      for (const Column &each : before)
-        if (contains(sql, "DROP COLUMN " + quote_identifier(each.name)))
-          drop_column(seen, each.name);
+    if (Column *column = named_after(seen, "RENAME COLUMN ", rest)) {
+      const std::string from = column->name;
+      const std::size_t at = rest.find(" TO ") + 5;
+      column->name = rest.substr(at, rest.size() - at - 1);
+      for (Index &index : seen.indexes)
+        for (IndexColumn &each : index.columns)
+          each.name = each.name == from ? column->name : each.name;
       return true;
     }
-    for (const Column &each : declared.columns)
-      if (starts_with(sql, alter + "ALTER COLUMN " + quote_identifier(each.name) + " ")) {
-        Column &column = *find_named(seen.columns, each.name);
-        if (sql != ddl::alter_column(target_.schema, seen.name, each, column))
-          throw std::logic_error("not what this column needs: " + sql);
-        column.default_value = each.default_value;
-        column.not_null = each.not_null;
+    for (const std::string &clause : clauses_of(rest))
+      if (!apply_clause(declared, seen, clause))
+        throw std::logic_error("the fake does not know the clause: " + clause);
+    return true;
+  }
+
+  bool apply_clause(const Table &declared, Table &seen, const std::string &clause) {
+    if (const Column *column = named_after(seen, "DROP COLUMN ", clause)) {
+      drop_column(seen, std::string(column->name));
+      return true;
+    }
+    for (const Constraint &each : seen.constraints)
+      if (clause == "DROP CONSTRAINT " + quote_identifier(each.name))
+        return erase_named(seen.constraints, std::string(each.name));
+    for (Column each : declared.columns)
+      for (const bool nullable : {false, true}) {
+        each.not_null = each.not_null && !nullable;
+        if (clause != "ADD COLUMN " + ddl::column_clause(each))
+          continue;
+        require(!seen.column(each.name), "42701", clause);
+        seen.columns.push_back(each);
         return true;
       }
-    return false;
+    Column *column = named_after(seen, "ALTER COLUMN ", clause);
+    if (!column)
+      return false;
+    const std::string change =
+        clause.substr(("ALTER COLUMN " + quote_identifier(column->name) + " ").size());
+    const Column *wanted = declared.column(column->name);
+    if (change == "DROP DEFAULT" || change == "DROP IDENTITY")
+      column->default_value = {};
+    else if (change == "DROP EXPRESSION")
+      column->generated = {};
+    else if (change == "SET NOT NULL" || change == "DROP NOT NULL")
+      column->not_null = change == "SET NOT NULL";
+    else if (wanted && change == "SET DEFAULT " + wanted->default_value.sql)
+      column->default_value = wanted->default_value;
+    else if (wanted && starts_with(change, "TYPE " + wanted->type + " USING "))
+      column->type = wanted->type;
+    else
+      return false;
+    return true;
   }
 
   Schema &schema_;

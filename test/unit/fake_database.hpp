@@ -85,9 +85,12 @@ public:
   FillResult filled;   ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::map<std::string, std::int64_t> enriched; ///< per table: rows that the application enriched
-  std::int64_t unfilled = 0; ///< sessions without the snapshot that their document allows
-  std::int64_t orphans = 0;  ///< rows without a parent, per foreign key
-  std::vector<std::string> dependents;
+  std::int64_t unfilled = 0;  ///< sessions without the snapshot that their document allows
+  std::int64_t orphans = 0;   ///< rows without a parent, per foreign key
+  std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
+  bool filled_tables = true;  ///< the inventories that are there hold rows
+  std::vector<Row> names_in_the_way, triggers;
+  std::vector<std::string> dependents, column_users;
   std::string work_table_persistence = "u"; ///< pg_class.relpersistence of the work tables
   std::function<void(const Statement &)> before_statement; ///< may throw, may change the state
 
@@ -148,8 +151,16 @@ public:
                                         : std::vector<Row>{};
     if (starts_with(sql, "SELECT CASE WHEN reltuples"))
       return {{"600", "1000000"}};
+    if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))
+      return names_in_the_way;
+    if (starts_with(sql, "SELECT quote_ident(tgname)"))
+      return triggers;
+    if (starts_with(sql, "SELECT EXISTS (SELECT FROM "))
+      return {{filled_tables ? "t" : "f"}};
+    if (starts_with(sql, "SELECT count(*) FILTER (WHERE "))
+      return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
     if (starts_with(sql, "SELECT count(*) FROM "))
-      return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : unfilled)}};
+      return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 
@@ -158,6 +169,8 @@ public:
     note(sql, true);
     if (write_value(sql, parameters))
       return 1;
+    if (contains(sql, " DISABLE TRIGGER ") || contains(sql, " ENABLE TRIGGER "))
+      return 0;
     FakeCatalog catalog(state.schema, target_);
     if (catalog.helper_table(sql))
       return 0;
@@ -236,6 +249,10 @@ public:
   }
   std::vector<std::string> undeclared_dependents(const std::vector<Presence> &) override {
     return dependents;
+  }
+  std::vector<std::string> users_of_columns(const std::string &,
+                                            const std::vector<std::string> &) override {
+    return column_users;
   }
   void copy_grants(const std::string &table) override { grants.push_back(table); }
   const Target &target() const override { return target_; }

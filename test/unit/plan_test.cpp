@@ -253,12 +253,13 @@ TEST(PlanMigration, RepairCreatesOnlyWhatIsMissing) {
   for (const Step &each : steps)
     if (!starts_with(each.name, "load_") && !starts_with(each.name, "analyze_"))
       changes.push_back(each.name);
-  EXPECT_EQ(changes, (std::vector<std::string>{
-                         "drop_fk_session_source_ip", "fill_columns", "add_columns_ip_inventory",
-                         "session_count_not_negative", "add_missing_asns",
-                         "drop_idx_ip_current_asn", "idx_ip_current_asn", "idx_ip_geo_country",
-                         "fk_session_source_ip", "validate_fk_session_source_ip",
-                         "validate_fk_ip_current_asn", "verify", "zero_loss_gate", "set_version"}));
+  EXPECT_EQ(changes,
+            (std::vector<std::string>{
+                "drop_fk_session_source_ip", "drop_fk_ip_current_asn", "fill_columns",
+                "mend_ip_inventory", "session_count_not_negative", "add_missing_asns",
+                "drop_idx_ip_current_asn", "idx_ip_current_asn", "idx_ip_geo_country",
+                "fk_session_source_ip", "validate_fk_session_source_ip", "fk_ip_current_asn",
+                "validate_fk_ip_current_asn", "verify", "zero_loss_gate", "set_version"}));
   for (const Step &step : steps)
     for (const std::string &sql : step.statements) {
       EXPECT_FALSE(contains(sql, "DROP TABLE")) << step.name;

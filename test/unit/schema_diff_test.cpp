@@ -283,7 +283,6 @@ TEST(SchemaDiff, IgnoresWhatIsNotDeclared) {
     Column column;
     column.name = "mine";
     column.type = "text";
-    column.not_null = true;
     table.columns.insert(table.columns.begin(), column);
     Index index;
     index.name = "my_index";
@@ -296,6 +295,26 @@ TEST(SchemaDiff, IgnoresWhatIsNotDeclared) {
     check.validated = false;
     table.constraints.push_back(check);
   }
+  EXPECT_TRUE(diff_of(observed).empty());
+}
+
+TEST(SchemaDiff, ReportsAColumnWithoutWhichNoRowCanBeAdded) {
+  Schema observed = observed_after(phase_count);
+  Column column;
+  column.name = "mine";
+  column.type = "text";
+  column.not_null = true;
+  for (Table &table : observed.tables)
+    table.columns.push_back(column);
+  std::vector<Finding> findings = diff_of(observed);
+  ASSERT_EQ(findings.size(), 3u); // what version 15 has is the application's own affair
+  EXPECT_EQ(findings.front().object_name(), "asn_inventory.mine");
+  EXPECT_EQ(findings.front().problem, Problem::wrong);
+  EXPECT_EQ(findings.front().remedy,
+            R"(ALTER TABLE "public"."asn_inventory" ALTER COLUMN "mine" DROP NOT NULL)");
+
+  for (Table &table : observed.tables)
+    table.column("mine")->default_value = {"''", "{''}"};
   EXPECT_TRUE(diff_of(observed).empty());
 }
 
