@@ -26,7 +26,6 @@ namespace {
 
 constexpr const char *migrate_function = "cowrie_migrate_v16";
 constexpr const char *validate_function = "cowrie_validate_schema";
-constexpr const char *cleanup_function = "cowrie_cleanup_v16";
 
 } // namespace
 
