@@ -234,10 +234,16 @@ private:
     const Table *before = before_.table(table.name), *after = found(table);
     if (before && after && rows_.filled_tables.count(table.name) > 0)
       for (const Column &each : table.columns)
-        if (!before->column(each.name) && after->column(each.name))
+        if (!before->column(each.name) && after->column(each.name) && !renamed(*before, each))
           added.insert(each.name);
     add("load_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
         {derivation::load_rows(target_, table.name, existing, added)});
+  }
+
+  /** A column that had another name has its values. */
+  static bool renamed(const Table &before, const Column &column) {
+    return std::any_of(column.former_names.begin(), column.former_names.end(),
+                       [&](const std::string &old) { return before.column(old); });
   }
 
   /** Its rows get their values when they are loaded, or from the rows' other columns. */
