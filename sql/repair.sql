@@ -137,6 +137,8 @@ SELECT count(snapshot_asn) > 0, count(*) FILTER (WHERE updated_at = 'infinity'),
 ALTER TABLE ip_inventory ALTER COLUMN ip_types DROP EXPRESSION;
 SELECT refusal('SELECT * FROM cowrie_migrate_v16(repair => true)');
 DROP VIEW on_types;
+UPDATE ip_inventory SET ip_types = '{HONEYPOT}'
+WHERE ip_address = (SELECT min(ip_address COLLATE "C") FROM ip_inventory);
 SELECT step, detail FROM cowrie_migrate_v16(repair => true) WHERE step LIKE 'mend%';
 SELECT * FROM cowrie_validate_schema();
 
