@@ -72,6 +72,23 @@ CREATE TYPE @extschema@.cowrie_staged AS (
 COMMENT ON TYPE @extschema@.cowrie_staged IS
     'internal: facts of a document that the inventories need beside the session columns';
 
+CREATE TYPE @extschema@.cowrie_derived AS (
+    source_ip varchar(45),
+    asn integer,
+    asn_source text,
+    country varchar(2),
+    ip_type text,
+    ip_types text[],
+    organization text,
+    organization_country varchar(2),
+    registry varchar(10),
+    enriched_at timestamptz,
+    has_document boolean,
+    has_provider_data boolean
+);
+COMMENT ON TYPE @extschema@.cowrie_derived IS
+    'internal: what a migration would derive of a session';
+
 -- The ledger ----------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.cowrie_migration_log (
@@ -345,6 +362,15 @@ BEGIN
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
             COMMENT ON FUNCTION @extschema@.cowrie_staged_facts(%1$s, varchar, integer) IS
                 'internal: facts of a document that the inventories need';
+            CREATE FUNCTION @extschema@.cowrie_needs_event(%1$s) RETURNS boolean
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_needs_event(%1$s) IS
+                'internal: whether the earliest raw event decides the address of a session';
+            CREATE FUNCTION @extschema@.cowrie_derived_facts(%1$s, varchar, json)
+                RETURNS @extschema@.cowrie_derived
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_derived_facts(%1$s, varchar, json) IS
+                'internal: what a migration would derive of a session';
             CREATE FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) RETURNS jsonb
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
             COMMENT ON FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) IS

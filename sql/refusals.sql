@@ -80,7 +80,7 @@ DROP SCHEMA kinds CASCADE;
 -- Arguments.
 SELECT refusal($$SELECT * FROM cowrie_migrate_v16(on_failure => 'ignore')$$);
 SELECT refusal('SELECT * FROM cowrie_validate_schema(version => 14)');
-SELECT refusal('SELECT * FROM cowrie_cleanup_v16(to_phase => 5)');
+SELECT refusal('SELECT * FROM cowrie_cleanup_v16(to_phase => 6)');
 
 -- An injected failure is for superusers only.
 SET ROLE cowrie_stranger;

@@ -43,7 +43,7 @@ SELECT count(*) > 0 FROM ip_asn_history;
 SELECT * FROM cowrie_validate_schema();
 
 -- Version 16 recorded, nothing filled: columns without snapshots, empty inventories.
-SELECT count(*) > 0 FROM cowrie_cleanup_v16();
+SELECT count(*) > 0 FROM cowrie_cleanup_v16(force => true);
 ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45), ADD COLUMN snapshot_asn integer;
 UPDATE schema_state SET value = '16' WHERE key = 'schema_version';
 SELECT refusal('SELECT * FROM cowrie_migrate_v16()');

@@ -68,6 +68,7 @@ Datum cleanup_v16(FunctionCallInfo fcinfo) {
   options.force = flag_argument(fcinfo, 3);
   const Access access = options.dry_run ? Access::read : Access::change;
   ResolvedTarget target = target_of(fcinfo, schema, access);
+  target.written = false;
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
               refuse_unsuitable_tables(target);
               return cleanup(database, ledger, monitor, options);

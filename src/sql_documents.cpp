@@ -150,6 +150,47 @@ Datum staged_facts(FunctionCallInfo fcinfo) {
   });
 }
 
+/** cowrie_needs_event(enrichment): whether the session's earliest raw event decides its address. */
+Datum needs_event(FunctionCallInfo fcinfo) {
+  const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
+  EnrichmentReader &reader =
+      PG_ARGISNULL(0) ? read_no_document() : read_document(PG_GETARG_DATUM(0), type);
+  return BoolGetDatum(reader.needs_event());
+}
+
+/** cowrie_derived_facts(enrichment, source_ip, event): what a migration would derive of a session,
+ *  from scratch where source_ip is NULL, else with that address; event is the payload of its
+ *  earliest raw event, where that decides. */
+Datum derived_facts(FunctionCallInfo fcinfo) {
+  TupleDesc shape = result_shape(fcinfo);
+  const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
+  EnrichmentReader &reader =
+      PG_ARGISNULL(0) ? read_no_document() : read_document(PG_GETARG_DATUM(0), type);
+  std::optional<EventAddress> event;
+  if (!PG_ARGISNULL(2) && reader.needs_event())
+    event = reader.read_event(
+        call([&] { return document_text_unsafe(PG_GETARG_DATUM(2), JSONOID); }).json());
+  const Facts &facts = reader.resolve(text_argument(fcinfo, 1), event ? &*event : nullptr);
+  std::vector<std::string_view> types(facts.ip_types.begin(), facts.ip_types.end());
+  return call([&] {
+    Columns row;
+    row.put_text_unsafe(facts.source_ip);
+    row.put(facts.asn != 0, Int32GetDatum(facts.asn));
+    row.put_text_unsafe(facts.asn != 0 ? provider_name(facts.asn_source) : std::string_view());
+    row.put_text_unsafe(facts.country);
+    row.put_text_unsafe(facts.ip_type);
+    row.put(true, text_array_unsafe(types.data(), static_cast<int>(types.size())));
+    row.put_text_unsafe(facts.organization);
+    row.put_text_unsafe(facts.organization_country);
+    row.put_text_unsafe(facts.registry);
+    row.put(facts.enriched_at.has_value(),
+            TimestampTzGetDatum(facts.enriched_at.value_or(0) - unix_to_postgres));
+    row.put(true, BoolGetDatum(facts.has_document));
+    row.put(true, BoolGetDatum(facts.has_provider_data));
+    return row.row_unsafe(shape);
+  });
+}
+
 /** A part of a document as jsonb; NULL for SQL NULL. */
 Datum document_part(FunctionCallInfo fcinfo, std::string (EnrichmentReader::*part)() const) {
   const Oid type = call([&] { return document_type_unsafe(fcinfo, 0); });
@@ -270,6 +311,8 @@ COWRIE_FUNCTION(cowrie_fill_snapshot_asn, fill_asn(fcinfo))
 COWRIE_FUNCTION(cowrie_fill_snapshot_country, fill_text(fcinfo, arg_country, &Facts::country))
 COWRIE_FUNCTION(cowrie_fill_snapshot_ip_type, fill_text(fcinfo, arg_ip_type, &Facts::ip_type))
 COWRIE_FUNCTION(cowrie_staged_facts, staged_facts(fcinfo))
+COWRIE_FUNCTION(cowrie_needs_event, needs_event(fcinfo))
+COWRIE_FUNCTION(cowrie_derived_facts, derived_facts(fcinfo))
 COWRIE_FUNCTION(cowrie_provider_data, document_part(fcinfo, &EnrichmentReader::provider_data))
 COWRIE_FUNCTION(cowrie_asn_data, document_part(fcinfo, &EnrichmentReader::asn_data))
 COWRIE_FUNCTION(cowrie_fingerprint_add, fingerprint_add(fcinfo))

@@ -68,6 +68,7 @@ struct Step {
   std::string lock_mode;            ///< the strongest lock it takes
   std::vector<std::string> columns; ///< of an index, looked up before it is created
   std::string detail;               ///< what it does, where the name does not tell
+  std::string relation;             ///< the table or index that a step of cleanup drops
   // Of a mend.
   std::vector<Count> counts;      ///< asked before the statements
   std::vector<Replaced> replaced; ///< compared and dropped, or kept, after the statements

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/dependents.hpp"
 #include "core/enrichment.hpp"
 #include "core/schema.hpp"
 #include "core/schema_diff.hpp"
@@ -98,12 +99,15 @@ public:
   /** Locks tables in this order, and never waits long for one while it holds another, so that no
    *  writer's order of locks can end in a deadlock; throws who is in the way. */
   virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;
-  /** Describes what depends on these objects without being declared, as pg_depend knows it. */
-  virtual std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) = 0;
   /** Describes what forbids these columns of a table to change their type or to go: views, rules,
    *  policies, triggers, publications, functions, generated columns that are not declared. */
   virtual std::vector<std::string> users_of_columns(const std::string &table,
                                                     const std::vector<std::string> &columns) = 0;
+  /** Locks tables that are locked already in stronger modes. Waits in short attempts only: a reader
+   *  that waits for our weaker lock would otherwise be caught in a deadlock. */
+  virtual void upgrade_locks(const std::vector<TableLock> &wanted) = 0;
+  /** Lists what depends on these objects and is not among them, as pg_depend knows it. */
+  virtual std::vector<Dependent> dependents(const std::vector<Presence> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 
@@ -125,6 +129,8 @@ struct StepResult {
 class Ledger {
 public:
   virtual ~Ledger() = default;
+  /** Tells whether it has a migration of the schema on record. */
+  virtual bool knows_of_migration() = 0;
   virtual std::int64_t begin_run(std::string_view mode, std::string_view detail) = 0;
   /** Records a step, or a whole phase when the step's name is empty. */
   virtual void record(std::int64_t run, const StepResult &step, std::string_view sqlstate = {},

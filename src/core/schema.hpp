@@ -26,6 +26,13 @@ struct Expression {
   bool empty() const noexcept { return sql.empty(); }
 };
 
+/** Who gives a column its values. */
+enum class FilledBy : std::uint8_t {
+  migration,   ///< derived from the sessions, and derived again by the next migration
+  application, ///< left at its default by the migration: other values are the application's own
+  clock,       ///< the time of the record itself
+};
+
 struct Column {
   std::string name;
   std::string type; ///< as format_type() writes it: `character varying(45)`; a collation other than
@@ -38,6 +45,7 @@ struct Column {
   std::vector<std::string> other_types;  ///< types that are as good as `type`
   std::vector<std::string> former_names; ///< names that older attempts gave it
   std::string fallback; ///< SQL for rows that have none and that nothing else tells a value for
+  FilledBy filled_by = FilledBy::migration;
   // Observed only.
   bool inherited = false; ///< the server forbids to alter it here
 };

@@ -52,11 +52,20 @@ struct Presence {
 };
 
 /**
- * Lists what exists of the phases after `after_phase`, in whatever shape. An index counts under
- * its declared name, or under any name when it has the declared definition and concerns a column
- * that version 16 adds: a DBA's own BRIN index on event times is no trace of a migration.
+ * Lists what exists of the phases after `after_phase`, in whatever shape and as often as it exists.
+ * An index counts under its declared name, or under any name when it has the declared definition
+ * and concerns a column that version 16 adds: a DBA's own BRIN index on event times is no trace of
+ * a migration.
  */
 std::vector<Presence> present(const Schema &declared, const Schema &observed, int after_phase = 0);
+
+/**
+ * Lists the indexes and constraints that go along with the tables of the phases after
+ * `after_phase` and are nobody else's: the declared ones in whatever shape, and those that the
+ * application's ORM gives to its tables. What is not listed here is a user's own.
+ */
+std::vector<Presence> parts_of_present_tables(const Schema &declared, const Schema &observed,
+                                              int after_phase = 0);
 
 /** Finds the observed index or constraint that has the declared definition; null: none. */
 const Index *same_definition(const Table &observed, const Index &declared) noexcept;

@@ -39,6 +39,18 @@ Column formerly(Column made, const char *name) {
   return made;
 }
 
+/** A column that the migration leaves at its default, because only the application can fill it. */
+Column application(Column made) {
+  made.filled_by = FilledBy::application;
+  return made;
+}
+
+Column record_time(const char *name) {
+  Column made = column(name, moment, not_null, "now()");
+  made.filled_by = FilledBy::clock;
+  return made;
+}
+
 Column generated(const char *name, const char *type, std::string expression) {
   Column made = column(name, type);
   made.generated.sql = std::move(expression);
@@ -170,17 +182,17 @@ Table asn_inventory() {
       column("organization_name", text),
       column("organization_country", country_text),
       formerly(column("rir_registry", "character varying(10)"), "registry"),
-      column("asn_type", text),
-      column("is_known_hosting", flag, not_null, "false"),
-      column("is_known_vpn", flag, not_null, "false"),
+      application(column("asn_type", text)),
+      application(column("is_known_hosting", flag, not_null, "false")),
+      application(column("is_known_vpn", flag, not_null, "false")),
       seen("first_seen", "last_seen"),
       seen("last_seen", "first_seen"),
       column("unique_ip_count", integer, not_null, "0"),
       column("total_session_count", integer, not_null, "0"),
       column("enrichment", json_document, not_null, "'{}'::jsonb"),
-      column("enrichment_updated_at", moment),
-      column("created_at", moment, not_null, "now()"),
-      column("updated_at", moment, not_null, "now()"),
+      application(column("enrichment_updated_at", moment)),
+      record_time("created_at"),
+      record_time("updated_at"),
   };
   table.constraints = {
       primary_key("asn_inventory_pkey", {"asn_number"}),
@@ -203,19 +215,20 @@ Table ip_inventory() {
   table.columns = {
       column("ip_address", ip_text, not_null),
       column("current_asn", integer),
-      column("asn_last_verified", moment),
+      application(column("asn_last_verified", moment)),
       seen("first_seen", "last_seen"),
       seen("last_seen", "first_seen"),
       column("session_count", integer, not_null, "1"),
       column("enrichment", json_document, not_null, "'{}'::jsonb"),
-      column("enrichment_updated_at", moment),
-      column("enrichment_version", "character varying(20)", not_null, "'2.2'::character varying"),
+      application(column("enrichment_updated_at", moment)),
+      application(column("enrichment_version", "character varying(20)", not_null,
+                         "'2.2'::character varying")),
       generated("geo_country", country_text, geo_country()),
       generated("ip_types", "text[]", ip_types()),
       generated("is_scanner", flag, truth("{greynoise,noise}")),
       generated("is_bogon", flag, truth("{validation,is_bogon}")),
-      column("created_at", moment, not_null, "now()"),
-      column("updated_at", moment, not_null, "now()"),
+      record_time("created_at"),
+      record_time("updated_at"),
   };
   table.constraints = {
       primary_key("ip_inventory_pkey", {"ip_address"}),

@@ -24,9 +24,10 @@ public:
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
-  std::vector<std::string> undeclared_dependents(const std::vector<Presence> &objects) override;
   std::vector<std::string> users_of_columns(const std::string &table,
                                             const std::vector<std::string> &columns) override;
+  void upgrade_locks(const std::vector<TableLock> &wanted) override;
+  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
   void copy_grants(const std::string &table) override;
   const Target &target() const override { return target_.names; }
   std::int64_t clock_us() const override;
@@ -37,6 +38,8 @@ private:
    *  not be locked, nothing being locked then, or their number. */
   std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
                           int timeout_ms);
+  /** Refuses what cannot be worked on, now that nobody can change it any more. */
+  void inspect_locked(const std::vector<TableLock> &locked);
   /** Throws who holds what conflicts with the lock. */
   [[noreturn]] void throw_locked(const TableLock &wanted);
   /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */

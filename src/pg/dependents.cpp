@@ -1,10 +1,15 @@
 // Dependents: what would go, or stand in the way, when declared objects are dropped.
+#include "core/dependents.hpp"
+
 #include "pg/database.hpp"
-#include "pg/spi.hpp"
 
 namespace cowrie::pg {
-
 namespace {
+
+/** The names of objects of one kind and of their tables, as two arrays. */
+struct Names {
+  std::vector<std::string> tables, objects;
+};
 
 std::string text_array(const std::vector<std::string> &items) {
   std::string result = "ARRAY[";
@@ -13,63 +18,37 @@ std::string text_array(const std::vector<std::string> &items) {
   return result + "]::text[]";
 }
 
+std::string pairs(const Names &names) {
+  return "(SELECT * FROM unnest(" + text_array(names.tables) + ", " + text_array(names.objects) +
+         "))";
+}
+
 } // namespace
 
-std::vector<std::string>
-ServerDatabase::undeclared_dependents(const std::vector<Presence> &objects) {
-  std::vector<std::string> tables, columns, indexes, constraints;
+std::vector<Dependent> ServerDatabase::dependents(const std::vector<Presence> &objects) {
+  Names relations, columns, constraints;
   for (const Presence &each : objects) {
-    switch (each.object_type) {
-    case ObjectType::table:
-      tables.push_back(each.name);
-      break;
-    case ObjectType::column:
-      columns.push_back(each.name);
-      break;
-    case ObjectType::index:
-      indexes.push_back(each.name);
-      break;
-    default:
-      constraints.push_back(each.name);
-    }
+    Names &names = each.object_type == ObjectType::column       ? columns
+                   : each.object_type == ObjectType::constraint ? constraints
+                                                                : relations;
+    names.tables.push_back(each.table);
+    names.objects.push_back(each.name);
   }
-  // DROP COLUMN takes indexes, constraints and statistics along without a word (their dependency
-  // is automatic), so every kind of dependency counts here; what belongs to a table that goes as a
-  // whole (its keys, its toast table, its row type) does not.
-  std::vector<std::string> found;
-  for (const Row &row : query(
-           "WITH tables AS (SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid ="
-           " c.relnamespace WHERE n.nspname = $1::text AND c.relname = ANY (" +
-               text_array(tables) +
-               ")), columns AS (SELECT a.attrelid, a.attnum FROM pg_attribute AS a WHERE"
-               " a.attrelid = $2::int8::oid AND a.attname = ANY (" +
-               text_array(columns) +
-               ")), dependents AS (SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d JOIN"
-               " columns AS c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid"
-               " AND d.refobjsubid = c.attnum WHERE"
-               " NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT oid FROM pg_class"
-               " WHERE relname = ANY (" +
-               text_array(indexes) +
-               "))) AND NOT (d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM"
-               " pg_constraint WHERE conrelid = c.attrelid AND conname = ANY (" +
-               text_array(constraints) +
-               "))) AND NOT (d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FROM"
-               " pg_attrdef AS f WHERE f.adrelid = c.attrelid AND f.adnum IN (SELECT attnum FROM"
-               " columns))) UNION SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d JOIN"
-               " tables AS t ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid WHERE"
-               " d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass,"
-               " 'pg_statistic_ext'::regclass, 'pg_publication_rel'::regclass)"
-               " OR (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT oid FROM pg_trigger"
-               " WHERE NOT tgisinternal)) OR (d.classid = 'pg_constraint'::regclass AND d.objid IN"
-               " (SELECT k.oid FROM pg_constraint AS k WHERE k.conrelid <> ALL (SELECT oid FROM"
-               " tables) AND NOT (k.conrelid = $2::int8::oid AND k.conname = ANY (" +
-               text_array(constraints) +
-               ")))))"
-               " SELECT DISTINCT pg_describe_object(classid, objid, objsubid) FROM dependents"
-               " WHERE classid <> 'pg_trigger'::regclass OR objid NOT IN (SELECT oid FROM"
-               " pg_trigger WHERE tgisinternal) ORDER BY 1",
-           {target_.names.schema, std::int64_t(target_.sessions)}))
-    found.push_back(row[0].value_or(""));
+  const std::string in_schema = " JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname ="
+                                " $1::text ";
+  const std::string removed =
+      "SELECT 'pg_class'::regclass::oid, c.oid, 0 FROM pg_class AS c" + in_schema +
+      "WHERE c.relname = ANY (" + text_array(relations.objects) +
+      ") UNION ALL SELECT 'pg_class'::regclass::oid, a.attrelid, a.attnum::integer FROM"
+      " pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid" +
+      in_schema + "WHERE (c.relname, a.attname) IN " + pairs(columns) +
+      " UNION ALL SELECT 'pg_constraint'::regclass::oid, k.oid, 0 FROM pg_constraint AS k"
+      " JOIN pg_class AS c ON c.oid = k.conrelid" +
+      in_schema + "WHERE (c.relname, k.conname) IN " + pairs(constraints);
+
+  std::vector<Dependent> found;
+  for (const Row &row : query(dependents_query(removed), {target_.names.schema}))
+    found.push_back({row[0].value_or(""), row[1].value_or("")});
   return found;
 }
 

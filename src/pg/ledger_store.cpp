@@ -35,6 +35,14 @@ std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parame
   return rows.empty() ? 0 : std::stoll(rows.front().front().value_or("0"));
 }
 
+bool LedgerStore::knows_of_migration() {
+  const AsUser owner(owner_);
+  return !spi_query("SELECT FROM " + table_ +
+                        " WHERE target_schema = $1::text AND mode <> 'cleanup' LIMIT 1",
+                    {schema_}, true)
+              .empty();
+}
+
 // The run's own row carries its id as run_id: one sequence serves both. It started when its
 // statement did, not when the locks were granted: that is also what its proof is settled by.
 std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view detail) {

@@ -12,6 +12,7 @@ class LedgerStore : public Ledger, Live {
 public:
   LedgerStore(const Target &target, Oid ledger_owner);
 
+  bool knows_of_migration() override;
   std::int64_t begin_run(std::string_view mode, std::string_view detail) override;
   void record(std::int64_t run, const StepResult &step, std::string_view sqlstate,
               std::string_view message) override;

@@ -127,8 +127,24 @@ void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
       throw_locked(wanted[refused]);
     awaited = refused;
   }
-  // Nobody can replace or change them any more.
-  for (const TableLock &each : wanted) {
+  inspect_locked(wanted);
+}
+
+void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
+  const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
+  for (;;) {
+    const std::size_t refused = try_to_lock(wanted, 0, patience_ms());
+    if (refused == wanted.size())
+      break;
+    if (setting_lock_timeout > 0 && clock_us() >= deadline)
+      throw_locked(wanted[refused]);
+    query("SELECT pg_sleep($1::int8 / 1000.0)", {std::int64_t(patience_ms())}); // others go first
+  }
+  inspect_locked(wanted);
+}
+
+void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
+  for (const TableLock &each : locked) {
     refuse_planted_table(target_, each.table, Access::change);
     if (each.mode == "ACCESS EXCLUSIVE")
       refuse_table_in_use(each.table);

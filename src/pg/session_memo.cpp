@@ -21,6 +21,7 @@ struct Memo {
 struct Workspace : Live {
   EnrichmentReader reader;
   Memo memo;
+  std::string read; ///< what the reader has read last, as stored; empty: not a document as such
   MemoryContext documents = nullptr; ///< detoasted text of the current document
 };
 
@@ -44,6 +45,13 @@ Workspace &current_workspace() {
 std::string_view stored_bytes(Datum document) noexcept {
   const char *pointer = DatumGetPointer(document);
   return {pointer, VARSIZE_ANY(pointer)};
+}
+
+/** Tells whether the stored bytes are the document or point to where it stays: not to memory. */
+bool identifies_document(Datum document) noexcept {
+  const char *pointer = DatumGetPointer(document);
+  return VARATT_IS_EXTERNAL(pointer) ? VARATT_IS_EXTERNAL_ONDISK(pointer)
+                                     : VARSIZE_ANY(pointer) <= ordinary_document;
 }
 
 bool looking_up_event = false;
@@ -114,6 +122,7 @@ EnrichmentReader &read_no_document() {
   refuse_nested_reading();
   Workspace &space = current_workspace();
   space.memo.valid = false;
+  space.read.clear();
   space.reader.read("null");
   return space.reader;
 }
@@ -140,8 +149,14 @@ EnrichmentReader &read_document(Datum document, Oid type) {
   refuse_nested_reading();
   Workspace &space = current_workspace();
   space.memo.valid = false;
+  const std::string_view stored = stored_bytes(document);
+  if (!space.read.empty() && space.read == stored)
+    return space.reader;
+  space.read.clear();
   const DocumentText text = fetch(space, document, type);
   space.reader.read(text.json());
+  if (identifies_document(document))
+    space.read = stored;
   return space.reader;
 }
 
@@ -155,6 +170,7 @@ SessionFacts session_facts(const SessionArguments &row) {
     return {memo.facts, document_of(memo)};
 
   memo.valid = false;
+  space.read.clear();
   if (memo.text.size > ordinary_document)
     space.reader.release(); // not before: the facts of the previous document go with it
   DocumentText text;

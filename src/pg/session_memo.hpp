@@ -30,7 +30,8 @@ struct SessionFacts {
 /** Returns the facts of a session, reading its document unless it was the last one asked for. */
 SessionFacts session_facts(const SessionArguments &row);
 
-/** Reads a document for a function that is no part of a fill. The reader is the backend's. */
+/** Reads a document for a function that is no part of a fill, unless it was the last one read. The
+ *  reader is the backend's. */
 EnrichmentReader &read_document(Datum document, Oid type);
 
 /** The same for SQL NULL: the facts of nothing. */

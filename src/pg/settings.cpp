@@ -16,6 +16,9 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
     pin_unsafe("search_path", "pg_catalog, pg_temp");
     pin_unsafe("row_security", "off");
     pin_unsafe("standard_conforming_strings", "on");
+    // Recursive questions to the catalog look expensive to the planner: they would be compiled for
+    // a second to run for a millisecond, some of them while nobody else may read.
+    pin_unsafe("jit", "off");
     pin_unsafe("quote_all_identifiers", "off");
     pin_unsafe("lock_timeout", psprintf("%d", setting_lock_timeout));
   });

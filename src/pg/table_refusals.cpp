@@ -16,10 +16,21 @@ std::vector<std::string> changed_tables() {
   return names;
 }
 
-/** `c` is every table that a run changes; the schema's name is the first parameter. */
-std::string from_changed_tables() {
+/** The tables whose rows a run writes. */
+std::vector<std::string> written_tables(const ResolvedTarget &target) {
+  return target.written ? changed_tables() : std::vector<std::string>{"schema_state"};
+}
+
+/** The tables that stay, whatever a run does to them. */
+std::vector<std::string> kept_tables(const ResolvedTarget &target) {
+  return target.written ? changed_tables()
+                        : std::vector<std::string>{"schema_state", sessions_table};
+}
+
+/** `c` is every one of the tables; the schema's name is the first parameter. */
+std::string from_tables(const std::vector<std::string> &tables) {
   std::string names;
-  for (const std::string &each : changed_tables())
+  for (const std::string &each : tables)
     names += (names.empty() ? "" : ", ") + quote_literal(each);
   return " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname ="
          " $1::text AND c.relname = ANY (ARRAY[" +
@@ -29,7 +40,7 @@ std::string from_changed_tables() {
 // A row that a rule sends elsewhere is neither changed nor reported.
 void refuse_rules(const ResolvedTarget &target) {
   for (const Row &row :
-       spi_query("SELECT c.relname, r.rulename" + from_changed_tables() +
+       spi_query("SELECT c.relname, r.rulename" + from_tables(written_tables(target)) +
                      "JOIN pg_rewrite AS r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN'"
                      " AND r.ev_enabled <> 'D' ORDER BY c.relname, r.rulename LIMIT 1",
                  {target.names.schema}, true)) {
@@ -46,7 +57,7 @@ void refuse_rules(const ResolvedTarget &target) {
 void refuse_inheritance(const ResolvedTarget &target) {
   for (const Row &row : spi_query(
            "SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
-               from_changed_tables() +
+               from_tables(kept_tables(target)) +
                "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
                " JOIN pg_class AS p ON p.oid = i.inhparent ORDER BY c.relname, i.inhrelid LIMIT 1",
            {target.names.schema}, true)) {
@@ -102,7 +113,7 @@ void refuse_row_security(const ResolvedTarget &target) {
 void refuse_missing_replica_identity(const ResolvedTarget &target) {
   for (const Row &row : spi_query(
            "SELECT c.relname, string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname)" +
-               from_changed_tables() +
+               from_tables(written_tables(target)) +
                "JOIN pg_publication_tables AS t ON t.schemaname = n.nspname AND t.tablename ="
                " c.relname JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate"
                " WHERE c.relreplident = 'n' OR c.relreplident IN ('d', 'i') AND NOT EXISTS (SELECT"
@@ -152,7 +163,7 @@ void refuse_missing_schema_privilege(const ResolvedTarget &target) {
 void refuse_missing_table_privilege(const ResolvedTarget &target) {
   for (const Row &row :
        spi_query("SELECT c.relname, string_agg(w.privilege, ', ' ORDER BY w.position)" +
-                     from_changed_tables() +
+                     from_tables(written_tables(target)) +
                      "CROSS JOIN unnest(CASE c.relname WHEN 'schema_state' THEN"
                      " ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] WHEN 'session_summaries' THEN"
                      " ARRAY['SELECT', 'UPDATE', 'REFERENCES'] ELSE"

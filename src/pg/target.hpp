@@ -14,6 +14,7 @@ struct ResolvedTarget {
   Oid sessions = InvalidOid;
   Oid owner = InvalidOid;
   Oid extension_schema = InvalidOid;
+  bool written = true; ///< rows of the tables shall be written; cleanup writes none but the version
 };
 
 /** How much a caller needs. */
