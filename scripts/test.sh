@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests, in a private server that is removed afterwards: GoogleTest, the same under ASan and
-# UBSan, fuzzing, pg_regress, isolation tests, TAP tests. The last line is `N passed, N failed`.
+# UBSan, fuzzing, pg_regress, isolation tests, TAP tests. The last line is `N passed, N failed`, and
+# `, N skipped` where something was.
 #
 #   COWRIE_FULL=1     full counts, ten minutes of fuzzing, a report in test/reports
 #   PARTS="unit tap"  only these parts: unit sanitized fuzz regress isolation tap
@@ -31,7 +32,7 @@ count_of() {
 # Runs one part: part NAME COMMAND..., output to a log. Each tool says in its own words how many
 # tests passed; a part that fails without naming a test counts as one failure.
 part() {
-  local name=$1 log=$logs/$1.log begun=$SECONDS status=0 passed=0 failed=0
+  local name=$1 log=$logs/$1.log begun=$SECONDS status=0 passed=0 failed=0 skipped=0
   shift
   case $parts in *" $name "*) ;; *) return 0 ;; esac
   "$@" >"$log" 2>&1 || status=$?
@@ -48,15 +49,18 @@ part() {
       failed=$(grep -cE '^(test)? +[^ ]+ +\.\.\. FAILED|^not ok [0-9]' "$log" || true)
       ;;
     tap) # -v shows every test, subtests indented
-      passed=$(grep -cE '^ok [0-9]' "$log" || true)
+      skipped=$(grep -cE '^ok [0-9].* # skip' "$log" || true)
+      passed=$(($(grep -cE '^ok [0-9]' "$log" || true) - skipped))
       failed=$(grep -E '^not ok [0-9]' "$log" | grep -cv '# TODO' || true)
       ;;
   esac
   if [ "$failed" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; }; then
     failed=1
   fi
-  echo "$name $passed $failed $((SECONDS - begun))" >"$logs/$name.result"
+  echo "$name $passed $failed $((SECONDS - begun)) $skipped" >"$logs/$name.result"
   printf '%-10s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" $((SECONDS - begun))
+  # what was skipped and why, and the figures that the tests have measured
+  sed -nE 's/^ok [0-9].* # skip/skipped:/p; s/^# figure: /  /p' "$log"
   [ "$failed" -eq 0 ] || show_failure "$name" "$log"
 }
 
@@ -156,6 +160,8 @@ report() {
     printf '| part | passed | failed | seconds |\n|---|---|---|---|\n'
     cat "$logs"/*.result | awk '{ printf "| %s | %d | %d | %d |\n", $1, $2, $3, $4 }'
     printf '\n'
+    sed -nE 's/^# figure: /- /p' "$logs/tap.log" 2>/dev/null || true
+    printf '\n'
     sed -nE 's/^stat::number_of_executed_units: *([0-9]+)/Fuzzing executed \1 documents.\n/p' \
       "$logs/fuzz.log" 2>/dev/null || true
     printf '%d passed, %d failed\n' "$1" "$2"
@@ -197,17 +203,22 @@ part tap tap
 wait "$core_pid" || true
 core_pid=''
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 for name in $parts; do
   if [ -f "$logs/$name.result" ]; then
-    read -r _ part_passed part_failed _ <"$logs/$name.result"
+    read -r _ part_passed part_failed _ part_skipped <"$logs/$name.result"
     passed=$((passed + part_passed))
     failed=$((failed + part_failed))
+    skipped=$((skipped + part_skipped))
   elif [ "$name" != isolation ]; then
     echo "$name did not run"
     failed=$((failed + 1))
   fi
 done
 [ "${COWRIE_FULL:-}" != 1 ] || report "$passed" "$failed"
-echo "$passed passed, $failed failed"
+if [ "$skipped" -eq 0 ]; then
+  echo "$passed passed, $failed failed"
+else
+  echo "$passed passed, $failed failed, $skipped skipped"
+fi
 [ "$failed" -eq 0 ]

@@ -50,7 +50,7 @@ void _PG_init(void) {
       GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr, show_statements);
   DefineCustomIntVariable("cowrie_migrate.live_objects",
                           "C++ objects of this extension that are alive in this session.",
-                          "Zero between two statements, whatever has failed.", &shown_only, 0, 0,
+                          "Zero outside a transaction, whatever has failed in it.", &shown_only, 0, 0,
                           INT_MAX, PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr,
                           nullptr, show_live_objects);
   MarkGUCPrefixReserved("cowrie_migrate");

@@ -172,10 +172,10 @@ private:
 
   void drop_work_table(const std::string &name) { cowrie::drop_work_table(database_, name); }
 
+  // `staged_` stays: should the phase be rolled back after all, the table is there again.
   void drop_staging() {
     if (staged_)
       drop_work_table(derivation::staging_table);
-    staged_ = false;
   }
 
   void run_phase(int phase) {

@@ -10,13 +10,14 @@ use Exporter 'import';
 use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More ();
 
 our @EXPORT = qw(
   full_counts start_node create_v15 run_script load_reference compare data_hash schema_dump
-  quote_name quote_text
+  quote_name quote_text figure
 );
 
-my $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
+our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
 
 # True when the long variants are asked for (make test-full).
 sub full_counts
@@ -34,6 +35,14 @@ sub start_node
 		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB', @settings, ''));
 	$node->start;
 	return $node;
+}
+
+# A figure that scripts/test.sh repeats at the end: how many of how many, how long at worst.
+sub figure
+{
+	my ($text) = @_;
+	Test::More::diag("figure: $text");
+	return;
 }
 
 # An SQL identifier, an SQL literal.

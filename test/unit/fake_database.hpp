@@ -99,6 +99,8 @@ public:
   std::string work_table_persistence = "u"; ///< pg_class.relpersistence of the work tables
   std::function<void(const Statement &)> before_statement; ///< may throw, may change the state
 
+  std::function<void(const StepResult &)> before_record; ///< likewise, for the ledger
+
   std::vector<Statement> statements;
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
@@ -287,6 +289,8 @@ public:
   }
   void record(std::int64_t, const StepResult &step, std::string_view sqlstate,
               std::string_view) override {
+    if (before_record)
+      before_record(step);
     state.ledger.push_back({"step", step, std::string(sqlstate)});
   }
   void record_proof(std::int64_t, const FillResult &) override {

@@ -285,6 +285,31 @@ TEST(MigrateKeeps, CompletedPhasesWhenTidyingUpFails) {
   EXPECT_GE(database.state.values["schema_subphase"], "16.4");
 }
 
+// The work table was dropped by then, and is back with the rollback of the last phase.
+TEST(MigrateKeeps, NoWorkTableWhenTheLastPhaseCannotBeRecorded) {
+  FakeDatabase database;
+  database.before_record = [&](const StepResult &each) {
+    if (each.step.empty() && each.phase == phase_count && each.status == "done")
+      throw Failure("53100", "no space for the ledger");
+  };
+  const Rows rows = migrate_it(database, keeping());
+  EXPECT_EQ(rows.back().status, "failed");
+  expect_helpers_gone(database);
+  EXPECT_EQ(database.state.dump(), FakeDatabase(phase_count - 1).state.dump());
+}
+
+TEST(MigrateLeaves, NoObjectBehind) {
+  const int before = Live::count();
+  const std::size_t all = undisturbed(with_raw_events()).size();
+  for (std::size_t n = 1; n <= all; ++n)
+    for (const MigrateOptions &options : {MigrateOptions{}, keeping()}) {
+      FakeDatabase database = with_raw_events();
+      database.fail_at(n, Failure("22P05", "no such luck"));
+      refusal_of(database, options);
+    }
+  EXPECT_EQ(Live::count(), before);
+}
+
 TEST(MigrateKeeps, NoCancel) {
   for (const char *step : {"add_columns", "load_ip_inventory", "fk_ip_current_asn"}) {
     FakeDatabase database;
