@@ -132,8 +132,13 @@ CREATE DOMAIN kinds.key AS varchar(64);
 ALTER TABLE kinds.session_summaries ALTER COLUMN session_id TYPE kinds.key;
 SELECT refusal($$SELECT * FROM cowrie_migrate_v16('kinds')$$);
 ALTER TABLE kinds.session_summaries ALTER COLUMN session_id TYPE varchar(64);
-CREATE UNLOGGED TABLE kinds.ip_inventory (ip_address varchar(45) PRIMARY KEY);
+ALTER TABLE kinds.schema_state SET UNLOGGED;
 SELECT refusal($$SELECT * FROM cowrie_migrate_v16('kinds')$$);
+ALTER TABLE kinds.schema_state SET LOGGED;
+-- An unlogged inventory is a finding among others.
+CREATE UNLOGGED TABLE kinds.ip_asn_history (LIKE kinds.schema_state);
+SELECT object_name, problem, actual, remedy FROM cowrie_validate_schema('kinds')
+WHERE object_name = 'ip_asn_history';
 DROP SCHEMA kinds CASCADE;
 DROP SERVER cowrie_nowhere;
 DROP FOREIGN DATA WRAPPER cowrie_nowhere;

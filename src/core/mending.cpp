@@ -244,12 +244,6 @@ private:
       const std::string changed = ddl::alter_table(target_.schema, table.name, clauses);
       if (!changed.empty())
         step.statements.push_back(changed);
-      for (const Column &each : table.columns) {
-        const Column &found = *seen.column(each.name);
-        if (each.not_null && !found.not_null && !each.default_value.empty())
-          step.statements.push_back(
-              ddl::fill_nulls(target_.schema, table.name, each.name, each.default_value.sql));
-      }
     }
     if (step.statements.empty() && step.replaced.empty())
       return;

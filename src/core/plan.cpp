@@ -246,28 +246,44 @@ private:
                        [&](const std::string &old) { return before.column(old); });
   }
 
-  /** Its rows get their values when they are loaded, or from the rows' other columns. */
-  static bool waits_for_rows(const Column &column, const Column &seen) {
-    return column.not_null && !seen.not_null && !column.fallback.empty();
+  /** Its rows get their values when they are loaded, or the default, or what their other columns
+   *  tell; a key cannot wait so long. */
+  static bool waits_for_rows(const Table &table, const Column &column, const Column &seen) {
+    return column.not_null && !seen.not_null && !in_key(table, column) &&
+           !(column.fallback.empty() && column.default_value.empty());
+  }
+
+  static bool in_key(const Table &table, const Column &column) {
+    const Constraint *key = table.primary_key();
+    return key &&
+           std::find(key->columns.begin(), key->columns.end(), column.name) != key->columns.end();
+  }
+
+  void alter(const Table &table, const Column &column, const Column &seen) {
+    const std::string change = ddl::alter_column(target_.schema, table.name, column, seen);
+    if (change.empty())
+      return;
+    Step &step = add("alter_" + column.name, StepKind::statement, table, "ACCESS EXCLUSIVE");
+    const std::string &value = column.fallback.empty() ? column.default_value.sql : column.fallback;
+    if (column.not_null && !seen.not_null && !value.empty())
+      step.statements.push_back(ddl::fill_nulls(target_.schema, table.name, column.name, value));
+    step.statements.push_back(change);
   }
 
   void alter_columns(const Table &table, const Table &seen) {
-    for (const Column &each : table.columns) {
-      const Column *column = seen.column(each.name);
-      if (!column || waits_for_rows(each, *column))
-        continue;
-      const std::string change = ddl::alter_column(target_.schema, table.name, each, *column);
-      if (!change.empty())
-        add("alter_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE", {change});
-    }
+    for (const Column &each : table.columns)
+      if (const Column *column = seen.column(each.name);
+          column && !waits_for_rows(table, each, *column))
+        alter(table, each, *column);
   }
 
   void complete_columns(const Table &table, const Table &seen) {
-    for (const Column &each : table.columns)
-      if (const Column *column = seen.column(each.name); column && waits_for_rows(each, *column))
-        add("alter_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
-            {ddl::fill_nulls(target_.schema, table.name, each.name, each.fallback),
-             ddl::alter_column(target_.schema, table.name, each, *column)});
+    // What another column falls back to comes first.
+    for (const bool fallback : {false, true})
+      for (const Column &each : table.columns)
+        if (const Column *column = seen.column(each.name);
+            column && waits_for_rows(table, each, *column) && each.fallback.empty() != fallback)
+          alter(table, each, *column);
   }
 
   void relax_undeclared(const Table &table, const Table &seen) {

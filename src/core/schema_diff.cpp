@@ -53,14 +53,20 @@ bool same_expression(const Expression &declared, const Expression &observed) noe
   return declared.form == observed.form;
 }
 
+namespace {
+
+bool same_columns(const Index &a, const Index &b) noexcept {
+  return std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
+                    [](const IndexColumn &left, const IndexColumn &right) {
+                      return left.name == right.name && left.descending == right.descending;
+                    });
+}
+
+} // namespace
+
 bool same_index(const Index &declared, const Index &observed) noexcept {
   return observed.ordinary && observed.unique == declared.unique &&
-         observed.method == declared.method &&
-         std::equal(observed.columns.begin(), observed.columns.end(), declared.columns.begin(),
-                    declared.columns.end(),
-                    [](const IndexColumn &a, const IndexColumn &b) {
-                      return a.name == b.name && a.descending == b.descending;
-                    }) &&
+         observed.method == declared.method && same_columns(declared, observed) &&
          same_expression(declared.predicate, observed.predicate);
 }
 
@@ -201,7 +207,8 @@ private:
     if (same && same->validated)
       return;
     const Constraint *found = same ? same : by_name(observed_.constraints, constraint.name);
-    if (found && !same && found->kind == constraint.kind && !can_judge(constraint.check))
+    if (found && !same && found->kind == constraint.kind && found->columns == constraint.columns &&
+        !can_judge(constraint.check))
       return;
     Finding &finding = add(ObjectType::constraint,
                            same    ? Problem::invalid
@@ -228,7 +235,7 @@ private:
     if (same && same->valid)
       return;
     const Index *found = same ? same : by_name(observed_.indexes, index.name);
-    if (found && !same && !can_judge(index.predicate))
+    if (found && !same && same_columns(*found, index) && !can_judge(index.predicate))
       return;
     Finding &finding = add(ObjectType::index,
                            same    ? Problem::invalid

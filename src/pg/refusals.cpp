@@ -121,7 +121,10 @@ void refuse_planted_table(const ResolvedTarget &target, const std::string &table
   // Raw events are read and nothing else.
   const bool readable_events = table == "raw_events" && (facts.kind == RELKIND_RELATION ||
                                                          facts.kind == RELKIND_PARTITIONED_TABLE);
-  if (!is_ordinary(facts) && !readable_events)
+  // An unlogged inventory is a finding, and repair logs it.
+  const bool inventory =
+      schema_v16().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
+  if (!is_ordinary(facts) && !readable_events && !inventory)
     throw Failure(
         sqlstate::wrong_object_type, name + " is not an ordinary table",
         "It is " + kind_in_words(facts) + ".",
