@@ -281,9 +281,8 @@ TEST(PlanMigration, RepairMendsNullnessAndDefault) {
   // Once the sessions have told what they can.
   EXPECT_GT(position(steps, "alter_session_count"), position(steps, "load_ip_inventory"));
   ASSERT_EQ(step.statements.size(), 2u);
-  EXPECT_EQ(step.statements.front(),
-            R"(UPDATE "public"."ip_inventory" SET "session_count" = 1)"
-            R"( WHERE "session_count" IS NULL)");
+  EXPECT_EQ(step.statements.front(), R"(UPDATE "public"."ip_inventory" SET "session_count" = 1)"
+                                     R"( WHERE "session_count" IS NULL)");
   EXPECT_EQ(step.statements.back(),
             R"(ALTER TABLE "public"."ip_inventory" ALTER COLUMN "session_count" SET DEFAULT 1,)"
             R"( ALTER COLUMN "session_count" SET NOT NULL)");
