@@ -52,7 +52,11 @@ template <typename Body> auto with_database(ResolvedTarget &target, Access acces
   become_owner(owner, target);
   inspect_raw_events(target);
   ServerDatabase database(target, progress, access == Access::read);
-  return body(database, ledger, progress);
+  if (access == Access::change)
+    return body(database, ledger, progress);
+  decltype(body(database, ledger, progress)) result; // looked at in passing, no lock is kept
+  database.in_passing([&] { result = body(database, ledger, progress); });
+  return result;
 }
 
 } // namespace cowrie::pg

@@ -34,8 +34,11 @@ void ServerDatabase::in_subtransaction(const std::function<void()> &body) {
   }
 }
 
+// The caller's snapshot may be from before the wait for a lock: what it shows is no longer there.
 void ServerDatabase::in_passing(const std::function<void()> &body) {
   Subtransaction rolled_back;
+  lock_to_read();
+  call([] { PushActiveSnapshot(GetTransactionSnapshot()); }); // the rollback takes it off again
   body();
 }
 

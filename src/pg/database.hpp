@@ -34,6 +34,10 @@ public:
 
 private:
   [[noreturn]] void refuse_run(const std::string &detail);
+  /** Locks tables as lock_tables() does, without looking at what was locked. */
+  void acquire(const std::vector<TableLock> &wanted);
+  /** Locks all tables that are there, so that they can be looked at as of one moment. */
+  void lock_to_read();
   /** Locks one table for as long as that may take, the others at once; returns the one that could
    *  not be locked, nothing being locked then, or their number. */
   std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,

@@ -13,6 +13,8 @@
 namespace cowrie::pg {
 namespace {
 
+constexpr const char *to_read = "ACCESS SHARE";
+
 /** Who holds a lock, a line each: session or prepared transaction. For a FROM list over pg_locks
  *  as l with its row as l. */
 constexpr const char *holder =
@@ -90,6 +92,13 @@ std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, st
   std::size_t current = awaited;
   const auto lock = [&](int milliseconds) {
     const LockTimeout waiting(milliseconds);
+    const TableLock &table = wanted[current];
+    if (table.mode == to_read) // needs no privilege: who may not read will be told so
+      return call([&] {
+        const Oid oid = get_relname_relid(table.table.c_str(), target_.schema);
+        if (OidIsValid(oid))
+          LockRelationOid(oid, AccessShareLock);
+      });
     execute("LOCK TABLE " + qualified(target_.names.schema, wanted[current].table) + " IN " +
                 wanted[current].mode + " MODE",
             {});
@@ -113,7 +122,7 @@ std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, st
 
 // The first table is waited for with nothing held, the others only as long as no deadlock check
 // can notice. Where that is too short, all is let go and that table is waited for first.
-void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
+void ServerDatabase::acquire(const std::vector<TableLock> &wanted) {
   const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
   std::size_t awaited = 0;
   for (;;) {
@@ -127,6 +136,10 @@ void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
       throw_locked(wanted[refused]);
     awaited = refused;
   }
+}
+
+void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
+  acquire(wanted);
   inspect_locked(wanted);
 }
 
@@ -150,6 +163,14 @@ void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
       refuse_table_in_use(each.table);
   }
   refuse_unsuitable_tables(target_);
+}
+
+void ServerDatabase::lock_to_read() {
+  std::vector<TableLock> wanted;
+  for (const Schema &each : {schema_v15(), schema_v16()})
+    for (const Table &table : each.tables)
+      wanted.push_back({table.name, to_read});
+  acquire(wanted);
 }
 
 void ServerDatabase::throw_locked(const TableLock &wanted) {
