@@ -31,6 +31,14 @@ SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
 SELECT DISTINCT status FROM cowrie_migrate_v16(repair => true);
 SELECT * FROM cowrie_validate_schema();
 
+-- The commands of the HINT work as they stand there.
+DROP INDEX idx_asn_type;
+SELECT DISTINCT 'SELECT count(*) > 0 FROM ' || command[1] FROM regexp_matches(
+  refusal('SELECT * FROM cowrie_migrate_v16()'), 'SELECT \* FROM (cowrie[^;]*;)', 'g') AS command
+ORDER BY 1 DESC \gexec
+SELECT * FROM cowrie_validate_schema(version => 15);
+SELECT count(*) FROM cowrie_migrate_v16();
+
 -- Values that are there stay, also those that the documents do not give.
 UPDATE session_summaries SET snapshot_country = 'ZZ'
 WHERE session_id = (SELECT min(session_id) FROM session_summaries WHERE source_ip IS NOT NULL);

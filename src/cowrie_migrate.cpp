@@ -50,9 +50,9 @@ void _PG_init(void) {
       GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr, show_statements);
   DefineCustomIntVariable("cowrie_migrate.live_objects",
                           "C++ objects of this extension that are alive in this session.",
-                          "Zero outside a transaction, whatever has failed in it.", &shown_only, 0, 0,
-                          INT_MAX, PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr,
-                          nullptr, show_live_objects);
+                          "Zero outside a transaction, whatever has failed in it.", &shown_only, 0,
+                          0, INT_MAX, PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+                          nullptr, nullptr, show_live_objects);
   MarkGUCPrefixReserved("cowrie_migrate");
   register_memo_callbacks();
   error_context_unsafe(); // made now: in the middle of an error there may be no memory for it

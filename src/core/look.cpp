@@ -181,6 +181,9 @@ std::vector<Finding> validate(Database &database, int version) {
 
   std::vector<Finding> findings =
       diff(schema_v15(), database.observe(schema_v15()), database.target().schema);
+  for (Finding &each : findings)
+    if (each.object_type == ObjectType::index)
+      each.severity = Severity::warning;
   const Look found = look(database);
   const auto unexpected = [&](ObjectType type, const std::string &table, const std::string &name,
                               std::string expected, std::string actual) {
