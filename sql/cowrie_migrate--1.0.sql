@@ -114,7 +114,9 @@ CREATE TABLE @extschema@.cowrie_migration_log (
     rejects jsonb,
     settled_count bigint,
     settled_documents text,
-    settled_times text
+    settled_times text,
+    position text,
+    resume jsonb
 );
 ALTER TABLE @extschema@.cowrie_migration_log OWNER TO @extowner@;
 REVOKE ALL ON @extschema@.cowrie_migration_log FROM PUBLIC;
@@ -137,6 +139,11 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_log.settled_documents IS
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.settled_times IS
     'times_fingerprint of those sessions';
 
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.position IS
+    'the last session that the batches of an online run have filled, in the order of the primary key';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.resume IS
+    'what the next call of an online migration needs to go on';
+
 SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log', '');
 SELECT pg_extension_config_dump('@extschema@.cowrie_migration_log_log_id_seq', '');
 
@@ -149,6 +156,10 @@ CREATE SEQUENCE @extschema@.cowrie_progress_mode MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_pid MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_rows_done MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_rows_total MINVALUE 0 START 0;
+CREATE SEQUENCE @extschema@.cowrie_progress_rows_before MINVALUE 0 START 0;
+CREATE SEQUENCE @extschema@.cowrie_progress_batch MINVALUE 0 START 0;
+CREATE SEQUENCE @extschema@.cowrie_progress_user MINVALUE 0 START 0;
+CREATE SEQUENCE @extschema@.cowrie_progress_stop MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_started_at MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_updated_at MINVALUE 0 START 0;
 CREATE SEQUENCE @extschema@.cowrie_progress_sqlstate MINVALUE 0 START 0;
@@ -306,6 +317,46 @@ CREATE FUNCTION @extschema@.cowrie_cleanup_v16(
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_cleanup_v16(name, integer, boolean, boolean) IS
     'take the schema back to version 15, or to the end of a phase of the migration';
+
+-- Online migration --------------------------------------------------------------------------------
+
+-- Neither SECURITY DEFINER nor a SET clause: a procedure that has one cannot commit.
+CREATE PROCEDURE @extschema@.cowrie_migrate_v16_online(
+    target_schema name DEFAULT NULL,
+    repair boolean DEFAULT false,
+    batch_size integer DEFAULT 10000,
+    pause interval DEFAULT '0'
+)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval) IS
+    'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing';
+
+CREATE FUNCTION @extschema@.cowrie_stop_migration() RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_stop_migration() IS
+    'ask the running online migration to stop after its batch; false: none is running';
+
+CREATE FUNCTION @extschema@.cowrie_online_change() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_online_change() IS
+    'internal: trigger that exists only while an online migration does; fills and notes changed sessions';
+
+DO $do$
+DECLARE
+    document text;
+BEGIN
+    FOREACH document IN ARRAY ARRAY['json', 'jsonb']
+    LOOP
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_session_unchanged(varchar, %1$s, timestamptz,
+                timestamptz) RETURNS boolean
+                AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+            COMMENT ON FUNCTION @extschema@.cowrie_session_unchanged(varchar, %1$s, timestamptz,
+                timestamptz) IS 'internal: raises unless a batch has left a session as it was'
+            $sql$, document);
+    END LOOP;
+END
+$do$;
 
 -- Documents ------------------------------------------------------------------------------------
 

@@ -102,13 +102,11 @@ Datum fill_enrichment_at(FunctionCallInfo fcinfo) {
   const SessionFacts found = session_facts(session_arguments(fcinfo));
   if (!found.facts->has_document)
     PG_RETURN_NULL();
-  if (found.facts->enriched_at)
-    return TimestampTzGetDatum(*found.facts->enriched_at - unix_to_postgres);
-  if (const auto created = time_argument(fcinfo, arg_created))
-    return TimestampTzGetDatum(*created);
-  if (const auto last = time_argument(fcinfo, arg_last))
-    return TimestampTzGetDatum(*last);
-  PG_RETURN_NULL();
+  const auto moment = enrichment_moment(*found.facts, time_argument(fcinfo, arg_created),
+                                        time_argument(fcinfo, arg_last));
+  if (!moment)
+    PG_RETURN_NULL();
+  return TimestampTzGetDatum(*moment);
 }
 
 Datum fill_asn(FunctionCallInfo fcinfo) {

@@ -37,6 +37,16 @@ std::string Sum128::hex() const {
   return text;
 }
 
+Sum128 Sum128::of_hex(std::string_view text) noexcept {
+  Sum128 result;
+  for (const char each : text) {
+    const int digit = each <= '9' ? each - '0' : each - 'a' + 10;
+    result.high = result.high << 4 | result.low >> 60;
+    result.low = result.low << 4 | static_cast<std::uint64_t>(digit & 15);
+  }
+  return result;
+}
+
 void SessionsFingerprint::add(std::string_view session_id, std::optional<std::string_view> document,
                               std::optional<std::int64_t> first,
                               std::optional<std::int64_t> last) noexcept {

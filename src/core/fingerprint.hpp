@@ -19,6 +19,7 @@ struct Sum128 {
   void add(Sum128 other) noexcept;
   void subtract(Sum128 other) noexcept;
   std::string hex() const; ///< 32 hexadecimal digits
+  static Sum128 of_hex(std::string_view text) noexcept; ///< reads hex(); an empty text is 0
 };
 
 /** The running fingerprint of a set of sessions. Plain data: it crosses to parallel workers. */

@@ -22,6 +22,16 @@ std::string describe(const RejectCounts &rejects) {
   return result;
 }
 
+std::string in_words(const StepResult &step) {
+  std::string result = "phase " + std::to_string(step.phase) + " (" +
+                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  if (step.rows)
+    result += ", " + std::to_string(*step.rows) + " rows";
+  if (!step.detail.empty())
+    result += " (" + step.detail + ")";
+  return result;
+}
+
 namespace {
 
 constexpr const char *migrate_function = "cowrie_migrate_v16";
@@ -220,7 +230,7 @@ private:
       fill(step, row);
       break;
     case StepKind::mend:
-      mend(step, row);
+      mend(database_, monitor_, step, row);
       break;
     case StepKind::fill_new_rows:
       fill_new_rows(step, row);
@@ -253,56 +263,9 @@ private:
   }
 
   void report(const StepResult &row) {
-    std::string message = "phase " + std::to_string(row.phase) + " (" +
-                          std::string(phase_name(row.phase)) + "): " + row.step + " " + row.status;
-    if (row.rows)
-      message += ", " + std::to_string(*row.rows) + " rows";
-    if (!row.detail.empty())
-      message += " (" + row.detail + ")";
-    monitor_.notice(message);
+    monitor_.notice(in_words(row));
     ledger_.record(run_, row);
     results_.push_back(row);
-  }
-
-  std::int64_t count(const std::string &sql) {
-    return std::stoll(database_.query(sql).front().front().value_or("0"));
-  }
-
-  void mend(const Step &step, StepResult &row) {
-    row.detail = step.detail;
-    const std::string table = qualified(target().schema, step.table);
-    for (const Count &each : step.counts)
-      if (const std::int64_t counted = count(each.query); counted > 0)
-        row.detail += "; " + each.words + ": " + std::to_string(counted);
-    for (const std::string &sql : step.statements)
-      database_.execute(sql);
-    if (!step.aside.empty())
-      monitor_.warning("\"" + step.table +
-                           "\" is made anew: the rows that were there have lost their key and are"
-                           " kept in \"" +
-                           step.aside + "\"",
-                       "The new table is filled from the sessions.",
-                       "Look at the old rows, and drop their table when you need it no more.");
-    for (const Replaced &each : step.replaced) {
-      const std::string kept = quote_identifier(each.kept);
-      const std::int64_t differing =
-          count("SELECT count(*) FROM " + table + " WHERE " + kept + " IS NOT NULL AND " + kept +
-                "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
-      if (differing == 0) {
-        database_.execute(ddl::drop_columns(target().schema, step.table, {each.kept}));
-        continue;
-      }
-      row.detail += "; " + std::to_string(differing) + " old values of " + each.column +
-                    " differ and are kept in " + each.kept;
-      monitor_.warning(
-          "old values of column \"" + each.column + "\" of \"" + step.table +
-              "\" differ from the generated ones",
-          std::to_string(differing) + " of them; the old column is kept as \"" + each.kept + "\".",
-          "Compare them: SELECT " + kept + ", " + quote_identifier(each.column) + " FROM " + table +
-              " WHERE " + kept + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
-              "::text; drop the old column when you"
-              " need it no more.");
-    }
   }
 
   // Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version
@@ -371,22 +334,10 @@ private:
   }
 
   void create_index(const Step &step, StepResult &row) {
-    const Schema now = database_.observe(schema_v16());
-    const Table *table = now.table(step.table);
-    for (const std::string &column : step.columns)
-      if (!table || !table->column(column)) {
-        row.status = "skipped";
-        row.detail = "column \"" + column + "\" is missing";
-        skipped_indexes_.push_back(step.name);
-        monitor_.warning("skipping index \"" + step.name + "\": column \"" + column +
-                             "\" is missing",
-                         "Table \"" + step.table +
-                             "\" has no such column; the version will not be"
-                             " raised.",
-                         "See what is missing: " + target().command(validate_function));
-        return;
-      }
-    database_.execute(step.statements.front());
+    if (skipped_for_missing_column(database_, monitor_, step, row))
+      skipped_indexes_.push_back(step.name);
+    else
+      database_.execute(step.statements.front());
   }
 
   void verify_phase(int phase) { cowrie::verify_phase(database_, phase, skipped_indexes_); }

@@ -57,6 +57,14 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
 /** Drops a work table of an earlier run; throws when something else has its name. */
 void drop_work_table(Database &database, const std::string &name);
 
+/** Does what a step of kind mend says: columns of a table that is there become the declared ones.
+ */
+void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row);
+
+/** Looks up the columns of an index; true: one is missing, which has been said. */
+bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
+                                StepResult &row);
+
 /** Migrates to version 16; a row per step. */
 std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
                                 const MigrateOptions &options);
@@ -79,6 +87,9 @@ void record_version(Database &database, int version);
 
 /** Writes `schema_subphase` (`16.k`); 0 removes it. */
 void record_subphase(Database &database, int phase);
+
+/** `phase 3 (ip_inventory): load_ip_inventory done, 4 rows`, as the caller is told. */
+std::string in_words(const StepResult &step);
 
 /** `asn_invalid 12, ip_invalid 3`; empty when nothing was rejected. */
 std::string describe(const RejectCounts &rejects);

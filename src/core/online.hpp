@@ -26,6 +26,9 @@ enum class TransactionKind : std::uint8_t {
   batch,   ///< short attempts, and plans that follow the order of the primary key
 };
 
+/** Thrown through a run when somebody has asked it to stop. */
+struct Stopped {};
+
 /** Transactions, one after the other, and what is done between them. */
 class Transactions {
 public:
@@ -39,7 +42,8 @@ public:
   /** Tells whether somebody has asked this run to stop. */
   virtual bool stop_requested() = 0;
   /** Executes a statement that no transaction may contain in a process of its own, and waits for
-   *  its end; `by_hand` is what the operator can do where no such process is to be had. */
+   *  its end; `by_hand` is what the operator can do where no such process is to be had. Throws
+   *  Stopped as well. */
   virtual void execute_alone(const std::string &sql, const std::string &by_hand) = 0;
 };
 
@@ -54,6 +58,8 @@ enum class Origin : std::uint8_t {
 struct OnlineState {
   std::int64_t first_run = 0; ///< the ledger's id of its first run; 0: none yet
   Origin origin = Origin::version15;
+  bool completes_snapshots = false;    ///< they come from attempts that nobody knows the end of
+  std::optional<std::int64_t> started; ///< when that was, as clock_us(); nothing: it is this run
   std::int64_t trigger = 0;            ///< OID of the trigger that has caught all changes since
   std::optional<std::string> position; ///< the last session that the batches have filled
   FillResult filled;                   ///< by the batches so far
@@ -70,15 +76,14 @@ public:
   virtual void remember(std::int64_t run, const OnlineState &state) = 0;
 };
 
-/** What the status view shows of a run that began in an earlier call. */
+/** What the status view shows of the batches, in this call and in earlier ones. */
 class OnlineMonitor {
 public:
   virtual ~OnlineMonitor() = default;
-  /** Rows are counted on from here. */
-  virtual void count_from(const FillResult &filled, std::int64_t rows_total) = 0;
-  /** From now on the numbers of rows stay as they are. */
-  virtual void hold_rows() = 0;
-  virtual void at_batch(std::int64_t number) = 0;
+  /** A batch begins: its rows are counted on from what has been filled before. */
+  virtual void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) = 0;
+  /** There are no more batches: from now on the numbers of rows stay as they are. */
+  virtual void hold_rows(const FillResult &filled) = 0;
 };
 
 /** Everything that an online run works with. */
@@ -94,5 +99,12 @@ struct OnlinePorts {
 /** Migrates to version 16, or resumes an interrupted online migration. Returns false when it was
  *  asked to stop before the end. */
 bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options);
+
+/** Drops what an unfinished online migration has left: its trigger, its work tables. Needs ACCESS
+ *  EXCLUSIVE on the sessions. Returns whether there was a trigger. */
+bool drop_online_objects(Database &database);
+
+/** Drops the table of changed keys of an earlier run; throws when something else has its name. */
+void drop_changes(Database &database);
 
 } // namespace cowrie

@@ -85,8 +85,10 @@ std::string fill_where(const Target &target, const Table &declared, const Table 
 
 } // namespace
 
-std::string create_changes(const Target &target) {
-  return "CREATE TABLE " + changes_of(target) + " (session_id varchar(64))";
+std::vector<std::string> create_changes(const Target &target) {
+  const std::string changes = changes_of(target);
+  return {"CREATE TABLE " + changes + " (session_id varchar(64))",
+          "COMMENT ON TABLE " + changes + " IS " + quote_literal(changes_comment)};
 }
 
 std::string create_delta(const Target &target) {

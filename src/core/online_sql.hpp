@@ -21,10 +21,12 @@ namespace cowrie::online {
 inline constexpr const char *change_trigger = "zz_cowrie_migrate_online";
 inline constexpr const char *change_function = "cowrie_online_change";
 inline constexpr const char *changes_table = "cowrie_migrate_changes"; ///< keys of changed sessions
+inline constexpr const char *changes_comment =
+    "cowrie_migrate: sessions that an online migration has still to look at";
 inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part of the staging table
 
 /** Makes the table of changed keys; logged, so that a crash forgets none. */
-std::string create_changes(const Target &target);
+std::vector<std::string> create_changes(const Target &target);
 std::string create_delta(const Target &target);
 
 /** Makes the trigger, for writers in any replication role. */

@@ -61,6 +61,8 @@ struct Target {
   std::string command(const std::string &function, const std::string &arguments = {}) const;
   /** The call alone: `cowrie_migrate_v16(repair => true)`. */
   std::string call(const std::string &function, const std::string &arguments = {}) const;
+  /** `CALL cowrie_migrate_v16_online();`, ready to be pasted. */
+  std::string online_call(const std::string &arguments = {}) const;
 };
 
 /** A table of the target schema, and the mode in which it is to be locked. */
@@ -89,8 +91,10 @@ public:
   /** Returns the declaration with the server's form of each expression it can be asked for. */
   virtual Schema bind(const Schema &declared, const Schema &observed) = 0;
 
-  /** Executes a statement whose expressions fill the session columns; stages the sessions. */
-  virtual FillResult fill(const std::string &sql, bool stage) = 0;
+  /** Executes a statement whose expressions fill the session columns; stages the sessions. Those
+   *  created up to `start` are settled; nothing: up to the beginning of the calling statement. */
+  virtual FillResult fill(const std::string &sql, bool stage,
+                          std::optional<std::int64_t> start = std::nullopt) = 0;
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;

@@ -74,6 +74,10 @@ std::string Target::command(const std::string &function, const std::string &argu
   return "SELECT * FROM " + call(function, arguments) + ";";
 }
 
+std::string Target::online_call(const std::string &arguments) const {
+  return "CALL " + call("cowrie_migrate_v16_online", arguments) + ";";
+}
+
 std::string Target::call(const std::string &function, const std::string &arguments) const {
   std::string result = function + "(";
   if (!named_schema.empty())

@@ -16,6 +16,16 @@ inline bool may_use_schema_unsafe(Oid schema, Oid role) {
 #endif
 }
 
+/** Runs a portal to its end, as a client's statement that returns nothing. */
+inline void run_portal_unsafe(Portal portal) {
+  QueryCompletion completion;
+#if PG_VERSION_NUM >= 180000
+  (void)PortalRun(portal, FETCH_ALL, true, None_Receiver, None_Receiver, &completion);
+#else
+  (void)PortalRun(portal, FETCH_ALL, true, true, None_Receiver, None_Receiver, &completion);
+#endif
+}
+
 } // namespace cowrie::pg::compat
 
 // 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.

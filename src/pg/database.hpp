@@ -20,7 +20,8 @@ public:
   void in_passing(const std::function<void()> &body) override;
   Schema observe(const Schema &declared) override;
   Schema bind(const Schema &declared, const Schema &observed) override;
-  FillResult fill(const std::string &sql, bool stage) override;
+  FillResult fill(const std::string &sql, bool stage,
+                  std::optional<std::int64_t> start) override;
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
@@ -57,6 +58,10 @@ private:
 /** The advisory lock that keeps two runs in one database apart: pg_locks.classid and objid. */
 inline constexpr std::int64_t run_lock_class = 0x434F5752; // "COWR"
 inline constexpr std::int64_t run_lock_object = 16;
+
+/** Set while this session itself runs an online migration: it must not be let in again by its own
+ *  session's lock, from an event trigger for instance. */
+extern bool session_runs_online;
 
 /** Learns how raw_events can be read; needs an SPI session. */
 void inspect_raw_events(ResolvedTarget &target);

@@ -25,8 +25,9 @@ void abandon_fill_run(SubTransactionId ended) noexcept {
 }
 
 FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
-                 std::int64_t expected_rows)
-    : target_(target), progress_(progress), expected_rows_(expected_rows) {
+                 std::int64_t expected_rows, std::optional<std::int64_t> start)
+    : target_(target), progress_(progress),
+      start_(start.value_or(GetCurrentStatementStartTimestamp())), expected_rows_(expected_rows) {
   if (target.names.has_raw_events)
     events_.emplace(target.names, /* by_table: */ !target.names.raw_events_indexed);
   if (stage)
@@ -44,6 +45,7 @@ FillRun::~FillRun() {
 
 FillResult FillRun::finish() {
   call([&] {
+    settle_unsafe();
     if (staging_) {
       flush_unsafe();
       for (int i = 0; i < batch_size; ++i)
@@ -80,15 +82,36 @@ void FillRun::open_staging_unsafe(const char *name) {
         MakeSingleTupleTableSlot(RelationGetDescr(staging_), table_slot_callbacks(staging_));
 }
 
+// In READ COMMITTED an UPDATE that finds a row changed by somebody else computes its values once
+// more from the newer version, before it looks at the next row.
 void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {
-  null_escapes_ += session.null_escape ? 1 : 0;
-  proof_.add(session.session_id, document, session.first, session.last,
-             session.created && *session.created <= start_);
+  if (session.session_id != latest_.session_id)
+    settle_unsafe();
+  latest_.taken = true;
+  latest_.session_id = session.session_id;
+  latest_.proof = ProofSum();
+  latest_.proof.add(session.session_id, document, session.first, session.last,
+                    session.created && *session.created <= start_);
+  latest_.null_escapes = session.null_escape ? 1 : 0;
+  latest_.rejects = {};
   if (session.facts)
     for (const RejectedValue &each : session.facts->rejects)
-      ++rejects_[static_cast<std::size_t>(each.reason)];
-  if (staging_ && (!session.source_ip.empty() || session.asn != 0))
+      ++latest_.rejects[static_cast<std::size_t>(each.reason)];
+  latest_.staged = staging_ && (!session.source_ip.empty() || session.asn != 0);
+  if (latest_.staged)
     stage_unsafe(session);
+}
+
+void FillRun::settle_unsafe() {
+  if (!latest_.taken)
+    return;
+  latest_.taken = false;
+  proof_.add(latest_.proof);
+  null_escapes_ += latest_.null_escapes;
+  for (std::size_t i = 0; i < rejects_.size(); ++i)
+    rejects_[i] += latest_.rejects[i];
+  if (latest_.staged && ++buffered_ == batch_size)
+    flush_unsafe();
 
   if (proof_.all.sessions % rows_between_clock_readings != 0)
     return;
@@ -136,8 +159,6 @@ void FillRun::stage_unsafe(const FilledSession &session) {
   put_text(facts.registry);
   ExecStoreVirtualTuple(slot);
   MemoryContextSwitchTo(previous);
-  if (++buffered_ == batch_size)
-    flush_unsafe();
 }
 
 void FillRun::flush_unsafe() {

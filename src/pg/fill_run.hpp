@@ -30,7 +30,8 @@ public:
   /** The run of the statement that is being executed; null outside one. */
   static FillRun *current() noexcept;
 
-  FillRun(const ResolvedTarget &target, Progress &progress, bool stage, std::int64_t expected_rows);
+  FillRun(const ResolvedTarget &target, Progress &progress, bool stage, std::int64_t expected_rows,
+          std::optional<std::int64_t> start);
   ~FillRun();
   FillRun(const FillRun &) = delete;
   FillRun &operator=(const FillRun &) = delete;
@@ -40,8 +41,14 @@ public:
   /** Closes the staging table and returns what was counted. */
   FillResult finish();
 
-  /** Takes one session: stages it, adds it to the proof, counts its rejects. */
+  /** Takes one session: stages it, adds it to the proof, counts its rejects. The same session
+   *  again is a newer version of its row: it replaces what was taken. */
   void take_unsafe(const FilledSession &session, std::optional<std::string_view> document);
+
+  /** What the session that was taken last has been proved by; null: it was another one. */
+  const SessionsFingerprint *latest(std::string_view session_id) const noexcept {
+    return latest_.taken && latest_.session_id == session_id ? &latest_.proof.all : nullptr;
+  }
 
   /** Where sessions without a usable address are looked up; null where that is not wanted. */
   EventLookup *events() noexcept { return events_ ? &*events_ : nullptr; }
@@ -49,12 +56,23 @@ public:
 private:
   void open_staging_unsafe(const char *name);
   void stage_unsafe(const FilledSession &session);
+  void settle_unsafe();
   void flush_unsafe();
+
+  /** The session that was taken last: not counted yet, because its row may come again. */
+  struct Latest {
+    bool taken = false, staged = false;
+    std::string session_id;
+    ProofSum proof;
+    RejectCounts rejects{};
+    std::int64_t null_escapes = 0;
+  };
 
   const ResolvedTarget &target_;
   Progress &progress_;
+  Latest latest_;
   ProofSum proof_;
-  const TimestampTz start_ = GetCurrentStatementStartTimestamp(); ///< derivation::run_start
+  const TimestampTz start_; ///< derivation::run_start, or that of an earlier call
   RejectCounts rejects_{};
   std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;

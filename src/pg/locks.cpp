@@ -62,7 +62,11 @@ int patience_ms() noexcept { return std::max(1, std::min(100, DeadlockTimeout / 
 
 } // namespace
 
+bool session_runs_online = false;
+
 void ServerDatabase::lock_run() {
+  if (session_runs_online)
+    refuse_run("This session itself runs it.");
   const std::vector<Parameter> key = {run_lock_class, run_lock_object};
   if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
     return;

@@ -6,6 +6,7 @@
 #include "core/plan.hpp"
 #include "pg/fault.hpp"
 #include "pg/settings.hpp"
+#include "pg/spi.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -57,6 +58,10 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("pid", MyProcPid);
   set("rows_done", 0);
   set("rows_total", rows_total);
+  set("rows_before", 0);
+  set("batch", 0);
+  set("user", caller_);
+  set("stop", 0);
   set("sqlstate", 0);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
     set(reject_reason_name(static_cast<RejectReason>(i)).data(), 0);
@@ -80,6 +85,27 @@ void Progress::finished() {
   set("step", 0);
   set("updated_at", unix_microseconds());
 }
+
+void Progress::at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) {
+  if (number == 1)
+    set("rows_before", filled.before.sessions);
+  set("batch", number);
+  before_ = {filled.before.sessions, rows_total, filled.rejects, false};
+}
+
+void Progress::hold_rows(const FillResult &filled) {
+  before_ = {0, 0, filled.rejects, false};
+  call([&] { note_rows_unsafe(filled.before.sessions, filled.before.sessions, RejectCounts{}); });
+  before_.hold = true;
+}
+
+bool Progress::stop_requested() {
+  const std::string schema = call([this]() -> const char * { return get_namespace_name(schema_); });
+  return spi_query("SELECT last_value FROM " + qualified(schema, "cowrie_progress_stop"), {}, false)
+             .front()[0] == std::to_string(MyProcPid);
+}
+
+void Progress::request_stop(int pid) { set("stop", pid); }
 
 void Progress::failed(std::string_view sqlstate) {
   const char *state = sqlstate.data();
@@ -107,11 +133,14 @@ void Progress::warning(const std::string &message, const std::string &detail,
 
 void Progress::note_rows_unsafe(std::int64_t done, std::int64_t total,
                                 const RejectCounts &rejects) {
-  set_unsafe("rows_done", done);
-  set_unsafe("rows_total", total);
-  for (std::size_t i = 0; i < rejects.size(); ++i)
-    if (rejects[i] > 0)
-      set_unsafe(reject_reason_name(static_cast<RejectReason>(i)).data(), rejects[i]);
+  if (!before_.hold) {
+    done += before_.rows;
+    set_unsafe("rows_done", done);
+    set_unsafe("rows_total", before_.total > 0 ? std::max(before_.total, done) : total);
+    for (std::size_t i = 0; i < rejects.size(); ++i)
+      if (const std::int64_t count = rejects[i] + before_.rejects[i]; count > 0)
+        set_unsafe(reject_reason_name(static_cast<RejectReason>(i)).data(), count);
+  }
   set_unsafe("updated_at", unix_microseconds());
 }
 

@@ -160,6 +160,12 @@ EnrichmentReader &read_document(Datum document, Oid type) {
   return space.reader;
 }
 
+bool is_last_document(std::string_view session_id, Datum document) noexcept {
+  return workspace && workspace->memo.valid && workspace->memo.has_document &&
+         workspace->memo.session_id == session_id &&
+         workspace->memo.stored == stored_bytes(document);
+}
+
 SessionFacts session_facts(const SessionArguments &row) {
   refuse_nested_reading();
   Workspace &space = current_workspace();

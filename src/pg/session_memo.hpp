@@ -30,6 +30,9 @@ struct SessionFacts {
 /** Returns the facts of a session, reading its document unless it was the last one asked for. */
 SessionFacts session_facts(const SessionArguments &row);
 
+/** Tells whether this is the document that session_facts() has read last, by its stored bytes. */
+bool is_last_document(std::string_view session_id, Datum document) noexcept;
+
 /** Reads a document for a function that is no part of a fill, unless it was the last one read. The
  *  reader is the backend's. */
 EnrichmentReader &read_document(Datum document, Oid type);

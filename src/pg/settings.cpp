@@ -5,8 +5,8 @@ namespace cowrie::pg {
 
 namespace {
 
-void pin_unsafe(const char *name, const char *value) {
-  (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+void pin_unsafe(const char *name, const char *value, GucContext context = PGC_USERSET) {
+  (void)set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 } // namespace
@@ -26,6 +26,22 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
 
 LockTimeout::LockTimeout(int milliseconds) : level_(NewGUCNestLevel()) {
   call([=] { pin_unsafe("lock_timeout", psprintf("%d", milliseconds)); });
+}
+
+// Whoever waits for a strong lock stalls all writers that come after it, so it waits for a tenth of
+// a second at most. The deadlock check comes earlier than that: it is what makes an autovacuum give
+// way, and it makes this run the one that gives way to a writer.
+OnlineSettings::OnlineSettings(TransactionKind kind) : level_(NewGUCNestLevel()) {
+  call([=] {
+    if (kind == TransactionKind::work)
+      return;
+    pin_unsafe("lock_timeout", "100ms");
+    pin_unsafe("deadlock_timeout", "50ms", PGC_SUSET);
+    if (kind == TransactionKind::batch) {
+      pin_unsafe("enable_seqscan", "off");
+      pin_unsafe("enable_bitmapscan", "off");
+    }
+  });
 }
 
 } // namespace cowrie::pg

@@ -3,6 +3,7 @@
 // Error regime: constructors throw; destructors restore and never fail.
 #pragma once
 
+#include "core/online.hpp"
 #include "pg/guard.hpp"
 
 namespace cowrie::pg {
@@ -47,6 +48,18 @@ public:
   ~LockTimeout() { AtEOXact_GUC(true, level_); }
   LockTimeout(const LockTimeout &) = delete;
   LockTimeout &operator=(const LockTimeout &) = delete;
+
+private:
+  int level_;
+};
+
+/** What a transaction of an online run is planned and waits under, whatever the settings say. */
+class OnlineSettings : Live {
+public:
+  explicit OnlineSettings(TransactionKind kind);
+  ~OnlineSettings() { AtEOXact_GUC(true, level_); }
+  OnlineSettings(const OnlineSettings &) = delete;
+  OnlineSettings &operator=(const OnlineSettings &) = delete;
 
 private:
   int level_;

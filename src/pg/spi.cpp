@@ -5,8 +5,8 @@
 
 namespace cowrie::pg {
 
-SpiSession::SpiSession() {
-  call([] { SPI_connect(); });
+SpiSession::SpiSession(bool nonatomic) {
+  call([=] { SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0); });
 }
 
 SpiSession::~SpiSession() {

@@ -11,7 +11,8 @@ namespace cowrie::pg {
 /** Connects to SPI for the length of a scope. */
 class SpiSession : Live {
 public:
-  SpiSession();
+  /** `nonatomic`: transactions may end within it. */
+  explicit SpiSession(bool nonatomic = false);
   ~SpiSession();
   SpiSession(const SpiSession &) = delete;
   SpiSession &operator=(const SpiSession &) = delete;

@@ -168,7 +168,7 @@ sub messages_in
 		my (undef, $format) = arguments_at($source, index($source, '(', $-[0]));
 		$keep->($format, 1, 'XX000', $where);
 	}
-	while ($source =~ /\bmonitor_\.warning\(/g)
+	while ($source =~ /\bmonitor_?\.warning\(/g)
 	{
 		my $where = $place->($`);
 		my ($message) = arguments_at($source, pos($source) - 1);

@@ -13,8 +13,8 @@ use PostgreSQL::Test::Utils;
 use Test::More ();
 
 our @EXPORT = qw(
-  full_counts start_node create_v15 run_script load_reference compare data_hash schema_dump
-  quote_name quote_text figure
+  full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
+  schema_dump quote_name quote_text figure
 );
 
 our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
@@ -148,6 +148,23 @@ SELECT count(*), md5(string_agg(md5(ROW($summaries)::text), '' ORDER BY session_
 FROM $prefix.session_summaries;
 SELECT count(*), md5(string_agg(md5(e::text), '' ORDER BY id)) FROM $prefix.raw_events AS e;
 });
+}
+
+# A hash of every column that version 16 adds, and of every row of its tables, but for the times at
+# which the rows themselves were made.
+sub migrated_hash
+{
+	my ($node, $database, $schema) = @_;
+	my $prefix = quote_name($schema // 'public');
+	return $node->safe_psql($database, qq{
+SET timezone = 'UTC';
+SELECT count(*), md5(string_agg(md5(ROW(session_id, source_ip, enrichment_at, snapshot_asn,
+  snapshot_country, snapshot_ip_type)::text), '' ORDER BY session_id COLLATE "C"))
+FROM $prefix.session_summaries;
+} . join '', map { qq{
+SELECT '$_', count(*), md5(string_agg(row, '' ORDER BY row COLLATE "C"))
+FROM (SELECT (to_jsonb(t) - 'created_at' - 'updated_at')::text AS row FROM $prefix.$_ AS t) AS rows;
+} } qw(asn_inventory ip_inventory ip_asn_history));
 }
 
 # The definition of everything in the schema, as pg_dump writes it, without what differs from run to

@@ -200,7 +200,8 @@ public:
     throw std::logic_error("the fake does not know the statement: " + sql);
   }
 
-  FillResult fill(const std::string &sql, bool stage) override {
+  FillResult fill(const std::string &sql, bool stage,
+                  std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
     if (starts_with(sql, "UPDATE " + name("session_summaries") + " AS s SET ")) {
