@@ -511,3 +511,20 @@ BEGIN
     END LOOP;
 END
 $do$;
+
+CREATE FUNCTION @extschema@.cowrie_latest_add(internal, text, timestamptz, text) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_latest_add(internal, text, timestamptz, text) IS
+    'internal: transition of cowrie_latest';
+CREATE FUNCTION @extschema@.cowrie_latest_result(internal) RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_latest_result(internal) IS
+    'internal: result of cowrie_latest';
+CREATE AGGREGATE @extschema@.cowrie_latest(value text, ended timestamptz, session_id text) (
+    SFUNC = @extschema@.cowrie_latest_add,
+    STYPE = internal,
+    SSPACE = 128,
+    FINALFUNC = @extschema@.cowrie_latest_result,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE @extschema@.cowrie_latest(text, timestamptz, text) IS
+    'internal: of the values that are not NULL the one of the session that ended last';

@@ -80,12 +80,15 @@ std::string condition(const Table &declared, Unfilled which) {
 
 namespace {
 
-/** The latest staged session per key that meets a condition: narrow rows only. */
-std::string latest(const Target &target, const std::string &key, const std::string &columns,
-                   const std::string &condition) {
-  return "(SELECT DISTINCT ON (" + key + ") " + key + ", " + columns + " FROM " +
-         staging_of(target) + " WHERE " + key + " IS NOT NULL AND " + condition + " ORDER BY " +
-         key + ", ended DESC, session_id DESC)";
+/** Of a group of staged sessions the value in the latest one that has any. */
+std::string latest(const Target &target, const std::string &value) {
+  return qualified(target.extension_schema, "cowrie_latest") + "((" + value +
+         ")::text, ended::timestamptz, session_id::text)";
+}
+
+/** The sessions whose documents are wanted: the few that the groups `g` chose. */
+std::string chosen_sessions(const Target &target) {
+  return sessions_of(target) + " AS d ON d.session_id = g.session_id COLLATE \"default\"";
 }
 
 std::string load_asn_inventory(const Target &target) {
@@ -93,43 +96,40 @@ std::string load_asn_inventory(const Target &target) {
   return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
          " AS t (asn_number, organization_name, organization_country, rir_registry, first_seen,"
          " last_seen, unique_ip_count, total_session_count, enrichment)"
-         " SELECT a.asn, o.organization, c.organization_country, r.registry, a.first_seen,"
-         " a.last_seen, a.ips, a.sessions, " +
+         " SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen,"
+         " g.last_seen, COALESCE(i.ips, 0), g.sessions, " +
          qualified(target.extension_schema, "cowrie_asn_data") + "(" + document(target, "d.") +
-         ", l.source_ip::varchar)"
+         ", g.source_ip::varchar)"
+         " FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
+         " sessions, " +
+         latest(target, "session_id") + " AS session_id, " +
+         // of the same session: an empty text stands for none
+         latest(target, "COALESCE(source_ip, '')") + " AS source_ip, " +
+         latest(target, "organization") + " AS organization, " +
+         latest(target, "organization_country") + " AS organization_country, " +
+         latest(target, "registry") + " AS registry FROM " + staging +
+         " WHERE asn IS NOT NULL GROUP BY asn) AS g"
          // Counting distinct addresses in two steps of hashing needs no sort.
-         " FROM (SELECT asn, min(first_seen) AS first_seen, max(last_seen) AS last_seen,"
-         " count(source_ip) AS ips, sum(sessions) AS sessions"
-         " FROM (SELECT asn, source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
-         " count(*) AS sessions FROM " +
+         " LEFT JOIN (SELECT asn, count(*) AS ips FROM (SELECT DISTINCT asn, source_ip FROM " +
          staging +
-         " WHERE asn IS NOT NULL GROUP BY asn, source_ip) AS pairs GROUP BY asn) AS a"
-         " JOIN " +
-         latest(target, "asn", "session_id, source_ip", "true") + " AS l USING (asn) JOIN " +
-         sessions_of(target) +
-         " AS d ON d.session_id = l.session_id COLLATE \"default\""
-         " LEFT JOIN " +
-         latest(target, "asn", "organization", "organization IS NOT NULL") +
-         " AS o USING (asn) LEFT JOIN " +
-         latest(target, "asn", "organization_country", "organization_country IS NOT NULL") +
-         " AS c USING (asn) LEFT JOIN " +
-         latest(target, "asn", "registry", "registry IS NOT NULL") + " AS r USING (asn)";
+         " WHERE asn IS NOT NULL AND source_ip IS NOT NULL) AS pairs GROUP BY asn) AS i"
+         " USING (asn) JOIN " +
+         chosen_sessions(target);
 }
 
 std::string load_ip_inventory(const Target &target) {
   return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
          " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
-         " SELECT g.source_ip, c.asn, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
+         " SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
          qualified(target.extension_schema, "cowrie_provider_data") + "(" + document(target, "d.") +
          ", g.source_ip::varchar), '{}')"
-         " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen,"
-         " count(*) AS sessions FROM " +
-         staging_of(target) + " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
-         latest(target, "source_ip", "asn", "asn IS NOT NULL") +
-         " AS c USING (source_ip) LEFT JOIN " +
-         latest(target, "source_ip", "session_id", "has_provider_data") +
-         " AS l USING (source_ip) LEFT JOIN " + sessions_of(target) +
-         " AS d ON d.session_id = l.session_id COLLATE \"default\"";
+         " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*)"
+         " AS sessions, " +
+         latest(target, "asn") + " AS asn, " +
+         latest(target, "CASE WHEN has_provider_data THEN session_id END") +
+         " AS session_id FROM " + staging_of(target) +
+         " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
+         chosen_sessions(target);
 }
 
 std::string load_ip_asn_history(const Target &target) {
