@@ -382,6 +382,99 @@ CREATE FUNCTION @extschema@.cowrie_rejected_values(
 COMMENT ON FUNCTION @extschema@.cowrie_rejected_values(name, integer) IS
     'the values in the documents that the migration cannot use, with the reason of each';
 
+-- Before and after -----------------------------------------------------------------------------
+
+CREATE TYPE @extschema@.cowrie_hazard AS (
+    severity text,
+    hazard text,
+    detail text,
+    remedy text
+);
+COMMENT ON TYPE @extschema@.cowrie_hazard IS
+    'what a migration would meet; severity is blocker, warning or info';
+
+CREATE TYPE @extschema@.cowrie_criterion AS (
+    criterion text,
+    passed boolean,
+    measured text,
+    target text,
+    detail text
+);
+COMMENT ON TYPE @extschema@.cowrie_criterion IS
+    'an acceptance criterion of the migration, measured';
+
+CREATE FUNCTION @extschema@.cowrie_preflight_v16(target_schema name DEFAULT NULL)
+    RETURNS SETOF @extschema@.cowrie_hazard
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_preflight_v16(name) IS
+    'whether the migration would work, what it would cost, what it would make of the data; changes nothing';
+
+CREATE FUNCTION @extschema@.cowrie_checkpoint_v16(target_schema name DEFAULT NULL)
+    RETURNS SETOF @extschema@.cowrie_criterion
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_checkpoint_v16(name) IS
+    'the acceptance criteria of the migration, measured; changes nothing';
+
+CREATE TYPE @extschema@.cowrie_assessed AS (
+    names text[],
+    amounts bigint[],
+    examples text[]
+);
+COMMENT ON TYPE @extschema@.cowrie_assessed IS
+    'internal: what cowrie_assessment counts, with session ids as examples';
+
+CREATE FUNCTION @extschema@.cowrie_stored_size(jsonb) RETURNS bigint
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.cowrie_stored_size(jsonb) IS
+    'internal: about the bytes that a jsonb takes in an inventory, compressed where it is large';
+
+CREATE FUNCTION @extschema@.cowrie_assessment_combine(internal, internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION @extschema@.cowrie_assessment_serialize(internal) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION @extschema@.cowrie_assessment_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION @extschema@.cowrie_assessment_result(internal)
+    RETURNS @extschema@.cowrie_assessed
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_assessment_combine(internal, internal) IS
+    'internal: combination of cowrie_assessment';
+COMMENT ON FUNCTION @extschema@.cowrie_assessment_serialize(internal) IS
+    'internal: serialization of cowrie_assessment';
+COMMENT ON FUNCTION @extschema@.cowrie_assessment_deserialize(bytea, internal) IS
+    'internal: deserialization of cowrie_assessment';
+COMMENT ON FUNCTION @extschema@.cowrie_assessment_result(internal) IS
+    'internal: result of cowrie_assessment';
+
+DO $do$
+DECLARE
+    document text;
+BEGIN
+    FOREACH document IN ARRAY ARRAY['json', 'jsonb']
+    LOOP
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_assessment_add(internal, %1$s, varchar, varchar,
+                integer, varchar, timestamptz, text) RETURNS internal
+                AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+            COMMENT ON FUNCTION @extschema@.cowrie_assessment_add(internal, %1$s, varchar, varchar,
+                integer, varchar, timestamptz, text) IS 'internal: transition of cowrie_assessment';
+            CREATE AGGREGATE @extschema@.cowrie_assessment(enrichment %1$s, session_id varchar,
+                source_ip varchar, snapshot_asn integer, snapshot_country varchar, ended timestamptz,
+                raw_events_schema text) (
+                SFUNC = @extschema@.cowrie_assessment_add,
+                STYPE = internal,
+                FINALFUNC = @extschema@.cowrie_assessment_result,
+                COMBINEFUNC = @extschema@.cowrie_assessment_combine,
+                SERIALFUNC = @extschema@.cowrie_assessment_serialize,
+                DESERIALFUNC = @extschema@.cowrie_assessment_deserialize,
+                PARALLEL = SAFE);
+            COMMENT ON AGGREGATE @extschema@.cowrie_assessment(%1$s, varchar, varchar, integer,
+                varchar, timestamptz, text) IS 'internal: what a migration would make of the sessions'
+            $sql$, document);
+    END LOOP;
+END
+$do$;
+
 -- Internal: what the statements of a migration call -----------------------------------------------
 
 -- For json and for jsonb, with exactly the argument types that the statements pass: were there a

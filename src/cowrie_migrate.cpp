@@ -12,6 +12,8 @@ namespace cowrie::pg {
 int setting_lock_timeout = 5000;
 bool setting_use_raw_events = true;
 char *setting_fail_at = nullptr;
+int setting_free_space = -1;
+int setting_preflight_sample = -1;
 
 namespace {
 
@@ -41,6 +43,14 @@ void _PG_init(void) {
                            "Whether a session without a source IP is looked up in raw_events.",
                            nullptr, &setting_use_raw_events, true, PGC_USERSET, 0, nullptr, nullptr,
                            nullptr);
+  DefineCustomIntVariable("cowrie_migrate.free_space",
+                          "Free space that a migration may count on, on every file system.",
+                          "-1 asks the operating system.", &setting_free_space, -1, -1, INT_MAX,
+                          PGC_USERSET, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "cowrie_migrate.preflight_sample", "How many sessions a preflight evaluates.",
+      "0 evaluates all; -1 evaluates all unless there are very many.", &setting_preflight_sample,
+      -1, -1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("cowrie_migrate.fail_at", "Where a migration shall fail, for tests.",
                              "'<phase>.<step>', or '#<n>' for the n-th statement.",
                              &setting_fail_at, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);

@@ -70,6 +70,14 @@ inline Datum text_array_unsafe(const std::string_view *items, int count) {
   return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/** The same for texts that are in the database's encoding already. */
+inline Datum server_text_array_unsafe(const std::string_view *items, int count) {
+  Datum *values = static_cast<Datum *>(palloc(sizeof(Datum) * (count + 1)));
+  for (int i = 0; i < count; ++i)
+    values[i] = server_text_datum_unsafe(items[i]);
+  return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /** Collects the columns of one composite value. */
 struct Columns {
   Datum values[16] = {};

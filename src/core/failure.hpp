@@ -25,6 +25,7 @@ inline constexpr const char *undefined_object = "42704";
 inline constexpr const char *wrong_object_type = "42809";
 inline constexpr const char *undefined_table = "42P01";
 inline constexpr const char *duplicate_table = "42P07";
+inline constexpr const char *disk_full = "53100";
 inline constexpr const char *out_of_memory = "53200";
 inline constexpr const char *datatype_mismatch = "42804";
 inline constexpr const char *prerequisite_state = "55000";

@@ -123,14 +123,23 @@ Finding data_finding(const std::string &table, std::string expected, std::string
 
 } // namespace
 
+std::int64_t orphans_of(Database &database, const Table &table, const Constraint &foreign_key) {
+  const std::string &schema = database.target().schema;
+  const std::string column = "c." + quote_identifier(foreign_key.columns.front());
+  return std::stoll(
+      database
+          .query("SELECT count(*) FROM " + qualified(schema, table.name) + " AS c WHERE " + column +
+                 " IS NOT NULL AND NOT EXISTS (SELECT FROM " +
+                 qualified(schema, foreign_key.target_table) + " AS p WHERE p." +
+                 quote_identifier(foreign_key.target_columns.front()) + " = " + column + ")")
+          .front()
+          .front()
+          .value_or("0"));
+}
+
 std::vector<Finding> data_findings(Database &database, const Situation &situation) {
   std::vector<Finding> findings;
-  const Target &target = database.target();
-  const std::string repair_call = target.command("cowrie_migrate_v16", "repair => true");
-  const auto count = [&](const std::string &sql) {
-    return std::stoll(database.query(sql).front().front().value_or("0"));
-  };
-
+  const std::string repair_call = database.target().command("cowrie_migrate_v16", "repair => true");
   // After a completed run it is the application that adds sessions without a snapshot.
   const Unfilled unfilled = count_unfilled(database, situation);
   if (unfilled.sessions > 0)
@@ -140,22 +149,17 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
             " sessions without",
         situation.subphase == phase_count ? Severity::warning : Severity::error, repair_call));
 
-  const auto orphans = [&](const std::string &table, const std::string &column,
-                           const std::string &parent, const std::string &key) {
-    const std::int64_t rows =
-        count("SELECT count(*) FROM " + qualified(target.schema, table) + " AS c WHERE c." +
-              quote_identifier(column) + " IS NOT NULL AND NOT EXISTS (SELECT FROM " +
-              qualified(target.schema, parent) + " AS p WHERE p." + quote_identifier(key) +
-              " = c." + quote_identifier(column) + ")");
-    if (rows > 0)
-      findings.push_back(data_finding(parent, "a row for every " + column + " of " + table,
-                                      std::to_string(rows) + " rows of " + table + " without",
-                                      Severity::error, repair_call));
-  };
   for (const Table &table : schema_v16().tables)
-    for (const Constraint &each : table.constraints)
-      if (each.kind == ConstraintKind::foreign_key)
-        orphans(table.name, each.columns.front(), each.target_table, each.target_columns.front());
+    for (const Constraint &each : table.constraints) {
+      if (each.kind != ConstraintKind::foreign_key)
+        continue;
+      const std::int64_t rows = orphans_of(database, table, each);
+      if (rows > 0)
+        findings.push_back(data_finding(
+            each.target_table, "a row for every " + each.columns.front() + " of " + table.name,
+            std::to_string(rows) + " rows of " + table.name + " without", Severity::error,
+            repair_call));
+    }
   return findings;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/capacity.hpp"
 #include "core/ddl.hpp"
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
@@ -11,6 +12,20 @@
 #include "core/run_place.hpp"
 
 namespace cowrie {
+
+std::string differences(const Fingerprint &before, const Fingerprint &now) {
+  std::string result;
+  const auto compare = [&](bool same, const std::string &what) {
+    if (!same)
+      result += (result.empty() ? "" : ", ") + what;
+  };
+  compare(now.sessions == before.sessions, "count (" + std::to_string(before.sessions) +
+                                               " before, " + std::to_string(now.sessions) +
+                                               " now)");
+  compare(now.documents == before.documents, "documents");
+  compare(now.times == before.times, "times");
+  return result;
+}
 
 std::string describe(const RejectCounts &rejects) {
   std::string result;
@@ -92,6 +107,7 @@ private:
       place_.at(0, "inspect");
       look_ = look(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
+      refuse_full_disk(database_, look_);
     }
     if (look_.situation.state != SchemaState::version15 &&
         look_.situation.state != SchemaState::resumable)
@@ -354,17 +370,7 @@ private:
   /** Proves that no session, document or event time was lost or changed since the run began. */
   void zero_loss_gate(StepResult &row) {
     const Fingerprint now = scan_fingerprints().first;
-    const Fingerprint &before = proof_.before;
-    std::string differs;
-    const auto compare = [&](bool same, const std::string &what) {
-      if (!same)
-        differs += (differs.empty() ? "" : ", ") + what;
-    };
-    compare(now.sessions == before.sessions, "count (" + std::to_string(before.sessions) +
-                                                 " before, " + std::to_string(now.sessions) +
-                                                 " now)");
-    compare(now.documents == before.documents, "documents");
-    compare(now.times == before.times, "times");
+    const std::string differs = differences(proof_.before, now);
     if (!differs.empty())
       throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                     "Different from before the migration: " + differs + ".",

@@ -71,6 +71,15 @@ struct TableLock {
   std::string mode; ///< as LOCK TABLE writes it: ACCESS EXCLUSIVE
 };
 
+/** A directory that a migration writes into, and the file system it is on. */
+struct Disk {
+  enum class Use : std::uint8_t { sessions, new_tables, temporary, wal };
+  Use use = Use::sessions;
+  std::string place;        ///< `tablespace "pg_default"`, `pg_wal`
+  std::uint64_t device = 0; ///< the same for places on the same file system
+  std::int64_t free = 0;    ///< bytes that the server may still write
+};
+
 /** SQL in the target database, as the owner of the tables, with a pinned search_path. */
 class Database {
 public:
@@ -114,6 +123,9 @@ public:
   virtual std::vector<Dependent> dependents(const std::vector<Presence> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
+
+  /** The directories that a migration writes into; those that cannot be asked are left out. */
+  virtual std::vector<Disk> disks() = 0;
 
   virtual const Target &target() const = 0;
   virtual std::int64_t clock_us() const = 0;

@@ -30,6 +30,7 @@ public:
   void upgrade_locks(const std::vector<TableLock> &wanted) override;
   std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
   void copy_grants(const std::string &table) override;
+  std::vector<Disk> disks() override;
   const Target &target() const override { return target_.names; }
   std::int64_t clock_us() const override;
 

@@ -186,8 +186,9 @@ SessionFacts session_facts(const SessionArguments &row) {
 
   std::optional<EventAddress> event;
   FillRun *run = FillRun::current();
-  if (run && run->events() && row.source_ip.empty() && row.has_session_id)
-    event = ask_event(*run->events(), space.reader, row.session_id);
+  EventLookup *events = row.events ? row.events : run ? run->events() : nullptr;
+  if (events && row.source_ip.empty() && row.has_session_id)
+    event = ask_event(*events, space.reader, row.session_id);
   memo.facts = &space.reader.resolve(row.source_ip, event ? &*event : nullptr);
   memo.has_document = row.has_document;
   memo.stored = stored;

@@ -18,7 +18,8 @@ struct SessionArguments {
   bool has_session_id = false;
   Datum session_id = 0;
   std::string_view session_id_text;
-  std::string_view source_ip; ///< the value that is there already; empty: none
+  std::string_view source_ip;    ///< the value that is there already; empty: none
+  EventLookup *events = nullptr; ///< where to look its address up; null: where the fill run does
 };
 
 /** What is known of a document, and its stored bytes as long as it is the current one. */

@@ -20,6 +20,7 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
     // a second to run for a millisecond, some of them while nobody else may read.
     pin_unsafe("jit", "off");
     pin_unsafe("quote_all_identifiers", "off");
+    pin_unsafe("jit", "off"); // what takes time here is C++ already
     pin_unsafe("lock_timeout", psprintf("%d", setting_lock_timeout));
   });
 }

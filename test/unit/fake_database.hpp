@@ -104,6 +104,7 @@ public:
   std::vector<Statement> statements;
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
+  std::vector<Disk> disk_list; ///< empty: their free space is not known
   std::string other_run; ///< who holds the run lock; empty: nobody
 
   /** Raises at the n-th statement from here, counted from 1. */
@@ -279,6 +280,7 @@ public:
   }
   std::vector<Presence> asked_about; ///< in the last question for dependents
   void copy_grants(const std::string &table) override { grants.push_back(table); }
+  std::vector<Disk> disks() override { return disk_list; }
   const Target &target() const override { return target_; }
   std::int64_t clock_us() const override { return ++clock_; }
 
