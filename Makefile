@@ -70,7 +70,7 @@ unit: deps
 	cmake --build build/unit --parallel --target unit_tests
 	build/unit/unit_tests
 
-# Ratios of reading and migrating against the floors; BENCH_SESSIONS=20000.
+# The migration beside its floors and peers; BENCH_SCALES="100000 400000", see bench/run.sh.
 bench:
 	bench/run.sh
 

@@ -1,2 +1,0 @@
--- Writing the same table again without any change to it.
-VACUUM FULL session_summaries;

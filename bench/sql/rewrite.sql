@@ -1,0 +1,2 @@
+-- The floor: writing the same table again without any change to it.
+VACUUM FULL session_summaries;
