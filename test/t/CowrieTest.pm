@@ -14,7 +14,7 @@ use Test::More ();
 
 our @EXPORT = qw(
   full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
-  schema_dump quote_name quote_text figure
+  schema_dump quote_name quote_text figure kill_backend
 );
 
 our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
@@ -35,6 +35,17 @@ sub start_node
 		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB', @settings, ''));
 	$node->start;
 	return $node;
+}
+
+# Kills a backend, and waits until the server has recovered from that. (To ask it by psql would fail: a
+# connection that is refused closes the pipe that the query is written to.)
+sub kill_backend
+{
+	my ($node, $pid) = @_;
+	my $log_size = -s $node->logfile;
+	kill 'KILL', $pid;
+	$node->wait_for_log(qr/database system is ready to accept connections/, $log_size);
+	return;
 }
 
 # A figure that scripts/test.sh repeats at the end: how many of how many, how long at worst.
