@@ -210,6 +210,7 @@ private:
       rename_former(table, seen, each, step, note);
     if (sessions)
       rename_list(table, seen, step, note);
+    relax(table, seen, before, note);
     std::vector<const Column *> added;
     for (const Column &each : table.columns) {
       Column *found = seen.column(each.name);
@@ -252,6 +253,23 @@ private:
     made.counts = std::move(step.counts);
     made.replaced = std::move(step.replaced);
     made.detail = std::move(words);
+  }
+
+  /** Columns that may be NULL, before anything writes rows again: those of the user's too, without
+   *  which no row could be added. What is in a key waits until the key is the declared one. */
+  template <typename Note>
+  void relax(const Table &table, Table &seen, std::vector<std::string> &before, Note note) {
+    const Constraint *key = seen.primary_key();
+    for (Column &each : seen.columns) {
+      const Column *declared = table.column(each.name);
+      const bool wanted = declared ? !declared->not_null && declared->generated.empty()
+                                   : table.phase > 0 && forbids_rows(each);
+      if (!wanted || !each.not_null || (key && concerns(*key, each.name)))
+        continue;
+      before.push_back("ALTER COLUMN " + quote_identifier(each.name) + " DROP NOT NULL");
+      each.not_null = false;
+      note(each.name + " nullable");
+    }
   }
 
   template <typename Note>

@@ -146,11 +146,19 @@ private:
           continue;
         const Constraint *same = same_definition(*seen, each);
         for (const Constraint &old : seen->constraints)
-          if (&old == same || old.name == each.name)
+          if (&old == same || old.name == each.name || lost_its_target(old, each))
             add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
                 {ddl::drop_constraint(target_.schema, table.name, old.name)});
       }
     }
+  }
+
+  /** A foreign key in the place of a declared one, whose target column bears another name now. */
+  bool lost_its_target(const Constraint &old, const Constraint &declared) const {
+    const Table *target = before_.table(declared.target_table);
+    return old.kind == ConstraintKind::foreign_key && old.columns == declared.columns &&
+           old.target_table == declared.target_table && target &&
+           !target->column(declared.target_columns.front());
   }
 
   void mend() {
@@ -289,7 +297,8 @@ private:
   void relax_undeclared(const Table &table, const Table &seen) {
     for (const Finding &each : situation_.findings)
       if (each.table == table.name && each.object_type == ObjectType::column &&
-          !table.column(each.object) && seen.column(each.object))
+          !table.column(each.object) && seen.column(each.object) &&
+          seen.column(each.object)->not_null)
         add("relax_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
             {ddl::drop_not_null(target_.schema, table.name, each.object)});
   }

@@ -100,6 +100,10 @@ const Constraint *same_definition(const Table &observed, const Constraint &decla
   return found;
 }
 
+bool forbids_rows(const Column &column) noexcept {
+  return column.not_null && column.default_value.empty() && column.generated.empty();
+}
+
 namespace {
 
 bool same_type(const Column &declared, const Column &observed) {
@@ -129,6 +133,7 @@ public:
     for (const Column &each : declared_.columns)
       if (each.phase <= last_phase_)
         compare(each);
+    // Columns of the user's are harmless, unless no row can be added without them.
     if (declared_.phase > 0)
       for (const Column &each : observed_.columns)
         if (!declared_.column(each.name) && forbids_rows(each))
@@ -158,11 +163,6 @@ private:
     finding.expected = "table";
     finding.actual = "unlogged table: empty after a crash";
     finding.remedy = ddl::set_logged(schema_, declared_.name);
-  }
-
-  /** Columns of the user's are harmless, unless no row can be added without them. */
-  static bool forbids_rows(const Column &column) {
-    return column.not_null && column.default_value.empty() && column.generated.empty();
   }
 
   void undeclared(const Column &column) {

@@ -38,6 +38,9 @@ struct Finding {
   std::string object_name() const;
 };
 
+/** Tells whether no row can be added without a value for it: of a column that is not declared. */
+bool forbids_rows(const Column &column) noexcept;
+
 /** Compares; findings of the phases up to `last_phase`, in the order of the declaration. */
 std::vector<Finding> diff(const Schema &declared, const Schema &observed,
                           const std::string &schema_name, int last_phase = phase_count);

