@@ -18,7 +18,7 @@ struct Sum128 {
   std::uint64_t high = 0;
   void add(Sum128 other) noexcept;
   void subtract(Sum128 other) noexcept;
-  std::string hex() const; ///< 32 hexadecimal digits
+  std::string hex() const;                              ///< 32 hexadecimal digits
   static Sum128 of_hex(std::string_view text) noexcept; ///< reads hex(); an empty text is 0
 };
 

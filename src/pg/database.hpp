@@ -20,8 +20,7 @@ public:
   void in_passing(const std::function<void()> &body) override;
   Schema observe(const Schema &declared) override;
   Schema bind(const Schema &declared, const Schema &observed) override;
-  FillResult fill(const std::string &sql, bool stage,
-                  std::optional<std::int64_t> start) override;
+  FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t> start) override;
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;

@@ -1,5 +1,5 @@
-// Statement worker: a statement that no transaction may contain (CREATE INDEX CONCURRENTLY, VACUUM),
-// executed at top level by a background process, as the owner of the tables.
+// Statement worker: a statement that no transaction may contain (CREATE INDEX CONCURRENTLY,
+// VACUUM), executed at top level by a background process, as the owner of the tables.
 //
 // A procedure cannot execute such a statement: it is itself inside a statement. Nor may the caller
 // keep a snapshot or a table lock while it waits: the statement would wait for it in turn, which no

@@ -105,7 +105,7 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   std::vector<Disk> disk_list; ///< empty: their free space is not known
-  std::string other_run; ///< who holds the run lock; empty: nobody
+  std::string other_run;       ///< who holds the run lock; empty: nobody
 
   /** Raises at the n-th statement from here, counted from 1. */
   void fail_at(std::size_t n, const Failure &failure) {
@@ -201,8 +201,7 @@ public:
     throw std::logic_error("the fake does not know the statement: " + sql);
   }
 
-  FillResult fill(const std::string &sql, bool stage,
-                  std::optional<std::int64_t>) override {
+  FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
     if (starts_with(sql, "UPDATE " + name("session_summaries") + " AS s SET ")) {
