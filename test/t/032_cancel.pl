@@ -27,7 +27,7 @@ SHOW cowrie_migrate.live_objects;
 
 # One psql for all runs in a database: tell() sends a script and returns what it printed.
 my ($in, $out, $err) = ('', '', '');
-my $psql;
+my ($psql, $timeout);
 sub connect_to
 {
 	my ($database) = @_;
@@ -35,7 +35,7 @@ sub connect_to
 	($in, $out, $err) = ('', '', '');
 	$psql = IPC::Run::start(
 		[ 'psql', '-XAtq', '-d', $node->connstr($database) ],
-		'<', \$in, '>', \$out, '2>', \$err, my $timeout = IPC::Run::timeout(180));
+		'<', \$in, '>', \$out, '2>', \$err, $timeout = IPC::Run::timeout(180));
 	ask("LOAD 'cowrie_migrate'; SET client_min_messages = warning;");
 	return;
 }
@@ -44,6 +44,7 @@ sub send_script
 {
 	my ($script) = @_;
 	$out = '';
+	$timeout->start(180); # for each script anew
 	$in .= "$script\n\\echo END OF SCRIPT\n";
 	$psql->pump_nb;
 	return;
@@ -107,10 +108,10 @@ sub interrupted
 
 interrupted('statement_timeout at random times', $wanted,
 	sub {
-		my $timeout = 1 + int(rand(1000 * $duration * 0.9));
-		my $now = ask("SET statement_timeout = $timeout; SELECT extract(epoch FROM clock_timestamp());");
+		my $limit = 1 + int(rand(1000 * $duration * 0.9));
+		my $now = ask("SET statement_timeout = $limit; SELECT extract(epoch FROM clock_timestamp());");
 		send_script($run . "\nRESET statement_timeout;");
-		return $now + $timeout / 1000;
+		return $now + $limit / 1000;
 	});
 
 # What pg_cancel_backend() does.
