@@ -138,6 +138,26 @@ isolation() {
     --outputdir="$work/run/isolation" --bindir="$bindir" --dbname=isolation_regression \
     "${specs[@]}"
 }
+# Two file systems of 64 MB for the tests of full disks. Only root may mount them; without them these
+# tests are skipped, and say so.
+small_disks=()
+mount_small_disks() {
+  local name disk
+  [ -n "$server_user" ] || return 0
+  for name in data wal; do
+    disk=$work/small-$name
+    mkdir "$disk"
+    mount -t tmpfs -o "size=64m,mode=700,uid=$(id -u "$server_user")" tmpfs "$disk" || return 0
+    small_disks+=("$disk")
+  done
+  export COWRIE_SMALL_DISKS=$work
+}
+unmount_small_disks() {
+  local disk
+  for disk in "${small_disks[@]}"; do
+    umount -l "$disk" || true
+  done
+}
 tap() {
   local tests
   # shellcheck disable=SC2086 # patterns, to be expanded
@@ -179,6 +199,7 @@ cleanup() {
     mkdir -p "$logs/tap"
     find "$work/run/tap" -path '*/log/*' -type f -exec cp -t "$logs/tap" {} + 2>/dev/null || true
   fi
+  unmount_small_disks
   private_server_remove
   exit "$status"
 }
@@ -198,6 +219,7 @@ private_server_start
 copy_tests
 part regress regress
 [ -z "$(find test/specs -name '*.spec' -print -quit 2>/dev/null)" ] || part isolation isolation
+mount_small_disks
 part tap tap
 
 wait "$core_pid" || true
