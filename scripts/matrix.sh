@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Builds and tests the extension on every Debian release that carries a supported server, each in a
+# minimal root of its own, with that release's compiler and libraries. As root, on Debian.
+#
+#   scripts/matrix.sh              all of them
+#   PG=17 scripts/matrix.sh        one
+#   PARTS="unit regress" TAP=…     as for scripts/test.sh
+#   MATRIX_MIRROR=…                where debootstrap gets the packages; its own default otherwise
+#   MATRIX_JOBS="nice -n 10"       what to put in front of the tests
+#
+# The roots are kept in build/matrix: a second run starts with the tests. A version whose tests have passed
+# at this commit is not tested again (remove build/matrix/passed to do so). Uncommitted changes are
+# not tested. The last lines are one per version; the exit status tells whether all have passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The server versions and the releases that carry them.
+declare -A release=([15]=bookworm [17]=trixie [18]=sid)
+versions=(15 17 18)
+if [ -n "${PG:-}" ]; then
+  if [ -z "${release[$PG]:-}" ]; then
+    echo "no Debian release carries PostgreSQL $PG; known: ${versions[*]}" >&2
+    exit 2
+  fi
+  versions=("$PG")
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo 'debootstrap and chroot need root' >&2
+  exit 2
+fi
+command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install -y debootstrap >/dev/null
+
+matrix=$PWD/build/matrix
+commit=$(git rev-parse HEAD)
+mkdir -p "$matrix/passed"
+
+# A root that is complete has a mark; one that is not is begun again.
+make_root() {
+  local suite=$1 root=$matrix/$1
+  [ ! -f "$matrix/$suite.complete" ] || return 0
+  rm -rf "$root"
+  # shellcheck disable=SC2086 # no mirror: debootstrap's own
+  debootstrap --variant=minbase "$suite" "$root" ${MATRIX_MIRROR:-} >"$matrix/$suite.log" 2>&1 ||
+    { tail -n 20 "$matrix/$suite.log" >&2; return 1; }
+  touch "$matrix/$suite.complete"
+}
+
+# Runs in the root, in a mount and process namespace that goes with it: nothing is left mounted or
+# running, whatever happens.
+in_root() {
+  local root=$1
+  shift
+  unshare --mount --pid --fork --kill-child -- bash -c '
+    root=$1
+    shift
+    mount --make-rprivate /
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/run"
+    exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
+  ' bash "$root" "$@"
+}
+
+test_version() {
+  local pg=$1 suite=${release[$1]} root log
+  root=$matrix/$suite
+  log=$matrix/$pg.log
+  if [ -f "$matrix/passed/$pg-$commit" ]; then
+    echo "PostgreSQL $pg, $suite: $(cat "$matrix/passed/$pg-$commit") (before, at this commit)"
+    return 0
+  fi
+  make_root "$suite" || { echo "PostgreSQL $pg, $suite: no root"; return 1; }
+  rm -rf "$root/srv/cowrie_migrate"
+  mkdir -p "$root/srv/cowrie_migrate"
+  git archive "$commit" | tar -x -C "$root/srv/cowrie_migrate"
+  cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
+  # make and git are what a checkout needs before it can install the rest
+  if in_root "$root" bash -c '
+    set -e
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends make git >/dev/null
+    cd /srv/cowrie_migrate
+    git -c init.defaultBranch=main init -q . && git add -A
+    g="$1"; parts="$2"; tap="$3"; shift 3
+    exec env PG="$g" ${parts:+PARTS="$parts"} ${tap:+TAP="$tap"} "$@" make test
+  ' bash "$pg" "${PARTS:-}" "${TAP:-}" ${MATRIX_JOBS:-} >"$log" 2>&1; then
+    tail -n 1 "$log" >"$matrix/passed/$pg-$commit"
+    echo "PostgreSQL $pg, $suite: $(tail -n 1 "$log")"
+  else
+    echo "PostgreSQL $pg, $suite: FAILED: $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1), see build/matrix/$pg.log"
+    return 1
+  fi
+}
+
+status=0
+lines=()
+for version in "${versions[@]}"; do
+  line=$(test_version "$version") || status=1
+  lines+=("$line")
+  echo "$line"
+done
+if [ ${#versions[@]} -gt 1 ]; then
+  printf '\nSummary\n'
+  printf '%s\n' "${lines[@]}"
+fi
+exit "$status"
