@@ -50,7 +50,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit bench lint
+.PHONY: deps demo test test-full unit bench lint matrix arm64
 
 deps:
 	scripts/install-packages.sh
@@ -76,3 +76,11 @@ bench:
 
 lint: deps
 	scripts/lint.sh
+
+# As root on Debian: every release that carries a supported server, each in a root of its own. PG=17
+# takes one. And the core compiled for another processor.
+matrix:
+	scripts/matrix.sh
+
+arm64:
+	scripts/arm64.sh

@@ -16,10 +16,11 @@ cd "$(dirname "$0")/.."
 
 # The server versions and the releases that carry them.
 declare -A release=([15]=bookworm [17]=trixie [18]=sid)
-versions=(15 17 18)
+versions_known=(15 17 18)
+versions=("${versions_known[@]}")
 if [ -n "${PG:-}" ]; then
   if [ -z "${release[$PG]:-}" ]; then
-    echo "no Debian release carries PostgreSQL $PG; known: ${versions[*]}" >&2
+    echo "no Debian release carries PostgreSQL $PG; known: ${versions_known[*]}" >&2
     exit 2
   fi
   versions=("$PG")
@@ -63,7 +64,7 @@ in_root() {
 }
 
 test_version() {
-  local pg=$1 suite=${release[$1]} root log
+  local pg=$1 suite=${release[$1]} root log result carried
   root=$matrix/$suite
   log=$matrix/$pg.log
   if [ -f "$matrix/passed/$pg-$commit" ]; then
@@ -77,22 +78,55 @@ test_version() {
   cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
   # The lists of a release that is still moving expire sooner than some mirrors follow.
   echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99matrix"
+  if ! in_checkout "$root" "$pg" ${PARTS:+PARTS="$PARTS"} ${TAP:+TAP="$TAP"} -- make test >"$log" 2>&1; then
+    echo "PostgreSQL $pg, $suite: FAILED: $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1), see build/matrix/$pg.log"
+    return 1
+  fi
+  result=$(tail -n 1 "$log")
+  if ! carried=$(carry_over "$pg" "$root" 2>>"$log"); then
+    echo "PostgreSQL $pg, $suite: $result; FAILED: a migrated database does not carry over, see build/matrix/$pg.log"
+    return 1
+  fi
+  result="$result; $carried"
+  echo "$result" >"$matrix/passed/$pg-$commit"
+  echo "PostgreSQL $pg, $suite: $result"
+}
+
+# Runs a command in the copy of the checkout: in_checkout ROOT PG [VARIABLE=VALUE ...] -- COMMAND ...
+in_checkout() {
+  local root=$1 pg=$2
+  shift 2
+  local variables=()
+  while [ "$1" != -- ]; do
+    variables+=("$1")
+    shift
+  done
+  shift
   # make and git are what a checkout needs before it can install the rest
   # shellcheck disable=SC2016,SC2086 # expanded inside; the jobs are words
-  if in_root "$root" bash -c '
+  in_root "$root" PG="$pg" "${variables[@]}" bash -c '
     set -e
     apt-get -qq update
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends make git >/dev/null
     cd /srv/cowrie_migrate
-    git -c init.defaultBranch=main init -q . && git add -A
-    g="$1"; parts="$2"; tap="$3"; shift 3
-    exec env PG="$g" ${parts:+PARTS="$parts"} ${tap:+TAP="$tap"} "$@" make test
-  ' bash "$pg" "${PARTS:-}" "${TAP:-}" ${MATRIX_JOBS:-} >"$log" 2>&1; then
-    tail -n 1 "$log" >"$matrix/passed/$pg-$commit"
-    echo "PostgreSQL $pg, $suite: $(tail -n 1 "$log")"
+    [ -d .git ] || { git -c init.defaultBranch=main init -q . && git add -A; }
+    exec "$@"
+  ' bash ${MATRIX_JOBS:-} "$@"
+}
+
+# The oldest version dumps a migrated database, the others restore it.
+carry_over() {
+  local pg=$1 root=$2 dump=$matrix/migrated.dump
+  if [ "$pg" = "${versions_known[0]}" ]; then
+    in_checkout "$root" "$pg" -- scripts/carry-over.sh dump /srv/migrated.dump >&2
+    mv "$root/srv/migrated.dump" "$dump"
+    echo 'migrated database dumped'
+  elif [ -f "$dump" ]; then
+    cp "$dump" "$root/srv/"
+    in_checkout "$root" "$pg" -- scripts/carry-over.sh restore /srv/migrated.dump >&2
+    echo "database of ${versions_known[0]} restored, no findings"
   else
-    echo "PostgreSQL $pg, $suite: FAILED: $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1), see build/matrix/$pg.log"
-    return 1
+    echo "no dump of ${versions_known[0]} to restore yet"
   fi
 }
 
