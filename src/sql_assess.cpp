@@ -208,29 +208,33 @@ void collect_refusals(std::vector<Hazard> &hazards, const ResolvedTarget &target
     collect(hazards, [&] { refuse(target); });
 }
 
-/** Sees what the caller may see of the server, and reads the tables as their owner. */
-std::vector<Hazard> preflight_of(ResolvedTarget &target) {
-  std::vector<Hazard> hazards;
-  const Oid owner_of_extension = extension_owner(target);
-  Progress progress(target.extension_schema, owner_of_extension);
-  const PinnedSettings settings;
-  const SpiSession spi;
-  ServerDatabase database(target, progress, true);
-  collect_refusals(hazards, target);
-  for (Hazard &each : probe_server(database))
-    hazards.push_back(std::move(each));
-
+/** Reads the tables as their owner, where the caller may act as that role. */
+std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target) {
   std::optional<AsUser> owner;
   try {
     become_owner(owner, target);
-  } catch (const Failure &) { // told above; then as the caller
+  } catch (const Failure &) { // it is among the refusals
   }
   inspect_raw_events(target);
   PreflightOptions options;
   options.sample = setting_preflight_sample;
-  for (Hazard &each : inspect_tables(database, options))
-    hazards.push_back(std::move(each));
-  return hazards;
+  return inspect_tables(database, options);
+}
+
+/** Sees as much of the server and its sessions as the caller may. */
+std::vector<Hazard> preflight_of(ResolvedTarget &target) {
+  Progress progress(target.extension_schema, extension_owner(target));
+  const PinnedSettings settings;
+  const SpiSession spi;
+  ServerDatabase database(target, progress, true);
+  std::vector<Hazard> inspected = inspect_as_owner(database, target);
+  if (inspected.size() == 1 && inspected.front().hazard == hazards::nothing_to_do)
+    return inspected;
+  std::vector<Hazard> found;
+  collect_refusals(found, target);
+  for (std::vector<Hazard> more : {probe_server(database), std::move(inspected)})
+    found.insert(found.end(), more.begin(), more.end());
+  return found;
 }
 
 Datum preflight_v16(FunctionCallInfo fcinfo) {

@@ -114,11 +114,11 @@ private:
       const bool is_cleanup = run[1] == "t", done = run[2] == "t", has_proof = run[3] == "t";
       if (is_cleanup && done)
         first.reset();
-      if (is_cleanup || !has_proof)
-        continue;
-      if (!first || finished)
+      if (!is_cleanup && has_proof && (!first || finished)) {
         first = run[0];
-      finished = done;
+        finished = false;
+      }
+      finished = finished || (done && !is_cleanup); // the run that ends it may be a later one
     }
     return first;
   }

@@ -54,6 +54,9 @@ void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan);
  *  skipped; throws what differs. */
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped = {});
 
+/** Tells whether an earlier run has left a work table; throws when something else has its name. */
+bool has_work_table(Database &database, const std::string &name);
+
 /** Drops a work table of an earlier run; throws when something else has its name. */
 void drop_work_table(Database &database, const std::string &name);
 

@@ -53,7 +53,13 @@ public:
       add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
       return std::move(found_);
     }
-    attempt([this] { refuse_incomplete(target_, look_.situation); });
+    if (attempt([this] { refuse_incomplete(target_, look_.situation); }))
+      attempt([this] {
+        refuse_names_in_the_way(database_, plan_migration(look_.declared, look_.observed, target_,
+                                                          look_.situation, {}));
+        has_work_table(database_, derivation::staging_table);
+        has_work_table(database_, derivation::event_table);
+      });
     const bool fits = attempt([this] { refuse_capacity(); });
     attempt([this] { documents(); });
     attempt([&] { capacity(!fits); });

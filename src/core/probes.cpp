@@ -221,20 +221,23 @@ Probe timeouts() {
           " WHERE c.setting ~ '^(statement|transaction)_timeout=' AND c.setting !~ '=0[a-z]*$'"
           " AND s.setdatabase IN (0, " +
               std::string(this_database) +
-              ") AND (s.setrole = 0 OR s.setrole IN (SELECT c.relowner FROM pg_class AS c JOIN"
-              " pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND"
-              " c.relname = 'session_summaries') OR pg_has_role(s.setrole, 'USAGE'))"};
+              ") AND (s.setrole = 0 OR r.rolname = session_user OR s.setrole IN (SELECT o.relowner"
+              " FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace WHERE n.nspname"
+              " = $1::text AND o.relname = 'session_summaries'))"};
 }
 
 Probe triggers() {
-  return {hazards::trigger,
-          tables() +
-              "SELECT 'warning', format('trigger %I on %s calls %s: the one rewrite does not fire"
-              " it, statements that write single rows do', g.tgname, t.name, g.tgfoid::regproc),"
-              " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
-              " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
-              " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events'"
-              " ORDER BY t.name, g.tgname"};
+  return {
+      hazards::trigger,
+      tables() +
+          "SELECT 'warning', format('trigger %I on %s calls %s: ' || CASE t.relname WHEN"
+          " 'session_summaries' THEN 'the one rewrite fires none, an online migration does, and"
+          " refuses it' ELSE 'it may change or swallow what the migration writes' END, g.tgname,"
+          " t.name, g.tgfoid::regproc),"
+          " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
+          " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
+          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events'"
+          " ORDER BY t.name, g.tgname"};
 }
 
 Probe event_triggers() {
@@ -266,31 +269,19 @@ Probe row_securities() {
               std::to_string(inventories().size())};
 }
 
-// A view of version 15 columns is untouched. One that uses a column of version 16 stands in the way
-// of a repair that rewrites it, and of a cleanup.
+// None stands in the way of a migration: its columns are new. One that uses a column of version 16
+// stops a repair that must convert it, and a cleanup; both name it then.
 Probe views() {
-  std::vector<std::string> columns;
-  for (const Column &each : schema_v16().table("session_summaries")->columns)
-    columns.push_back(each.name);
   return {
       hazards::view,
       tables() +
-          "SELECT CASE WHEN v.new THEN 'warning' ELSE 'info' END, format(CASE WHEN v.new THEN"
-          " 'view %s uses columns of version 16 of %s: they cannot be rewritten or dropped'"
-          " ELSE 'view %s reads %s: it stays as it is, and does not show the new columns' END,"
-          " v.view, v.name), CASE WHEN v.new THEN format('DROP %s %s;  -- save it first: SELECT"
-          " pg_get_viewdef(%L::regclass);', v.kind, v.view, v.view) ELSE format('SELECT"
-          " pg_get_viewdef(%L::regclass);  -- CREATE OR REPLACE it with them', v.view) END"
-          " FROM (SELECT r.ev_class::regclass::text AS view, t.name, CASE w.relkind WHEN 'm'"
-          " THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind,"
-          " bool_or(COALESCE(t.relname = 'session_summaries' AND a.attname = ANY (" +
-          list_of(columns) +
-          "), false)) AS new FROM tables AS t JOIN pg_depend AS d ON d.refclassid ="
-          " 'pg_class'::regclass AND d.refobjid = t.id AND d.classid = 'pg_rewrite'::regclass"
-          " JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS w ON w.oid = r.ev_class AND"
-          " w.relkind IN ('v', 'm') LEFT JOIN pg_attribute AS a ON a.attrelid = t.id AND"
-          " a.attnum = d.refobjsubid AND d.refobjsubid > 0 GROUP BY 1, 2, 3) AS v"
-          " WHERE v.name NOT LIKE '%.raw_events' OR v.new ORDER BY v.view, v.name"};
+          "SELECT DISTINCT 'info', format('view %s reads %s: it stays as it is, and shows no new"
+          " column', r.ev_class::regclass, t.name), format('SELECT pg_get_viewdef(%L::regclass);"
+          "  -- CREATE OR REPLACE it with them', r.ev_class::regclass) FROM tables AS t JOIN"
+          " pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.id AND"
+          " d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite AS r ON r.oid = d.objid JOIN"
+          " pg_class AS w ON w.oid = r.ev_class AND w.relkind IN ('v', 'm') WHERE t.relname NOT"
+          " IN ('raw_events', 'schema_state') ORDER BY 2"};
 }
 
 Probe publications() {
@@ -363,13 +354,14 @@ Probe connected_sessions() {
 
 // The views hide from others what a session does; pg_locks hides nothing.
 Probe hidden_sessions() {
-  return {hazards::not_visible,
-          "SELECT 'info', format('what %s sessions%s do is not visible to role %I', count(*),"
-          " CASE WHEN bool_or(backend_type = 'walsender' OR datid IS NULL) THEN ' and standbys'"
-          " ELSE '' END, current_user), format('GRANT pg_read_all_stats TO %I;', current_user)"
-          " FROM pg_stat_activity WHERE query = '<insufficient privilege>' AND usesysid IS NOT NULL"
-          " AND (datid = " +
-              std::string(this_database) + " OR datid IS NULL) HAVING count(*) > 0"};
+  return {
+      hazards::not_visible,
+      "SELECT 'info', format('what %s other sessions and standbys do is not visible to role %I',"
+      " count(*), current_user), format('GRANT pg_read_all_stats TO %I;', current_user)"
+      " FROM pg_stat_activity AS a WHERE a.query = '<insufficient privilege>' AND a.usesysid IS"
+      " NOT NULL AND (a.datid = " +
+          std::string(this_database) +
+          " OR a.pid IN (SELECT pid FROM pg_stat_replication)) HAVING count(*) > 0"};
 }
 
 HazardSeverity severity_of(const std::string &name) {

@@ -90,15 +90,18 @@ void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan) 
 
 // An unlogged table of that name is what a run left that the server did not survive, or one with
 // on_failure => 'keep'; anything else is somebody's and is not touched.
-void drop_work_table(Database &database, const std::string &name) {
-  const std::string full_name = qualified(database.target().schema, name);
-  const std::vector<Row> found = database.query(
-      "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)", {full_name});
-  if (found.empty())
-    return;
-  if (found.front().front() != "u")
+bool has_work_table(Database &database, const std::string &name) {
+  const std::vector<Row> found =
+      database.query("SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)",
+                     {qualified(database.target().schema, name)});
+  if (!found.empty() && found.front().front() != "u")
     refuse_name(database.target(), name, "a table of its own");
-  database.execute("DROP TABLE " + full_name);
+  return !found.empty();
+}
+
+void drop_work_table(Database &database, const std::string &name) {
+  if (has_work_table(database, name))
+    database.execute("DROP TABLE " + qualified(database.target().schema, name));
 }
 
 } // namespace cowrie
