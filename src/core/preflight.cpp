@@ -46,7 +46,9 @@ public:
       : database_(database), target_(database.target()), options_(options) {}
 
   std::vector<Hazard> run() {
-    if (!attempt([this] { database_.refuse_other_run(); }) ||
+    // A running migration holds its locks to its end: it is told of without waiting for them.
+    if (!guarded(
+            [this] { database_.in_subtransaction([this] { database_.refuse_other_run(); }); }) ||
         !attempt([this] { look_ = look(database_); }))
       return std::move(found_);
     if (look_.situation.state == SchemaState::complete) {
@@ -71,10 +73,15 @@ private:
     found_.push_back({severity, hazard, std::move(detail), std::move(remedy)});
   }
 
-  /** Runs a part and keeps no lock of it; what it refuses becomes a row. */
+  /** Runs a part with the tables locked for reading, and keeps no lock. */
   template <typename Part> bool attempt(Part part) {
+    return guarded([&] { database_.in_passing(part); });
+  }
+
+  /** Runs a part; what it refuses becomes a row. */
+  template <typename Part> bool guarded(Part part) {
     try {
-      database_.in_passing(part);
+      part();
       return true;
     } catch (const Failure &failure) {
       if (failure.must_propagate)

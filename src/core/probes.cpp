@@ -114,7 +114,9 @@ Probe conflicting_locks() {
               this_database +
               " AND CASE t.relname WHEN 'raw_events' THEN l.mode = 'AccessExclusiveLock'"
               " WHEN 'schema_state' THEN l.mode NOT IN ('AccessShareLock', 'RowShareLock')"
-              " ELSE true END GROUP BY l.pid, l.virtualtransaction)"
+              " ELSE true END GROUP BY l.pid, l.virtualtransaction), prepared AS (SELECT"
+              " l.virtualtransaction, p.gid FROM pg_prepared_xacts AS p JOIN pg_locks AS l ON"
+              " l.locktype = 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL)"
               " SELECT CASE WHEN h.pid IS NULL OR a.state IS NULL OR a.state LIKE 'idle%' OR"
               " a.xact_start < clock_timestamp() - " +
               patience +
@@ -125,8 +127,8 @@ Probe conflicting_locks() {
               " CASE WHEN h.pid IS NULL THEN format('ROLLBACK PREPARED %L;  -- or COMMIT PREPARED',"
               " p.gid) ELSE format('SELECT pg_terminate_backend(%s);', h.pid) END"
               " FROM holders AS h LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid"
-              " LEFT JOIN pg_prepared_xacts AS p ON h.pid IS NULL AND h.virtualtransaction = '-1/'"
-              " || p.transaction WHERE pg_backend_pid() IS DISTINCT FROM h.pid AND"
+              " LEFT JOIN prepared AS p ON h.pid IS NULL AND p.virtualtransaction ="
+              " h.virtualtransaction WHERE pg_backend_pid() IS DISTINCT FROM h.pid AND"
               " pg_backend_pid() IS DISTINCT FROM a.leader_pid AND NOT (h.mild AND a.usesysid IS"
               " NULL AND h.pid IS NOT NULL) ORDER BY a.xact_start LIMIT 20"};
 }
@@ -176,7 +178,7 @@ Probe archiver() {
           "SELECT 'warning', CASE WHEN failed THEN format('%s could not be archived at %s (%s"
           " failures); WAL stays in pg_wal until it is', last_failed_wal, last_failed_time,"
           " failed_count) ELSE 'archive_mode is on, and there is no archive_command: WAL stays in"
-          " pg_wal' END, 'SHOW archive_command;  -- mend it, then: SELECT pg_reload_conf();'"
+          " pg_wal' END, 'SHOW archive_command; SELECT pg_reload_conf();  -- once it is mended'"
           " FROM (SELECT *, last_failed_time > COALESCE(last_archived_time, '-infinity') AS failed"
           " FROM pg_stat_archiver) AS a WHERE current_setting('archive_mode') <> 'off' AND (failed"
           " OR current_setting('archive_command') = '' AND COALESCE("
@@ -326,16 +328,18 @@ Probe subscriptions() {
               std::string(this_database) + " GROUP BY s.subname ORDER BY s.subname"};
 }
 
+// Its settings are for superusers to see.
 Probe cron() {
   return {hazards::cron,
-          "SELECT 'info', format('pg_cron %s%s; its jobs %s. A job is called failed only when it"
-          " raises', COALESCE(e.extversion, 'is loaded'), CASE WHEN e.oid IS NULL THEN ', installed"
-          " in database ' || COALESCE(current_setting('cron.database_name', true), '?') ELSE ''"
-          " END, CASE current_setting('cron.use_background_workers', true) WHEN 'on' THEN 'run in"
-          " background workers' ELSE 'connect like clients, so pg_hba.conf must let them in' END),"
-          " 'SELECT * FROM cowrie_migrate_v16(on_failure => ''abort'');  -- as the command of a"
-          " job' FROM (SELECT 1) AS one LEFT JOIN pg_extension AS e ON e.extname = 'pg_cron' WHERE"
-          " e.oid IS NOT NULL OR current_setting('cron.use_background_workers', true) IS NOT NULL"};
+          "SELECT 'info', format('pg_cron %s%s; %s. A job is called failed only when it raises',"
+          " COALESCE(e.extversion, 'is loaded'), ', installed in database ' || CASE WHEN e.oid IS"
+          " NULL THEN d.setting END, CASE m.setting WHEN 'on' THEN 'its jobs run in background"
+          " workers' WHEN 'off' THEN 'its jobs connect like clients, so pg_hba.conf must let them"
+          " in' ELSE 'how its jobs run is not visible to you' END), 'SELECT * FROM"
+          " cowrie_migrate_v16(on_failure => ''abort'');  -- as the command of a job' FROM (SELECT"
+          " 1) AS one LEFT JOIN pg_extension AS e ON e.extname = 'pg_cron' LEFT JOIN pg_settings AS"
+          " m ON m.name = 'cron.use_background_workers' LEFT JOIN pg_settings AS d ON d.name ="
+          " 'cron.database_name' WHERE e.oid IS NOT NULL OR m.setting IS NOT NULL"};
 }
 
 Probe server_version() {
@@ -349,7 +353,8 @@ Probe connected_sessions() {
               "SELECT 'info', format('%s other sessions are connected to this database; they wait"
               " while the tables are locked. Stop the application first', count(*)),"
               " 'SELECT pid, usename, application_name, state FROM pg_stat_activity WHERE datname ="
-              " current_database();' FROM others WHERE usesysid IS NOT NULL HAVING count(*) > 0"};
+              " current_database();' FROM others WHERE COALESCE(backend_type, 'client backend') ="
+              " 'client backend' AND usesysid IS NOT NULL HAVING count(*) > 0"};
 }
 
 // The views hide from others what a session does; pg_locks hides nothing.
@@ -406,7 +411,7 @@ std::vector<Hazard> probe_server(Database &database) {
                              hidden_sessions(),
                              server_version()})
     try {
-      database.in_passing([&] {
+      database.in_subtransaction([&] {
         for (const Row &row : database.query(probe.sql, {database.target().schema}))
           found.push_back({severity_of(row[0].value_or("")), probe.hazard, row[1].value_or(""),
                            row[2].value_or("")});

@@ -22,8 +22,9 @@ constexpr const char *holder =
     " PREPARED or ROLLBACK PREPARED)', p.gid, l.mode) ELSE format('process %s of user %s holds %s"
     " (state %s, query since %s)', l.pid, COALESCE(a.usename, '?'), l.mode,"
     " COALESCE(a.state, '?'), COALESCE(a.query_start::text, '?')) END FROM pg_locks AS l LEFT JOIN"
-    " pg_stat_activity AS a ON a.pid = l.pid LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND"
-    " l.virtualtransaction = '-1/' || p.transaction"
+    " pg_stat_activity AS a ON a.pid = l.pid LEFT JOIN pg_locks AS x ON l.pid IS NULL AND x.pid IS"
+    " NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction LEFT"
+    " JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid"
     " WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())";
 

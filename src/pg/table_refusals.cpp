@@ -37,19 +37,26 @@ std::string from_tables(const std::vector<std::string> &tables) {
          names + "]) ";
 }
 
-// A row that a rule sends elsewhere is neither changed nor reported.
+// A row that a rule sends elsewhere is neither changed nor reported. Into a table that has a rule
+// for inserts or updates the server accepts no ON CONFLICT, although the rule be disabled.
 void refuse_rules(const ResolvedTarget &target) {
-  for (const Row &row :
-       spi_query("SELECT c.relname, r.rulename" + from_tables(written_tables(target)) +
-                     "JOIN pg_rewrite AS r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN'"
-                     " AND r.ev_enabled <> 'D' ORDER BY c.relname, r.rulename LIMIT 1",
-                 {target.names.schema}, true)) {
+  for (const Row &row : spi_query(
+           "SELECT * FROM (SELECT c.relname, r.rulename, r.ev_enabled = 'D' AS disabled,"
+           " r.ev_type IN ('2', '3') AND c.relname <> 'session_summaries' AS in_the_way,"
+           " pg_get_ruledef(r.oid)" +
+               from_tables(written_tables(target)) +
+               "JOIN pg_rewrite AS r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN')"
+               " AS rules WHERE in_the_way OR NOT disabled ORDER BY relname, rulename LIMIT 1",
+           {target.names.schema}, true)) {
     const std::string table = qualified(target.names.schema, *row[0]);
+    const std::string rule = quote_identifier(*row[1]);
     throw Failure(sqlstate::prerequisite_state,
                   "rule \"" + *row[1] + "\" on " + table + " intercepts writes",
                   "What the migration writes would go where the rule sends it.",
-                  "Run ALTER TABLE " + table + " DISABLE RULE " + quote_identifier(*row[1]) +
-                      "; and afterwards the same with ENABLE RULE.");
+                  row[3] == "t" ? "Run DROP RULE " + rule + " ON " + table + "; and afterwards " +
+                                      row[4].value_or("")
+                                : "Run ALTER TABLE " + table + " DISABLE RULE " + rule +
+                                      "; and afterwards the same with ENABLE RULE.");
   }
 }
 
