@@ -50,7 +50,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit bench lint matrix arm64
+.PHONY: deps demo test test-full unit bench lint matrix arm64 cleanup-script
 
 deps:
 	scripts/install-packages.sh
@@ -69,6 +69,13 @@ unit: deps
 	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	cmake --build build/unit --parallel --target unit_tests
 	build/unit/unit_tests
+
+# The cleanup as plain SQL, from the declaration.
+cleanup-script: deps
+	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	cmake --build build/unit --parallel --target write_cleanup_script
+	build/unit/write_cleanup_script >build/cleanup_v16_incomplete.sql
+	cp build/cleanup_v16_incomplete.sql scripts/cleanup_v16_incomplete.sql
 
 # The migration beside its floors and peers; BENCH_SCALES="100000 400000", see bench/run.sh.
 bench:

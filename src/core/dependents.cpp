@@ -91,7 +91,7 @@ dependents (classid, objid, objsubid) AS (
 // What was made later may depend on what was made before, never the other way round: dropped in
 // descending order of their OIDs, nothing stands in the way of anything.
 constexpr const char *answer = R"(
-SELECT pg_describe_object(o.classid, o.objid, o.objsubid),
+SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
   CASE o.classid
     WHEN 'pg_class'::regclass THEN (
       SELECT CASE
@@ -132,7 +132,7 @@ SELECT pg_describe_object(o.classid, o.objid, o.objsubid),
       WHERE f.oid = o.objid)
     WHEN 'pg_proc'::regclass THEN format('DROP ROUTINE %s', o.objid::regprocedure)
     WHEN 'pg_type'::regclass THEN format('DROP TYPE %s', o.objid::regtype)
-  END
+  END AS command
 FROM dependents AS o
 ORDER BY o.objid DESC, o.objsubid)";
 

@@ -49,10 +49,19 @@ std::string is_no_default(const Column &column) {
   return constant ? name + "::text <> (" + sql + ")::text" : name + " IS NOT NULL";
 }
 
+/** Tells whether a column is a declared one, under its name or in its place under a former one. */
+bool stands_for_declared(const Table &declared, const Table &observed, const std::string &name) {
+  return std::any_of(declared.columns.begin(), declared.columns.end(), [&](const Column &each) {
+    return each.name == name || (!observed.column(each.name) &&
+                                 std::find(each.former_names.begin(), each.former_names.end(),
+                                           name) != each.former_names.end());
+  });
+}
+
 std::vector<const Column *> undeclared_columns(const Table &declared, const Table &observed) {
   std::vector<const Column *> result;
   for (const Column &each : observed.columns)
-    if (!declared.column(each.name) && each.generated.empty())
+    if (each.generated.empty() && !stands_for_declared(declared, observed, each.name))
       result.push_back(&each);
   return result;
 }

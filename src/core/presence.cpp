@@ -23,6 +23,19 @@ void add_matching(std::vector<Presence> &result, ObjectType type, const std::str
       result.push_back({type, table, each.name, declared.phase, declared.name});
 }
 
+/** Tells whether an observed foreign key is the declared one in whatever shape: with other actions,
+ *  say. */
+bool same_reference(const Constraint &declared, const Constraint &seen) {
+  return declared.kind == ConstraintKind::foreign_key && seen.kind == declared.kind &&
+         seen.columns == declared.columns && seen.target_table == declared.target_table;
+}
+
+void add_once(std::vector<Presence> &result, ObjectType type, const Table &table,
+              const std::string &name) {
+  if (!is_among(result, type, table.name, name))
+    result.push_back({type, table.name, name, table.phase, name});
+}
+
 void add_kept_table(std::vector<Presence> &result, const Table &table, const Table &found,
                     int after_phase) {
   for (const Column &each : table.columns)
@@ -35,7 +48,9 @@ void add_kept_table(std::vector<Presence> &result, const Table &table, const Tab
   for (const Constraint &each : table.constraints)
     if (each.phase > after_phase)
       add_matching(result, ObjectType::constraint, table.name, found.constraints, each,
-                   [&](const Constraint &seen) { return same_constraint(each, seen); });
+                   [&](const Constraint &seen) {
+                     return same_constraint(each, seen) || same_reference(each, seen);
+                   });
   for (const Index &each : table.indexes) {
     const bool ours = std::any_of(each.columns.begin(), each.columns.end(),
                                   [&](const IndexColumn &c) { return table.column(c.name); });
@@ -52,22 +67,25 @@ std::string default_check_name(const Table &table, const std::string &column) {
 }
 
 /** Tells whether a constraint of a table that goes is what the application puts in the place of the
- *  declared one: any key, the foreign key with other actions, the CHECK in other words. */
+ *  declared one: any key, the CHECK in other words. */
 bool stands_for(const Table &table, const Constraint &declared, const Constraint &seen) {
   if (same_constraint(declared, seen))
     return true;
-  if (seen.kind != declared.kind)
-    return false;
-  switch (declared.kind) {
-  case ConstraintKind::primary_key:
-    return true;
-  case ConstraintKind::foreign_key:
-    return seen.columns == declared.columns && seen.target_table == declared.target_table;
-  case ConstraintKind::check:
-    return seen.columns == declared.columns && seen.columns.size() == 1 &&
-           seen.name == default_check_name(table, seen.columns.front());
-  }
-  return false;
+  return seen.kind == declared.kind &&
+         (declared.kind == ConstraintKind::primary_key ||
+          (declared.kind == ConstraintKind::check && seen.columns == declared.columns &&
+           seen.columns.size() == 1 &&
+           seen.name == default_check_name(table, seen.columns.front())));
+}
+
+/** Tells whether a foreign key holds the declared tables together, as drafts of the application
+ *  did: from declared columns to a table that goes later or stays. */
+bool is_between_declared(const Schema &declared, const Table &table, const Constraint &seen) {
+  const Table *target = declared.table(seen.target_table);
+  return seen.kind == ConstraintKind::foreign_key && target && target->phase > 0 &&
+         target->phase <= table.phase &&
+         std::all_of(seen.columns.begin(), seen.columns.end(),
+                     [&](const std::string &each) { return table.column(each); });
 }
 
 bool is_plain(const Index &index) {
@@ -115,12 +133,15 @@ std::vector<Presence> parts_of_present_tables(const Schema &declared, const Sche
     for (const Constraint &each : table.constraints)
       add_matching(result, ObjectType::constraint, table.name, found->constraints, each,
                    [&](const Constraint &seen) { return stands_for(table, each, seen); });
+    for (const Constraint &seen : found->constraints)
+      if (is_between_declared(declared, table, seen))
+        add_once(result, ObjectType::constraint, table, seen.name);
     for (const Index &each : table.indexes)
       add_matching(result, ObjectType::index, table.name, found->indexes, each,
                    [&](const Index &seen) { return stands_for(each, seen); });
     for (const Index &seen : found->indexes)
-      if (is_of_the_orm(table, seen) && !is_among(result, ObjectType::index, table.name, seen.name))
-        result.push_back({ObjectType::index, table.name, seen.name, table.phase, seen.name});
+      if (is_of_the_orm(table, seen))
+        add_once(result, ObjectType::index, table, seen.name);
   }
   return result;
 }

@@ -118,7 +118,10 @@ std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, st
         }
     });
   } catch (const Failure &failure) {
-    if (failure.sqlstate != sqlstate::lock_not_available)
+    // A writer that waits for a lock we hold is a deadlock in the server's eyes, at once. It comes
+    // undone when our attempt is over.
+    if (failure.sqlstate != sqlstate::lock_not_available &&
+        failure.sqlstate != sqlstate::deadlock_detected)
       throw;
     return current;
   }
