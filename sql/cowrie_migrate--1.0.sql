@@ -601,6 +601,25 @@ BEGIN
             COMMENT ON AGGREGATE @extschema@.cowrie_fingerprint(varchar, %1$s, timestamptz,
                 timestamptz, boolean) IS 'order-independent fingerprint: equal sums mean equal sessions'
             $sql$, document);
+        EXECUTE format($sql$
+            CREATE FUNCTION @extschema@.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
+                timestamptz, timestamptz, boolean) RETURNS internal
+                AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
+            COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
+                timestamptz, timestamptz, boolean) IS 'internal: transition of cowrie_kept_fingerprint';
+            CREATE AGGREGATE @extschema@.cowrie_kept_fingerprint(session_id varchar, enrichment %1$s,
+                first_event_at timestamptz, last_event_at timestamptz, settled boolean) (
+                SFUNC = @extschema@.cowrie_fingerprint_add_kept,
+                STYPE = internal,
+                FINALFUNC = @extschema@.cowrie_fingerprint_result,
+                COMBINEFUNC = @extschema@.cowrie_fingerprint_combine,
+                SERIALFUNC = @extschema@.cowrie_fingerprint_serialize,
+                DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
+                PARALLEL = SAFE);
+            COMMENT ON AGGREGATE @extschema@.cowrie_kept_fingerprint(varchar, %1$s, timestamptz,
+                timestamptz, boolean) IS
+                'internal: cowrie_fingerprint over the stored bytes, compressed where they are'
+            $sql$, document);
     END LOOP;
 END
 $do$;

@@ -87,7 +87,7 @@ Datum fill_source_ip(FunctionCallInfo fcinfo) {
     session.first = time_argument(fcinfo, arg_first);
     session.last = time_argument(fcinfo, arg_last);
     session.created = time_argument(fcinfo, arg_created);
-    call([&] { run->take_unsafe(session, found.document); });
+    call([&] { run->take_unsafe(session, found.document, found.kept); });
   }
   if (!PG_ARGISNULL(arg_source_ip))
     return PG_GETARG_DATUM(arg_source_ip);
@@ -211,23 +211,21 @@ ProofSum *fingerprint_state_unsafe(FunctionCallInfo fcinfo) {
   return new (MemoryContextAlloc(context, sizeof(ProofSum))) ProofSum();
 }
 
-Datum fingerprint_add(FunctionCallInfo fcinfo) {
+/** Adds a session, its document by its text or by the bytes that a rewrite leaves as they are. What
+ *  is fetched for it goes with the context that the executor resets for every row. */
+Datum fingerprint_add(FunctionCallInfo fcinfo, bool kept) {
   const std::string_view session_id = text_argument(fcinfo, 1);
   return call([&]() -> Datum {
     ProofSum *state = fingerprint_state_unsafe(fcinfo);
     std::optional<std::string_view> document;
-    Pointer detoasted = nullptr;
     if (!PG_ARGISNULL(2)) {
       const Datum datum = PG_GETARG_DATUM(2);
-      const DocumentText text = document_text_unsafe(datum, document_type_unsafe(fcinfo, 2), false);
-      document = text.bytes();
-      if (VARATT_IS_EXTENDED(DatumGetPointer(datum)) && !VARATT_IS_SHORT(DatumGetPointer(datum)))
-        detoasted = const_cast<Pointer>(text.stored) - VARHDRSZ;
+      const Oid type = document_type_unsafe(fcinfo, 2);
+      document = kept ? kept_document_unsafe(datum, type).kept_bytes()
+                      : document_text_unsafe(datum, type, false).bytes();
     }
     state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4),
                !PG_ARGISNULL(5) && PG_GETARG_BOOL(5));
-    if (detoasted)
-      pfree(detoasted);
     return PointerGetDatum(state);
   });
 }
@@ -313,7 +311,8 @@ COWRIE_FUNCTION(cowrie_needs_event, needs_event(fcinfo))
 COWRIE_FUNCTION(cowrie_derived_facts, derived_facts(fcinfo))
 COWRIE_FUNCTION(cowrie_provider_data, document_part(fcinfo, &EnrichmentReader::provider_data))
 COWRIE_FUNCTION(cowrie_asn_data, document_part(fcinfo, &EnrichmentReader::asn_data))
-COWRIE_FUNCTION(cowrie_fingerprint_add, fingerprint_add(fcinfo))
+COWRIE_FUNCTION(cowrie_fingerprint_add, fingerprint_add(fcinfo, false))
+COWRIE_FUNCTION(cowrie_fingerprint_add_kept, fingerprint_add(fcinfo, true))
 COWRIE_FUNCTION(cowrie_fingerprint_combine, fingerprint_combine(fcinfo))
 COWRIE_FUNCTION(cowrie_fingerprint_serialize, fingerprint_serialize(fcinfo))
 COWRIE_FUNCTION(cowrie_fingerprint_deserialize, fingerprint_deserialize(fcinfo))

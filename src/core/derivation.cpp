@@ -336,14 +336,27 @@ std::string add_missing_asns(const Target &target) {
          " WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING";
 }
 
-std::string fingerprint(const Target &target, const Table &observed_sessions,
-                        const std::string &start) {
+namespace {
+
+std::string fingerprint_by(const char *aggregate, const Target &target, const Table &sessions,
+                           const std::string &start) {
   return "SELECT (f).sessions, (f).documents, (f).times, (f).settled_sessions,"
          " (f).settled_documents, (f).settled_times FROM (SELECT " +
-         qualified(target.extension_schema, "cowrie_fingerprint") + "(session_id::varchar, " +
-         document(target) + ", " + utc(observed_sessions, "first_event_at") + ", " +
-         utc(observed_sessions, "last_event_at") + ", " + utc(observed_sessions, "created_at") +
-         " <= " + start + ") AS f FROM " + sessions_of(target) + ") AS summed";
+         qualified(target.extension_schema, aggregate) + "(session_id::varchar, " +
+         document(target) + ", " + utc(sessions, "first_event_at") + ", " +
+         utc(sessions, "last_event_at") + ", " + utc(sessions, "created_at") + " <= " + start +
+         ") AS f FROM " + sessions_of(target) + ") AS summed";
+}
+
+} // namespace
+
+std::string fingerprint(const Target &target, const Table &observed_sessions,
+                        const std::string &start) {
+  return fingerprint_by("cowrie_fingerprint", target, observed_sessions, start);
+}
+
+std::string kept_fingerprint(const Target &target, const Table &observed_sessions) {
+  return fingerprint_by("cowrie_kept_fingerprint", target, observed_sessions, run_start);
 }
 
 } // namespace cowrie::derivation

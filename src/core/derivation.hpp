@@ -71,4 +71,8 @@ inline constexpr const char *run_start = "statement_timestamp()";
 std::string fingerprint(const Target &target, const Table &observed_sessions,
                         const std::string &start = run_start);
 
+/** Returns the same of the documents as a rewrite leaves them, which decompresses nothing: it can
+ *  only prove that nothing has changed. */
+std::string kept_fingerprint(const Target &target, const Table &observed_sessions);
+
 } // namespace cowrie::derivation

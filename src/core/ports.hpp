@@ -44,6 +44,8 @@ struct FillResult {
   std::int64_t null_escapes = 0; ///< documents that hold \u0000, which nothing is rejected for
   Fingerprint before;            ///< of the rows as they were read
   Fingerprint settled;           ///< of those among them that were created up to the run's start
+  Fingerprint
+      kept; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
 
 /** Where the sessions are, and what the migration must know of that place. */

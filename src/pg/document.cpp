@@ -235,20 +235,55 @@ void append_jsonb_unsafe(StringInfo out, JsonbContainer *container) {
   }
 }
 
-DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
+namespace {
+
+void require_document_type_unsafe(Oid type) {
   if (type != JSONOID && type != JSONBOID)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                     errmsg("an enrichment document must be json or jsonb"),
                     errdetail("It is %s.", format_type_be(type)),
                     errhint("Cast it, as in enrichment::json.")));
-  varlena *stored = PG_DETOAST_DATUM_PACKED(datum);
+}
+
+/** Returns the value as it stands in the table, fetched from TOAST, with its compressed bytes. A
+ *  shorter one may stand in its row in either form, and a wider row may change that. */
+varlena *fetch_unsafe(Datum datum, DocumentText &document) {
+  varlena *value = reinterpret_cast<varlena *>(DatumGetPointer(datum));
+  if (VARATT_IS_EXTERNAL(value))
+    value = detoast_external_attr(value);
+  if (VARATT_IS_COMPRESSED(value) && VARDATA_COMPRESSED_GET_EXTSIZE(value) > TOAST_TUPLE_TARGET) {
+    document.compressed = VARDATA(value);
+    document.compressed_size = VARSIZE(value) - VARHDRSZ;
+  }
+  return value;
+}
+
+varlena *decompress_unsafe(varlena *fetched, DocumentText &document) {
+  varlena *plain = PG_DETOAST_DATUM_PACKED(PointerGetDatum(fetched));
+  document.stored = VARDATA_ANY(plain);
+  document.stored_size = VARSIZE_ANY_EXHDR(plain);
+  return plain;
+}
+
+} // namespace
+
+DocumentText kept_document_unsafe(Datum datum, Oid type) {
+  require_document_type_unsafe(type);
   DocumentText document;
-  document.stored = VARDATA_ANY(stored);
-  document.stored_size = VARSIZE_ANY_EXHDR(stored);
+  varlena *fetched = fetch_unsafe(datum, document);
+  if (!document.compressed)
+    decompress_unsafe(fetched, document);
+  return document;
+}
+
+DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
+  require_document_type_unsafe(type);
+  DocumentText document;
+  varlena *plain = decompress_unsafe(fetch_unsafe(datum, document), document);
   if (!with_json)
     return document;
   if (type == JSONBOID) {
-    Jsonb *jsonb = DatumGetJsonbP(datum);
+    Jsonb *jsonb = DatumGetJsonbP(PointerGetDatum(plain));
     StringInfoData out;
     initStringInfo(&out);
     append_jsonb_unsafe(&out, &jsonb->root);

@@ -13,13 +13,23 @@ struct DocumentText {
   std::size_t size = 0;
   const char *stored = nullptr; ///< the detoasted bytes: text of a json, the binary form of a jsonb
   std::size_t stored_size = 0;
+  const char *compressed = nullptr; ///< the same compressed, where the table has it so
+  std::size_t compressed_size = 0;
 
   std::string_view json() const noexcept { return {data, size}; }
   std::string_view bytes() const noexcept { return {stored, stored_size}; }
+  /** The bytes that a rewrite of the table leaves as they are: of a document too long to stand in
+   *  its row uncompressed they are the compressed ones. */
+  std::string_view kept_bytes() const noexcept {
+    return compressed ? std::string_view{compressed, compressed_size} : bytes();
+  }
 };
 
 /** Detoasts a json or jsonb datum (42804 for any other type) and writes it as UTF-8 JSON text. */
 DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json = true);
+
+/** Fetches what kept_bytes() tells, and decompresses nothing that is long. */
+DocumentText kept_document_unsafe(Datum datum, Oid type);
 
 /** Writes a jsonb as JSON text of a size within a small multiple of the stored one: numbers with
  *  long runs of zeros are written with an exponent. What does not fit a gigabyte is cut off, so

@@ -68,6 +68,7 @@ FillResult FillRun::finish() {
   };
   result.before = in_words(proof_.all);
   result.settled = in_words(proof_.settled());
+  result.kept = in_words(kept_);
   return result;
 }
 
@@ -84,7 +85,8 @@ void FillRun::open_staging_unsafe(const char *name) {
 
 // In READ COMMITTED an UPDATE that finds a row changed by somebody else computes its values once
 // more from the newer version, before it looks at the next row.
-void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document) {
+void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document,
+                          std::optional<std::string_view> kept) {
   if (session.session_id != latest_.session_id)
     settle_unsafe();
   latest_.taken = true;
@@ -92,6 +94,8 @@ void FillRun::take_unsafe(const FilledSession &session, std::optional<std::strin
   latest_.proof = ProofSum();
   latest_.proof.add(session.session_id, document, session.first, session.last,
                     session.created && *session.created <= start_);
+  latest_.kept = SessionsFingerprint();
+  latest_.kept.add(session.session_id, kept, session.first, session.last);
   latest_.null_escapes = session.null_escape ? 1 : 0;
   latest_.rejects = {};
   if (session.facts)
@@ -107,6 +111,7 @@ void FillRun::settle_unsafe() {
     return;
   latest_.taken = false;
   proof_.add(latest_.proof);
+  kept_.add(latest_.kept);
   null_escapes_ += latest_.null_escapes;
   for (std::size_t i = 0; i < rejects_.size(); ++i)
     rejects_[i] += latest_.rejects[i];

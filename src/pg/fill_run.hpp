@@ -43,7 +43,8 @@ public:
 
   /** Takes one session: stages it, adds it to the proof, counts its rejects. The same session
    *  again is a newer version of its row: it replaces what was taken. */
-  void take_unsafe(const FilledSession &session, std::optional<std::string_view> document);
+  void take_unsafe(const FilledSession &session, std::optional<std::string_view> document,
+                   std::optional<std::string_view> kept);
 
   /** What the session that was taken last has been proved by; null: it was another one. */
   const SessionsFingerprint *latest(std::string_view session_id) const noexcept {
@@ -64,6 +65,7 @@ private:
     bool taken = false, staged = false;
     std::string session_id;
     ProofSum proof;
+    SessionsFingerprint kept;
     RejectCounts rejects{};
     std::int64_t null_escapes = 0;
   };
@@ -72,7 +74,8 @@ private:
   Progress &progress_;
   Latest latest_;
   ProofSum proof_;
-  const TimestampTz start_; ///< derivation::run_start, or that of an earlier call
+  SessionsFingerprint kept_; ///< the same over the bytes that a rewrite leaves as they are
+  const TimestampTz start_;  ///< derivation::run_start, or that of an earlier call
   RejectCounts rejects_{};
   std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;

@@ -83,8 +83,10 @@ DocumentText fetch(Workspace &space, Datum document, Oid type) {
   });
 }
 
-std::optional<std::string_view> document_of(const Memo &memo) noexcept {
-  return memo.has_document ? std::optional<std::string_view>(memo.text.bytes()) : std::nullopt;
+SessionFacts facts_of(const Memo &memo) noexcept {
+  if (!memo.has_document)
+    return {memo.facts, std::nullopt, std::nullopt};
+  return {memo.facts, memo.text.bytes(), memo.text.kept_bytes()};
 }
 
 void drop_workspace() noexcept { workspace.reset(); }
@@ -173,7 +175,7 @@ SessionFacts session_facts(const SessionArguments &row) {
   const std::string_view stored = row.has_document ? stored_bytes(row.document) : "";
   if (memo.valid && memo.has_document == row.has_document && memo.stored == stored &&
       memo.session_id == row.session_id_text && memo.source_ip == row.source_ip)
-    return {memo.facts, document_of(memo)};
+    return facts_of(memo);
 
   memo.valid = false;
   space.read.clear();
@@ -196,7 +198,7 @@ SessionFacts session_facts(const SessionArguments &row) {
   memo.source_ip = row.source_ip;
   memo.text = text;
   memo.valid = true;
-  return {memo.facts, document_of(memo)};
+  return facts_of(memo);
 }
 
 } // namespace cowrie::pg

@@ -26,6 +26,7 @@ struct SessionArguments {
 struct SessionFacts {
   const Facts *facts;
   std::optional<std::string_view> document; ///< its stored bytes; nothing for SQL NULL
+  std::optional<std::string_view> kept;     ///< DocumentText::kept_bytes()
 };
 
 /** Returns the facts of a session, reading its document unless it was the last one asked for. */

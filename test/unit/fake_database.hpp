@@ -79,10 +79,12 @@ public:
     if (last_phase > 0)
       state.values["schema_subphase"] = "16." + std::to_string(last_phase);
     filled.before = filled.settled = scanned = {600, "documents", "times"};
+    filled.kept = scanned_kept = {600, "kept", "times"};
   }
 
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
+  Fingerprint scanned_kept;
   FillResult filled;   ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
@@ -144,6 +146,8 @@ public:
     if (sql == derivation::fingerprint(target_, *state.schema.table("session_summaries")))
       return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
                std::to_string(scanned.sessions), scanned.documents, scanned.times}};
+    if (sql == derivation::kept_fingerprint(target_, *state.schema.table("session_summaries")))
+      return {{std::to_string(scanned_kept.sessions), scanned_kept.documents, scanned_kept.times}};
     for (const Table &each : schema_v16().tables) {
       if (sql == "SELECT count(*) FROM " + name(each.name))
         return {{"7"}};

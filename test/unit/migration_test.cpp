@@ -407,7 +407,7 @@ TEST(MigrateGate, NamesWhatDiffers) {
   const Fingerprint before = {600, "documents", "times"};
   const auto detail_after = [&](Fingerprint now) {
     FakeDatabase database;
-    database.scanned = std::move(now);
+    database.scanned_kept = database.scanned = std::move(now);
     const Failure failure = refusal_of(database);
     EXPECT_EQ(failure.sqlstate, "XX001");
     EXPECT_TRUE(contains(failure.context, "step zero_loss_gate"));
@@ -418,6 +418,24 @@ TEST(MigrateGate, NamesWhatDiffers) {
   EXPECT_TRUE(contains(detail_after({600, "documents", "other"}), ": times."));
   EXPECT_TRUE(contains(detail_after({601, "other", "other"}),
                        "count (600 before, 601 now), documents, times."));
+}
+
+TEST(MigrateGate, ReadsTheTextOnlyWhereTheStoredBytesDiffer) {
+  FakeDatabase database;
+  const auto scans = [&](const std::string &sql) {
+    return std::count_if(database.statements.begin(), database.statements.end(),
+                         [&](const Statement &each) { return each.sql == sql; });
+  };
+  const Table sessions = *database.state.schema.table("session_summaries");
+  const std::string text = derivation::fingerprint(database.target(), sessions);
+  migrate_it(database, {});
+  EXPECT_EQ(scans(text), 0);
+  EXPECT_EQ(database.state.values.at("schema_version"), "16");
+
+  FakeDatabase other;
+  other.scanned_kept.documents = "the same, stored in another form";
+  migrate_it(other, {});
+  EXPECT_EQ(other.state.values.at("schema_version"), "16");
 }
 
 // A run that resumes takes its own proof before it touches a row.
