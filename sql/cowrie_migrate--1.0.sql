@@ -211,14 +211,20 @@ WITH progress AS (
            step.last_value AS step,
            done.last_value AS rows_done,
            total.last_value AS rows_total,
-           -- The one rewrite is most of the work; the other phases share the rest.
+           -- Filling the sessions is most of the work; the other phases share the rest.
            CASE
                WHEN phase.last_value > 5 THEN 100
                WHEN phase.last_value <= 1 AND total.last_value = 0 THEN 0
                WHEN phase.last_value <= 1 THEN
                    60 * LEAST(done.last_value::numeric / total.last_value, 1)
-               ELSE 50 + 10 * phase.last_value
+               ELSE 40 + 10 * phase.last_value
            END AS percent,
+           before.last_value AS rows_before,
+           CASE WHEN total.last_value = 0 THEN 0
+                ELSE 60 * LEAST(before.last_value::numeric / total.last_value, 1)
+           END AS percent_before,
+           batch.last_value AS batch,
+           caller.last_value AS caller,
            to_timestamp(started.last_value / 1000000.0) AS started_at,
            to_timestamp(updated.last_value / 1000000.0) AS updated_at,
            started.last_value AS begun,
@@ -238,6 +244,9 @@ WITH progress AS (
          @extschema@.cowrie_progress_step AS step,
          @extschema@.cowrie_progress_rows_done AS done,
          @extschema@.cowrie_progress_rows_total AS total,
+         @extschema@.cowrie_progress_rows_before AS before,
+         @extschema@.cowrie_progress_batch AS batch,
+         @extschema@.cowrie_progress_user AS caller,
          @extschema@.cowrie_progress_started_at AS started,
          @extschema@.cowrie_progress_updated_at AS updated,
          @extschema@.cowrie_progress_sqlstate AS state,
@@ -274,14 +283,23 @@ SELECT holder_pid IS NOT NULL AS running,
        round(COALESCE(percent, 0), 1) AS percent,
        rpad(repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.')
            AS progress_bar,
-       round(rows_done / NULLIF(EXTRACT(epoch FROM updated_at - started_at), 0))
+       round((rows_done - rows_before) / NULLIF(EXTRACT(epoch FROM updated_at - started_at), 0))
            AS rows_per_second,
-       CASE WHEN holder_pid IS NOT NULL AND percent > 0 AND percent < 100 THEN
-           (updated_at - started_at) * ((100 - percent) / percent)::double precision END AS eta,
+       CASE WHEN holder_pid IS NOT NULL AND percent > percent_before AND percent < 100 THEN
+           (updated_at - started_at)
+               * ((100 - percent) / (percent - percent_before))::double precision END AS eta,
        rejects,
        CASE WHEN begun = 0 THEN NULL ELSE started_at END AS started_at,
        CASE WHEN begun = 0 THEN NULL ELSE updated_at END AS updated_at,
-       @extschema@.cowrie_sqlstate_text(sqlstate) AS last_sqlstate
+       @extschema@.cowrie_sqlstate_text(sqlstate) AS last_sqlstate,
+       NULLIF(batch, 0) AS batch,
+       CASE WHEN begun = 0 THEN NULL ELSE pg_get_userbyid(caller::oid) END AS run_by,
+       -- In the ledger only where the failure has left a row: not after a rollback.
+       (SELECT l.message FROM @extschema@.cowrie_migration_log AS l
+        WHERE l.phase IS NULL AND l.run_id = l.log_id
+          AND l.finished_at >= progress.started_at
+          AND l.sqlstate = @extschema@.cowrie_sqlstate_text(progress.sqlstate)
+        ORDER BY l.log_id DESC LIMIT 1) AS last_message
 FROM progress;
 ALTER VIEW @extschema@.cowrie_migration_status OWNER TO @extowner@;
 GRANT SELECT ON @extschema@.cowrie_migration_status TO PUBLIC;

@@ -8,6 +8,7 @@
 #include "core/failure.hpp"
 #include "core/losses.hpp"
 #include "core/migration.hpp"
+#include "core/online.hpp"
 #include "core/run_place.hpp"
 
 namespace cowrie {
@@ -87,7 +88,8 @@ private:
   bool nothing_to_do() const {
     const Situation &now = look_.situation;
     return options_.to_phase == phase_count ||
-           (plan_.empty() && now.version == 15 && now.subphase.value_or(0) <= options_.to_phase);
+           (plan_.empty() && !now.online.any() && now.version == 15 &&
+            now.subphase.value_or(0) <= options_.to_phase);
   }
 
   /** The tables in the order in which a migration locks them. */
@@ -208,6 +210,10 @@ private:
 
   std::vector<StepResult> planned() {
     std::vector<StepResult> rows;
+    if (look_.situation.online.any())
+      rows.push_back({0, "drop_online_objects", "planned", std::nullopt, 0,
+                      "lock ACCESS EXCLUSIVE on session_summaries, an online migration has not"
+                      " ended"});
     for (const Step &step : plan_) {
       StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
       row.detail = "lock " + step.lock_mode + " on " + step.table +
@@ -255,6 +261,12 @@ private:
       monitor_.notice("cleanup: " + row.step + " done", row.detail);
       rows.push_back(std::move(row));
     };
+    if (look_.situation.online.any()) {
+      place_.at(0, "drop_online_objects");
+      drop_online_objects(database_, look_.situation.online);
+      done(
+          {0, "drop_online_objects", "done", std::nullopt, 0, "an online migration had not ended"});
+    }
     for (const Step &step : plan_) {
       place_.at(step.phase, step.name);
       const std::int64_t step_begun = database_.clock_us();

@@ -1,6 +1,7 @@
 // Look: the recorded version and the catalog, compared with the declaration; and validate, which
 // is nothing but that, read-only.
 #include "core/migration.hpp"
+#include "core/online.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -95,6 +96,7 @@ Look look(Database &database) {
   result.situation =
       assess(result.declared, result.observed, database.target().schema, whole_number(*version),
              subphase_of(state_value(database, "schema_subphase")));
+  result.situation.online = find_online_objects(database);
   if (result.situation.version < 15)
     throw Failure(
         sqlstate::feature_not_supported,

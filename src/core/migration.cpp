@@ -8,6 +8,7 @@
 #include "core/ddl.hpp"
 #include "core/derivation.hpp"
 #include "core/failure.hpp"
+#include "core/online.hpp"
 #include "core/row_conflicts.hpp"
 #include "core/run_place.hpp"
 
@@ -148,6 +149,8 @@ private:
 
   std::vector<StepResult> apply() {
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "");
+    if (look_.situation.online.any())
+      drop_online_objects(database_, look_.situation.online); // it ends here
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     for (int phase = plan_.empty() ? 1 : plan_.front().phase; phase <= phase_count; ++phase) {

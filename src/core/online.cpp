@@ -50,8 +50,9 @@ private:
   bool run_to_the_end() {
     in(Kind::work, [&] { inspect(); });
     if (look_.situation.state == SchemaState::complete) {
-      if (trigger_)
-        in(Kind::catalog, [&] { drop_online_objects(database_); });
+      if (look_.situation.online.any())
+        patience_.until_locked(Kind::catalog,
+                               [&] { drop_online_objects(database_, look_.situation.online); });
       monitor_.notice("schema version 16 is complete, nothing to do");
       return true;
     }
@@ -67,11 +68,7 @@ private:
 
   void inspect() {
     look_ = look(database_);
-    const std::vector<Row> trigger = database_.query(online::find_trigger(target()));
-    if (!trigger.empty()) {
-      trigger_ = std::stoll(trigger.front()[0].value_or("0"));
-      fires_always_ = trigger.front()[1] == "t";
-    }
+    found_ = look_.situation.online;
     if (look_.situation.state == SchemaState::complete)
       return;
     if (auto unfinished = ports_.memory.unfinished()) {
@@ -143,10 +140,11 @@ private:
   std::string sessions_name() const { return qualified(target().schema, "session_summaries"); }
 
   void begin() {
-    after_cut_over_ = resuming_ && !trigger_ && state_.done.count("cut_over") > 0;
+    after_cut_over_ = resuming_ && found_.trigger == 0 && state_.done.count("cut_over") > 0;
     // Whatever was written while the trigger was not there has been missed.
     const bool missed =
-        !after_cut_over_ && (!trigger_ || trigger_ != state_.trigger || !fires_always_);
+        !after_cut_over_ &&
+        (found_.trigger == 0 || found_.trigger != state_.trigger || !found_.fires_always);
     if (missed) {
       state_.position.reset();
       state_.filled = FillResult();
@@ -195,16 +193,31 @@ private:
   /** A step that is one transaction: what it did and its record are committed together. */
   template <typename Body> void step_in(Kind kind, int phase, const std::string &name, Body body) {
     step(phase, name, [&](StepResult &row) {
+      const StepResult untouched = row;
       patience_.until_locked(kind, [&] {
+        row = untouched; // an attempt may have been in vain
+        locked_at_.reset();
         body(row);
         report(row);
       });
+      locked_at_.reset();
     });
+  }
+
+  /** Locks a table that others may be using, by itself, so that the ledger can tell for how long.
+   */
+  void lock(const std::string &table, const std::string &mode) {
+    database_.execute("LOCK TABLE " + qualified(target().schema, table) + " IN " + mode + " MODE");
+    locked_at_ = database_.clock_us();
   }
 
   /** Says and records what a step did; in the transaction that did it. */
   void report(StepResult &row) {
     row.elapsed_us = database_.clock_us() - step_begun_;
+    if (locked_at_)
+      row.detail +=
+          (row.detail.empty() ? "" : ", ") +
+          ("lock held for " + std::to_string((database_.clock_us() - *locked_at_) / 1000)) + " ms";
     monitor_.notice(in_words(row));
     ports_.ledger.record(run_, row);
     if (row.status == "done")
@@ -264,16 +277,19 @@ private:
       step_in(Kind::catalog, planned.phase, planned.name,
               [&](StepResult &row) { mend(database_, monitor_, planned, row); });
       break;
-    case StepKind::statement:
+    case StepKind::statement: {
       // ANALYZE and VALIDATE stand in nobody's way and may take their time.
-      step_in(planned.lock_mode == "SHARE UPDATE EXCLUSIVE" ? Kind::work : Kind::catalog,
-              planned.phase, planned.name, [&](StepResult &) {
-                for (const std::string &sql : planned.statements)
-                  database_.execute(sql);
-                if (planned.name.compare(0, 7, "create_") == 0)
-                  database_.copy_grants(planned.table);
-              });
+      const bool weak = planned.lock_mode == "SHARE UPDATE EXCLUSIVE";
+      step_in(weak ? Kind::work : Kind::catalog, planned.phase, planned.name, [&](StepResult &) {
+        if (!weak && look_.observed.table(planned.table))
+          lock(planned.table, planned.lock_mode);
+        for (const std::string &sql : planned.statements)
+          database_.execute(sql);
+        if (planned.name.compare(0, 7, "create_") == 0)
+          database_.copy_grants(planned.table);
+      });
       break;
+    }
     default:
       break; // this mode's own way: the rewrite, the gate, the version
     }
@@ -330,6 +346,7 @@ private:
     step_in(Kind::catalog, 1, "add_columns", [&](StepResult &row) {
       const Table &declared = *look_.declared.table("session_summaries");
       const Table &seen = *look_.observed.table("session_summaries");
+      lock(declared.name, "ACCESS EXCLUSIVE");
       std::vector<const Column *> missing;
       for (const Column &each : declared.columns)
         if (!seen.column(each.name))
@@ -342,13 +359,12 @@ private:
                             " NOT VALID");
       if (state_.trigger != 0)
         return;
-      if (trigger_)
+      if (found_.trigger != 0)
         database_.execute(online::drop_trigger(target()));
       for (const std::string &sql : online::create_trigger(target()))
         database_.execute(sql);
       OnlineState after = state_;
-      after.trigger =
-          std::stoll(database_.query(online::find_trigger(target())).front()[0].value_or("0"));
+      after.trigger = find_online_objects(database_).trigger;
       ports_.memory.remember(run_, after);
       row.detail = "with the trigger that catches changes";
       made_trigger_ = after.trigger;
@@ -360,7 +376,14 @@ private:
   void create_work_tables() {
     drop_work_table(database_, online::delta_table);
     drop_work_table(database_, derivation::staging_table);
-    drop_changes(database_);
+    const std::string changes = qualified(target().schema, online::changes_table);
+    if (!found_.changes_table &&
+        !database_.query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {changes}).empty())
+      throw Failure(sqlstate::duplicate_table, "relation " + changes + " is in the way",
+                    "The migration needs this name for a table of its own.",
+                    "Rename it: ALTER TABLE " + changes + " RENAME TO other_name;");
+    if (found_.changes_table)
+      database_.execute("DROP TABLE " + qualified(target().schema, online::changes_table));
     database_.execute(derivation::create_staging(target()));
     database_.execute(online::mark_staging(target()));
     database_.execute(online::create_delta(target()));
@@ -481,8 +504,10 @@ private:
         for (const Table &table : look_.declared.tables)
           if ((table.name == "session_summaries") == sessions)
             add_foreign_keys(table);
-        if (!sessions)
+        if (!sessions) {
+          lock("session_summaries", "ACCESS EXCLUSIVE");
           database_.execute(online::drop_trigger(target()));
+        }
       }
     });
   }
@@ -508,7 +533,7 @@ private:
         row.detail = "schema version stays " + std::to_string(version) + ": " +
                      std::to_string(skipped_.size()) + " indexes were skipped";
       }
-      drop_online_objects(database_);
+      drop_online_objects(database_, find_online_objects(database_));
       StepResult outcome{0,
                          "",
                          "done",
@@ -585,14 +610,14 @@ private:
   Look look_;
   OnlineState state_;
   std::optional<Table> base_;
-  std::int64_t trigger_ = 0;      ///< found at the beginning; 0: none
-  std::int64_t made_trigger_ = 0; ///< made by this run
-  bool fires_always_ = false;
+  OnlineObjects found_;           ///< at the beginning
+  std::int64_t made_trigger_ = 0; ///< by this run
   bool resuming_ = false;
   bool after_cut_over_ = false;
   std::int64_t run_ = 0;
   std::int64_t begun_ = 0;
   std::int64_t step_begun_ = 0;
+  std::optional<std::int64_t> locked_at_;
   RowFacts rows_;
   std::vector<std::string> skipped_;
 };

@@ -100,11 +100,9 @@ struct OnlinePorts {
  *  asked to stop before the end. */
 bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options);
 
-/** Drops what an unfinished online migration has left: its trigger, its work tables. Needs ACCESS
- *  EXCLUSIVE on the sessions. Returns whether there was a trigger. */
-bool drop_online_objects(Database &database);
+OnlineObjects find_online_objects(Database &database);
 
-/** Drops the table of changed keys of an earlier run; throws when something else has its name. */
-void drop_changes(Database &database);
+/** Drops what an unfinished online migration has left. Needs ACCESS EXCLUSIVE on the sessions. */
+void drop_online_objects(Database &database, const OnlineObjects &found);
 
 } // namespace cowrie

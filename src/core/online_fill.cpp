@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/failure.hpp"
 #include "core/fingerprint.hpp"
 
 namespace cowrie {
@@ -12,6 +13,10 @@ namespace {
 constexpr std::int64_t longest_batch_us = 100'000;
 constexpr std::int64_t first_batch = 500;
 constexpr std::int64_t smallest_batch = 10;
+
+/** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
+constexpr std::int64_t dead_part = 10;
+constexpr std::int64_t least_dead_rows = 20'000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -45,6 +50,7 @@ void OnlineFill::run(const Table &declared, const Table &base) {
       return;
     if (outcome == Outcome::filled) {
       adapt(ports_.database.clock_us() - begun);
+      vacuum_if_due();
       if (options_.pause_us > 0)
         ports_.transactions.wait_us(options_.pause_us);
     } else {
@@ -80,6 +86,7 @@ OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) 
     return Outcome::refused;
   if (!found)
     return Outcome::nothing_left;
+  dead_rows_ += after.filled.rows - state_.filled.rows;
   state_ = std::move(after);
   ++number_;
   return Outcome::filled;
@@ -91,6 +98,23 @@ void OnlineFill::adapt(std::int64_t took_us) {
   else if (took_us < longest_batch_us / 2)
     size_ *= 2;
   size_ = std::clamp<std::int64_t>(size_, 1, options_.batch_size);
+}
+
+// Every row written leaves a dead one, and autovacuum comes late: by default when a fifth of the
+// table is dead, and then slowly. Where it is at work already, or no process is free, it is left to
+// it.
+void OnlineFill::vacuum_if_due() {
+  if (dead_rows_ < std::max(least_dead_rows, expected_ / dead_part))
+    return;
+  dead_rows_ = 0;
+  const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " +
+                          qualified(ports_.database.target().schema, "session_summaries");
+  try {
+    ports_.transactions.execute_alone(sql, sql + ";");
+  } catch (const Failure &failure) {
+    if (failure.sqlstate != sqlstate::configuration_limit)
+      throw;
+  }
 }
 
 std::int64_t OnlineFill::expected_sessions() {

@@ -22,6 +22,8 @@ private:
   enum class Outcome : std::uint8_t { filled, refused, nothing_left };
   Outcome batch(const Table &declared, const Table &base);
   void adapt(std::int64_t took_us);
+  /** Has the dead rows of the batches removed, now and then, so that the table grows but little. */
+  void vacuum_if_due();
   std::int64_t expected_sessions();
 
   const OnlinePorts &ports_;
@@ -32,6 +34,7 @@ private:
   std::int64_t size_ = 0;
   std::int64_t number_ = 0;
   std::int64_t expected_ = 0;
+  std::int64_t dead_rows_ = 0; ///< that the batches have left since the last VACUUM
 };
 
 /** Adds what one statement has found to what others have. */

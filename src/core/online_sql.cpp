@@ -111,11 +111,14 @@ std::string drop_trigger(const Target &target) {
   return "DROP TRIGGER " + quote_identifier(change_trigger) + " ON " + sessions_of(target);
 }
 
-std::string find_trigger(const Target &target) {
-  return "SELECT t.oid::int8, t.tgenabled = 'A' FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid ="
-         " t.tgfoid JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE t.tgrelid = " +
-         quote_literal(sessions_of(target)) +
-         "::regclass AND t.tgname = " + quote_literal(change_trigger) +
+std::string find_objects(const Target &target) {
+  return "SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'), (SELECT relkind = 'r' AND"
+         " obj_description(oid, 'pg_class') = " +
+         quote_literal(changes_comment) + " FROM pg_class WHERE oid = to_regclass(" +
+         quote_literal(changes_of(target)) +
+         ")) FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON"
+         " n.oid = p.pronamespace WHERE t.tgrelid = to_regclass(" +
+         quote_literal(sessions_of(target)) + ") AND t.tgname = " + quote_literal(change_trigger) +
          " AND p.proname = " + quote_literal(change_function) +
          " AND n.nspname = " + quote_literal(target.extension_schema);
 }

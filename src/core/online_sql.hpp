@@ -33,8 +33,9 @@ std::string create_delta(const Target &target);
 std::vector<std::string> create_trigger(const Target &target);
 std::string drop_trigger(const Target &target);
 
-/** Returns the OID of the trigger, and whether it fires for every writer; no row: there is none. */
-std::string find_trigger(const Target &target);
+/** Returns the OID of the trigger, whether it fires for every writer, and whether a relation with
+ *  the name of the table of changed keys is that; each NULL where there is none. One row. */
+std::string find_objects(const Target &target);
 
 /** A row that no inventory counts: an unlogged table that has lost it has lost everything. */
 std::string mark_staging(const Target &target);

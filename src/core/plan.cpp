@@ -380,13 +380,13 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
 
 const std::vector<std::string> &step_names() {
   static const std::vector<std::string> names = [] {
-    std::vector<std::string> result = {"start", "lock_tables", "inspect", "add_columns",
-                                       "fill_columns", "fill_new_rows", "add_missing_asns",
-                                       "verify", "zero_loss_gate", "set_version", "drop_columns",
-                                       "count_losses", "lock_exclusively",
-                                       // online
-                                       "create_work_tables", "stage_documents", "catch_up",
-                                       "cut_over", "last_catch_up", "fill_rest"};
+    std::vector<std::string> result = {
+        "start", "lock_tables", "inspect", "add_columns", "fill_columns", "fill_new_rows",
+        "add_missing_asns", "verify", "zero_loss_gate", "set_version", "drop_columns",
+        "count_losses", "lock_exclusively",
+        // online
+        "drop_online_objects", "create_work_tables", "stage_documents", "catch_up", "cut_over",
+        "last_catch_up", "fill_rest"};
     for (const Table &table : schema_v16().tables) {
       for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
                                "set_aside_", "relax_", "unlink_", "link_"})

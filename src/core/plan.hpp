@@ -23,6 +23,14 @@ enum class SchemaState : std::uint8_t {
   incomplete, ///< anything else: repair or cleanup must decide
 };
 
+/** What an unfinished online migration has left: it is there to be resumed, or to be dropped. */
+struct OnlineObjects {
+  std::int64_t trigger = 0;   ///< OID of the trigger that catches changes; 0: none
+  bool fires_always = false;  ///< for every writer, that is
+  bool changes_table = false; ///< the table of changed keys
+  bool any() const noexcept { return trigger != 0 || changes_table; }
+};
+
 /** The state of a database against the declaration. */
 struct Situation {
   SchemaState state = SchemaState::incomplete;
@@ -30,6 +38,7 @@ struct Situation {
   std::optional<int> subphase;   ///< k of schema_subphase `16.k`
   std::vector<Finding> findings; ///< against all phases, the version included
   std::vector<Presence> objects; ///< what exists of version 16
+  OnlineObjects online;
 };
 
 Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,

@@ -23,7 +23,11 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
       detail += (detail.empty() ? "" : "\n") + each.object + ": " +
                 (each.actual.empty() ? "missing" : each.actual);
   throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
-                "To complete it in place and keep every row, run " +
+                (situation.online.any()
+                     ? "To go on with the online migration that has not ended, run " +
+                           target.online_call() + " to"
+                     : std::string("To")) +
+                    " complete it in place and keep every row, run " +
                     target.command(migrate_function, "repair => true") +
                     " to go back to version 15, run " + target.command(cleanup_function));
 }

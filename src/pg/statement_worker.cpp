@@ -149,7 +149,7 @@ void execute_in_worker(Oid owner, const std::string &sql, const std::string &by_
     const Process process(shared.handle());
     if (!process.started()) {
       if (attempt == slot_attempts)
-        throw Failure("53400", "no background process is free",
+        throw Failure(sqlstate::configuration_limit, "no background process is free",
                       "max_worker_processes is " + std::to_string(max_worker_processes) +
                           ", and all of them are in use.",
                       "Run it by hand: " + by_hand +
@@ -171,7 +171,8 @@ void execute_in_worker(Oid owner, const std::string &sql, const std::string &by_
     return;
   if (order.state == Order::failed)
     throw raised_by(order);
-  throw Failure("57000", "the background process was ended before its statement was",
+  throw Failure(sqlstate::operator_intervention,
+                "the background process was ended before its statement was",
                 "The statement was: " + sql, "Look into the server's log, then repeat the call.");
 }
 

@@ -18,6 +18,7 @@
 #include "core/failure.hpp"
 #include "core/losses.hpp"
 #include "core/migration.hpp"
+#include "core/online_sql.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
 
@@ -186,6 +187,8 @@ public:
       return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
     if (starts_with(sql, "SELECT count(*) FROM "))
       return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
+    if (sql == online::find_objects(target_))
+      return {{std::nullopt, std::nullopt, std::nullopt}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 
