@@ -45,6 +45,19 @@ public:
     return is_null ? std::nullopt : std::optional<Datum>(result);
   }
 
+  /** Compares a column with that of another version of the row, as they are stored. */
+  bool same(const Session &other, const char *name) const {
+    for (int i = 0; i < shape_->natts; ++i) {
+      const Form_pg_attribute each = TupleDescAttr(shape_, i);
+      if (each->attisdropped || std::strcmp(NameStr(each->attname), name) != 0)
+        continue;
+      const std::optional<Datum> mine = value(i + 1), theirs = other.value(i + 1);
+      return mine.has_value() == theirs.has_value() &&
+             (!mine || datumIsEqual(*mine, *theirs, each->attbyval, each->attlen));
+    }
+    return true;
+  }
+
   Oid type(int column) const { return TupleDescAttr(shape_, column - 1)->atttypid; }
 
   std::string_view text_of(const std::optional<Datum> &value) const {
@@ -208,6 +221,15 @@ void note(Relation sessions, const std::optional<Datum> &key) {
   });
 }
 
+/** Tells whether an UPDATE leaves everything as it is that the inventories are derived from. */
+bool same_for_derivation(const Session &before, const Session &after) {
+  for (const char *name : {"session_id", "enrichment", "first_event_at", "last_event_at",
+                           "created_at", "source_ip", "snapshot_asn"})
+    if (!before.same(after, name))
+      return false;
+  return true;
+}
+
 Datum online_change(FunctionCallInfo fcinfo) {
   const TriggerData *data = reinterpret_cast<const TriggerData *>(fcinfo->context);
   if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
@@ -218,14 +240,13 @@ Datum online_change(FunctionCallInfo fcinfo) {
                   "Start a migration with CALL cowrie_migrate_v16_online();");
   const bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
   HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
-  const Session before(data->tg_trigtuple, RelationGetDescr(data->tg_relation));
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  const Session before(data->tg_trigtuple, shape), after(row, shape);
   const int key = before.column("session_id", {VARCHAROID, TEXTOID});
-  note(data->tg_relation, before.value(key));
-  if (update) {
-    const Session after(row, RelationGetDescr(data->tg_relation));
-    if (before.text_of(before.value(key)) != after.text_of(after.value(key)))
-      note(data->tg_relation, after.value(key));
-  }
+  if (!update || !same_for_derivation(before, after))
+    note(data->tg_relation, before.value(key));
+  if (update && before.text_of(before.value(key)) != after.text_of(after.value(key)))
+    note(data->tg_relation, after.value(key));
   if (!TRIGGER_FIRED_BY_DELETE(data->tg_event))
     row = filled(data, row);
   return PointerGetDatum(row);

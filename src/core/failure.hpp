@@ -16,6 +16,7 @@ namespace cowrie {
 namespace sqlstate {
 inline constexpr const char *feature_not_supported = "0A000";
 inline constexpr const char *invalid_parameter = "22023";
+inline constexpr const char *foreign_key_violation = "23503";
 inline constexpr const char *active_transaction = "25001";
 inline constexpr const char *read_only = "25006";
 inline constexpr const char *dependent_objects = "2BP01";

@@ -11,6 +11,7 @@
 
 #include "core/ddl.hpp"
 #include "core/failure.hpp"
+#include "core/online_catch_up.hpp"
 #include "core/online_fill.hpp"
 #include "core/online_refresh.hpp"
 #include "core/row_conflicts.hpp"
@@ -18,6 +19,12 @@
 
 namespace cowrie {
 namespace {
+
+/** `0.8 ms`. */
+std::string milliseconds(std::int64_t microseconds) {
+  const std::int64_t tenths = (microseconds + 50) / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
 
 class OnlineRun : Live {
 public:
@@ -215,9 +222,8 @@ private:
   void report(StepResult &row) {
     row.elapsed_us = database_.clock_us() - step_begun_;
     if (locked_at_)
-      row.detail +=
-          (row.detail.empty() ? "" : ", ") +
-          ("lock held for " + std::to_string((database_.clock_us() - *locked_at_) / 1000)) + " ms";
+      row.detail += (row.detail.empty() ? "" : ", ") +
+                    ("lock held for " + milliseconds(database_.clock_us() - *locked_at_));
     monitor_.notice(in_words(row));
     ports_.ledger.record(run_, row);
     if (row.status == "done")
@@ -447,12 +453,13 @@ private:
       for (const Step &each : planned(phase_count))
         if (each.kind == StepKind::statement && each.name.compare(0, 5, "drop_") == 0)
           run_step(each);
-      catch_up("catch_up", enough_for_the_moment, false);
+      catch_up("catch_up",
+               [](OnlineCatchUp &each) { return each.work_off(enough_for_the_moment); });
       cut_over();
     }
-    catch_up("last_catch_up", 0, false);
+    catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off(0); });
     validate_constraints(phase_count);
-    catch_up("fill_rest", 0, true);
+    catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
     finish();
   }
 
@@ -470,26 +477,11 @@ private:
       }
   }
 
-  /** Works off what the trigger has noted, until `enough` or less is left: each round leaves what
-   *  was written while it ran. With `rest`, sessions that no trigger has seen are noted first. */
-  void catch_up(const std::string &name, std::int64_t enough, bool rest) {
+  template <typename Body> void catch_up(const std::string &name, Body body) {
     step(phase_count, name, [&](StepResult &row) {
-      const Table &declared = *look_.declared.table("session_summaries");
-      if (rest)
-        patience_.until_locked(Kind::work, [&] {
-          database_.fill(online::note_unfilled(target(), declared, *base_), false);
-        });
-      row.rows = 0;
-      for (bool more = true; more;) {
-        stop_if_asked();
-        std::int64_t taken = 0;
-        patience_.until_locked(Kind::catalog, [&] {
-          OnlineRefresh refresh(database_, state_.origin);
-          taken = refresh.apply_changes(keys_per_round, declared, *base_);
-          more = refresh.pending() > enough;
-        });
-        *row.rows += taken;
-      }
+      OnlineCatchUp catch_up(ports_, patience_, state_.origin,
+                             *look_.declared.table("session_summaries"), *base_);
+      row.rows = body(catch_up);
       in(Kind::work, [&] { report(row); });
     });
   }
@@ -598,7 +590,6 @@ private:
                      " docs/RECOVERY.md tells what to look for.";
   }
 
-  static constexpr std::int64_t keys_per_round = 2000;
   static constexpr std::int64_t enough_for_the_moment = 200;
 
   const OnlinePorts &ports_;

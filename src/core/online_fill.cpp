@@ -10,8 +10,8 @@ namespace cowrie {
 namespace {
 
 /** What a writer may have to wait for a batch that holds its row, roughly. */
-constexpr std::int64_t longest_batch_us = 100'000;
-constexpr std::int64_t first_batch = 500;
+constexpr std::int64_t longest_batch_us = 80'000;
+constexpr std::int64_t first_batch = 100;
 constexpr std::int64_t smallest_batch = 10;
 
 /** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */

@@ -6,14 +6,6 @@
 namespace cowrie {
 namespace {
 
-std::vector<std::string> first_column(const std::vector<Row> &rows) {
-  std::vector<std::string> result;
-  for (const Row &row : rows)
-    if (row[0])
-      result.push_back(*row[0]);
-  return result;
-}
-
 /** The keys of inventories that some sessions count for. */
 struct Keys {
   std::set<std::string> addresses, asns;
@@ -82,30 +74,20 @@ std::int64_t OnlineRefresh::pending() {
 
 // The order matters where foreign keys are there already: parents first, then who refers to them,
 // and at last what nobody refers to any more.
-std::int64_t OnlineRefresh::apply_changes(std::int64_t limit, const Table &declared,
-                                          const Table &base) {
-  const std::vector<std::string> sessions =
-      first_column(database_.query(online::take_changes(target(), limit)));
-  if (sessions.empty())
-    return 0;
+void OnlineRefresh::refresh(const std::vector<std::string> &sessions, const Table &declared,
+                            const Table &base) {
   Keys keys;
   keys.add(database_.query(online::staged_keys(target(), sessions)));
   database_.execute(online::unstage(target(), sessions));
-  database_.fill(
-      online::read_sessions(target(), declared, base, sessions, online::TakenSnapshots::keep),
-      true);
+  database_.fill(online::read_sessions(target(), declared, base, sessions), true);
   keys.add(database_.query(online::staged_keys(target(), sessions)));
   const std::vector<std::string> asns = list(keys.asns), addresses = list(keys.addresses);
   refresh_asns(asns);
   refresh_addresses(addresses);
-  database_.fill(
-      online::fill_sessions(target(), declared, base, sessions, online::TakenSnapshots::keep),
-      false);
   if (origin_ == Origin::version15) {
     database_.execute(online::drop_gone(target(), "ip_inventory", &addresses));
     database_.execute(online::drop_gone(target(), "asn_inventory", &asns));
   }
-  return static_cast<std::int64_t>(sessions.size());
 }
 
 Target OnlineRefresh::delta(const std::string &key, const std::vector<std::string> &values) {

@@ -20,9 +20,9 @@ public:
   /** Derives all rows of an inventory; `existed`: it may have rows. */
   std::int64_t load_all(const std::string &table, bool existed);
 
-  /** Brings sessions that have changed, and what is derived from them, up to date; returns how
-   *  many there were. */
-  std::int64_t apply_changes(std::int64_t limit, const Table &declared, const Table &base);
+  /** Stages these sessions as they are now, and derives anew what they and what they were before
+   *  count for. */
+  void refresh(const std::vector<std::string> &sessions, const Table &declared, const Table &base);
   /** Counts the changes that are left. */
   std::int64_t pending();
 

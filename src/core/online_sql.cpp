@@ -150,14 +150,16 @@ std::string fill_batch(const Target &target, const Table &declared, const Table 
 }
 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
-                          const std::vector<std::string> &session_ids, TakenSnapshots taken) {
-  return fill_where(target, declared, observed, among("session_id", session_ids), taken);
+                          const std::vector<std::string> &session_ids) {
+  return fill_where(target, declared, observed, among("session_id", session_ids),
+                    TakenSnapshots::keep);
 }
 
 std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
-                          const std::vector<std::string> &session_ids, TakenSnapshots taken) {
-  return "SELECT " + FillValues(target, declared, observed, taken).columns.front().second +
-         " FROM " + sessions_of(target) + " WHERE " + among("session_id", session_ids);
+                          const std::vector<std::string> &session_ids) {
+  const FillValues values(target, declared, observed, TakenSnapshots::keep);
+  return "SELECT " + values.columns.front().second + " FROM " + sessions_of(target) + " WHERE " +
+         among("session_id", session_ids);
 }
 
 std::string note_unfilled(const Target &target, const Table &declared, const Table &observed) {
@@ -167,12 +169,16 @@ std::string note_unfilled(const Target &target, const Table &declared, const Tab
          values.differ();
 }
 
-std::string take_changes(const Target &target, std::int64_t limit) {
-  const std::string changes = changes_of(target);
-  return "WITH taken AS (DELETE FROM " + changes + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " +
-         changes + " LIMIT " + std::to_string(limit) +
-         ")) RETURNING session_id) SELECT DISTINCT session_id FROM taken WHERE session_id IS NOT"
-         " NULL";
+std::string read_changes(const Target &target, std::int64_t limit) {
+  return "SELECT ctid, session_id FROM " + changes_of(target) +
+         " WHERE session_id IS NOT NULL LIMIT " + std::to_string(limit);
+}
+
+std::string forget_notes(const Target &target, const std::vector<std::string> &places) {
+  std::string list;
+  for (const std::string &each : places)
+    list += (list.empty() ? "\"" : ",\"") + each + "\"";
+  return "DELETE FROM " + changes_of(target) + " WHERE ctid = ANY ('{" + list + "}'::tid[])";
 }
 
 std::string count_changes(const Target &target) {

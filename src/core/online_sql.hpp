@@ -59,17 +59,19 @@ std::string fill_batch(const Target &target, const Table &declared, const Table 
 
 /** Fills these sessions, where something of them is missing. */
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
-                          const std::vector<std::string> &session_ids, TakenSnapshots taken);
+                          const std::vector<std::string> &session_ids);
 
 /** Reads these sessions as fill_sessions() would fill them; changes nothing. */
 std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
-                          const std::vector<std::string> &session_ids, TakenSnapshots taken);
+                          const std::vector<std::string> &session_ids);
 
 /** Notes the sessions that nothing has been filled of although something is known. */
 std::string note_unfilled(const Target &target, const Table &declared, const Table &observed);
 
-/** Takes some of the noted keys out, and returns them. */
-std::string take_changes(const Target &target, std::int64_t limit);
+/** Returns the places and keys of some notes. */
+std::string read_changes(const Target &target, std::int64_t limit);
+/** Deletes the notes in these places: nobody else changes a note. */
+std::string forget_notes(const Target &target, const std::vector<std::string> &places);
 std::string count_changes(const Target &target);
 std::string forget_changes(const Target &target);
 

@@ -1,0 +1,106 @@
+// Online catch-up: brings up to date what the application has changed meanwhile.
+#include "core/online_catch_up.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "core/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+constexpr std::int64_t notes_per_round = 20'000;
+/** Rows that are written in one transaction: others may be waiting for them. */
+constexpr std::size_t sessions_per_fill = 500;
+constexpr int most_attempts = 5;
+constexpr std::int64_t few = 20;
+
+} // namespace
+
+std::int64_t OnlineCatchUp::work_off(std::int64_t enough) {
+  std::int64_t sessions = 0;
+  for (;;) {
+    if (ports_.transactions.stop_requested())
+      throw Stopped();
+    Round round;
+    for (int attempt = 1;; ++attempt) {
+      round = derive();
+      try {
+        fill(round.sessions);
+        break;
+      } catch (const Failure &failure) {
+        // The session has changed since its address was looked at, and has another one by now.
+        if (failure.sqlstate != sqlstate::foreign_key_violation || attempt == most_attempts)
+          throw;
+      }
+    }
+    const std::int64_t left = forget(round);
+    sessions += static_cast<std::int64_t>(round.sessions.size());
+    const auto done = static_cast<std::int64_t>(round.notes.size());
+    const std::int64_t came = left - (round.before - done);
+    if (left <= enough || (enough > 0 && came > done / 2))
+      return sessions;
+  }
+}
+
+std::int64_t OnlineCatchUp::fill_rest() {
+  std::int64_t sessions = 0;
+  std::int64_t noted = 0, before = 0;
+  do { // each pass leaves what has come meanwhile: as long as that gets less
+    before = noted;
+    patience_.until_locked(TransactionKind::work, [&] {
+      noted = ports_.database
+                  .fill(online::note_unfilled(ports_.database.target(), declared_, base_), false)
+                  .rows;
+    });
+    sessions += work_off(0);
+  } while (noted > few && (before == 0 || noted < before / 2));
+  return sessions;
+}
+
+// The inventories first: where the foreign keys are there already, a session must not get an
+// address before that has its row. The notes stay until all is done, so that a crash forgets none.
+OnlineCatchUp::Round OnlineCatchUp::derive() {
+  Round round;
+  patience_.until_locked(TransactionKind::catalog, [&] {
+    round = Round();
+    OnlineRefresh refresh(ports_.database, origin_);
+    round.before = refresh.pending();
+    std::set<std::string> keys;
+    for (const Row &row :
+         ports_.database.query(online::read_changes(ports_.database.target(), notes_per_round))) {
+      round.notes.push_back(row[0].value_or(""));
+      keys.insert(row[1].value_or(""));
+    }
+    round.sessions.assign(keys.begin(), keys.end());
+    if (!round.sessions.empty())
+      refresh.refresh(round.sessions, declared_, base_);
+  });
+  return round;
+}
+
+void OnlineCatchUp::fill(const std::vector<std::string> &sessions) {
+  for (std::size_t from = 0; from < sessions.size(); from += sessions_per_fill) {
+    const std::vector<std::string> part(
+        sessions.begin() + static_cast<std::ptrdiff_t>(from),
+        sessions.begin() +
+            static_cast<std::ptrdiff_t>(std::min(sessions.size(), from + sessions_per_fill)));
+    patience_.until_locked(TransactionKind::batch, [&] {
+      ports_.database.fill(online::fill_sessions(ports_.database.target(), declared_, base_, part),
+                           false);
+    });
+  }
+}
+
+std::int64_t OnlineCatchUp::forget(const Round &round) {
+  std::int64_t left = 0;
+  patience_.until_locked(TransactionKind::work, [&] {
+    OnlineRefresh refresh(ports_.database, origin_);
+    if (!round.notes.empty())
+      ports_.database.execute(online::forget_notes(ports_.database.target(), round.notes));
+    left = refresh.pending();
+  });
+  return left;
+}
+
+} // namespace cowrie
