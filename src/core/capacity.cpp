@@ -12,7 +12,7 @@ namespace cowrie {
 namespace {
 
 constexpr double page = 8192, page_header = 24, line_pointer = 4, tuple_header = 24;
-constexpr double wanted_sample = 2000;
+constexpr double wanted_sample = 3000;
 
 // A migration takes about as long for each session as reading one of the sample takes, and this for
 // indexes and keys: measured with documents of 0.6 and of 4 KB, 20,000 and 200,000 of them.
@@ -118,16 +118,18 @@ private:
                    " EXISTS (SELECT FROM pg_replication_slots WHERE NOT active AND restart_lsn IS"
                    " NOT NULL) OR (current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM"
                    " pg_stat_archiver WHERE last_failed_time > COALESCE(last_archived_time,"
-                   " '-infinity')))"
+                   " '-infinity'))), pg_size_bytes(current_setting('wal_skip_threshold'))"
                    " FROM pg_class AS c WHERE c.oid = $1::text::regclass",
                    {sessions_})
             .front();
     facts_.heap = number(row[0]);
     facts_.toast = number(row[1]);
     const double pages = facts_.heap / page;
-    facts_.sessions = number(row[3]) > 0 && number(row[2]) >= 0
-                          ? number(row[2]) / number(row[3]) * pages
-                          : -1; // never analyzed: the sample tells
+    const double counted = number(row[2]), counted_pages = number(row[3]);
+    // Exact as long as the table has not grown since; else the sample tells.
+    counted_ = counted >= 0 && counted_pages == pages;
+    facts_.sessions = counted > 0 && counted_pages > 0 ? counted / counted_pages * pages
+                                                       : pages * 4; // a few on each page
     const auto alive = [&](std::size_t live) {
       const double dead = number(row[live + 1]);
       return dead > 0 ? number(row[live]) / (number(row[live]) + dead) : 1;
@@ -139,15 +141,7 @@ private:
     facts_.wal_minimal = row[10] == "t";
     facts_.largest_wal = number(row[11]);
     facts_.keeps_wal = row[12] == "t";
-    if (facts_.sessions < 0) {
-      const double share = sampled_share(pages * 4); // a few sessions on each page
-      facts_.sessions = number(database_
-                                   .query("SELECT count(*) FROM " + sessions_ + " TABLESAMPLE" +
-                                          system_sample(share))
-                                   .front()
-                                   .front()) /
-                        share;
-    }
+    facts_.wal_skip_threshold = number(row[13]);
   }
 
   /** Reads a few documents as the migration will, with a clock at hand. */
@@ -156,14 +150,15 @@ private:
     const auto ours = [&](const char *function) {
       return qualified(target_.extension_schema, function);
     };
+    const double share = sampled_share(facts_.sessions);
     const std::int64_t begun = database_.clock_us();
     const Row row =
         database_
             .query("WITH sampled AS MATERIALIZED (SELECT f.source_ip, f.asn, " +
                    ours("cowrie_stored_size") + "(" + ours("cowrie_provider_data") + "(" +
                    document + ", f.source_ip)) AS provider FROM " + sessions_ +
-                   " AS s TABLESAMPLE" + system_sample(sampled_share(facts_.sessions)) +
-                   ", LATERAL " + ours("cowrie_enrichment_facts") + "(" + document +
+                   " AS s TABLESAMPLE" + system_sample(share) + ", LATERAL " +
+                   ours("cowrie_enrichment_facts") + "(" + document +
                    ") AS f), by_ip AS (SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT"
                    " NULL GROUP BY source_ip), by_asn AS (SELECT count(*) AS n FROM sampled WHERE"
                    " asn IS NOT NULL GROUP BY asn) SELECT (SELECT count(*) FROM sampled),"
@@ -175,6 +170,8 @@ private:
             .front();
     facts_.sample_us = static_cast<double>(database_.clock_us() - begun);
     facts_.sampled = number(row[0]);
+    if (!counted_)
+      facts_.sessions = facts_.sampled / share;
     if (facts_.sampled == 0)
       return;
     // Sessions whose document has no address find one in their raw events.
@@ -207,12 +204,12 @@ private:
              {sessions_, target_.schema, rounded(facts_.sessions)})) {
       const double now = number(row[1]);
       // Without statistics, and for other kinds: what it has now.
-      facts_.rebuilt_indexes +=
+      facts_.rebuilt_indexes.push_back(
           row[0] == "btree" && row[3]
               ? std::min(now, static_cast<double>(btree_bytes(rounded(facts_.sessions),
                                                               rounded(number(row[3])),
                                                               rounded(number(row[2])))))
-              : now;
+              : now);
     }
   }
 
@@ -221,6 +218,7 @@ private:
   const Look &look_;
   const std::string sessions_;
   CapacityFacts facts_;
+  bool counted_ = false; ///< the number of sessions is that of the catalog
 };
 
 /** The new copy of session_summaries: what is alive of the old one, and the new columns. */
@@ -257,36 +255,41 @@ Need need_of(const CapacityFacts &facts, const Look &look) {
   need.sessions = rounded(facts.sessions);
   if (facts.sampled > 0)
     need.duration_us = rounded((facts.sample_us / facts.sampled + fixed_us) * facts.sessions);
-  double tables = 0, indexes = 0;
-  if (look.situation.state != SchemaState::resumable) { // else the rewrite is done
-    tables += rewritten_sessions(facts, *look.observed.table("session_summaries"));
-    indexes += facts.rebuilt_indexes;
-  }
+  // Rows are logged about as they are stored, indexes page by page. With wal_level minimal only
+  // what is small is: what else is made or rewritten in the same transaction is written to disk.
+  constexpr double logged = 0.95, catalog = 1 << 20;
+  double wal = catalog;
+  const auto take = [&](std::int64_t &total, std::int64_t &of_inventories, const Table &table,
+                        double bytes) {
+    total += rounded(bytes);
+    if (table.phase > 0)
+      of_inventories += rounded(bytes);
+    if (!facts.wal_minimal || bytes < facts.wal_skip_threshold)
+      wal += bytes * logged;
+  };
   for (const Table &table : schema_v16().tables) {
     const Table *seen = look.observed.table(table.name);
-    double of_table = 0, of_indexes = 0;
+    const auto take_table = [&](double bytes) {
+      take(need.tables, need.inventory_tables, table, bytes);
+    };
+    const auto take_index = [&](double bytes) {
+      take(need.indexes, need.inventory_indexes, table, bytes);
+    };
     if (!seen) { // with its primary key
       const std::int64_t rows = rounded(rows_of(table, facts));
-      of_table = table_bytes(table, facts);
-      of_indexes = static_cast<double>(btree_bytes(rows, rows, 16));
+      take_table(table_bytes(table, facts));
+      take_index(static_cast<double>(btree_bytes(rows, rows, 16)));
+    } else if (table.phase == 0 && look.situation.state != SchemaState::resumable) { // rewritten
+      take_table(rewritten_sessions(facts, *seen));
+      for (const double bytes : facts.rebuilt_indexes)
+        take_index(bytes);
     }
     for (const Index &each : table.indexes)
       if (!seen || !same_definition(*seen, each))
-        of_indexes += index_bytes(table, each, facts);
-    if (table.phase > 0) {
-      need.inventory_tables += rounded(of_table);
-      need.inventory_indexes += rounded(of_indexes);
-    }
-    tables += of_table;
-    indexes += of_indexes;
+        take_index(index_bytes(table, each, facts));
   }
-  need.tables = rounded(tables);
-  need.indexes = rounded(indexes);
   need.temporary = rounded(temporary_bytes(facts));
-  // With wal_level minimal the tables that are made or rewritten are written without WAL.
-  // Otherwise a row is logged about as it is stored, an index page by page.
-  constexpr double always = 1 << 20;
-  need.wal = rounded(facts.wal_minimal ? always : (tables + indexes) * 0.95 + always);
+  need.wal = rounded(wal);
   need.wal_kept = facts.keeps_wal ? need.wal : std::min(need.wal, rounded(facts.largest_wal));
   return need;
 }

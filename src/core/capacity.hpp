@@ -14,18 +14,19 @@ struct CapacityFacts {
   double sessions = 0;
   double heap = 0, toast = 0;           ///< in files
   double live_heap = 1, live_toast = 1; ///< shares of them that are alive
-  double rebuilt_indexes = 0;           ///< of the indexes that are there, when sorted anew
+  std::vector<double> rebuilt_indexes;  ///< of each index that is there, when sorted anew
   double sampled = 0, sample_us = 0;    ///< sessions that were read, and how long that took
   double ips = 0, asns = 0;             ///< different ones among all sessions
   double ip_length = 15;                ///< of the text of an address
   double provider_bytes = 0;            ///< of an IP's enrichment, as it will be stored
   double work_memory = 0, maintenance_memory = 0;
   double largest_wal = 0; ///< max_wal_size
+  double wal_skip_threshold = 0;
   bool wal_minimal = false;
   bool keeps_wal = false; ///< an unused slot or a failing archiver keeps all of it
 };
 
-/** Reads them; about 2000 documents, in a second or two where these must come from disk. */
+/** Reads them; about 3000 documents, in a second or two where these must come from disk. */
 CapacityFacts read_capacity(Database &database, const Look &look);
 
 /** What a migration will have written when it commits; bytes. */
