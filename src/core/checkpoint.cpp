@@ -176,19 +176,24 @@ private:
       });
   }
 
+  /** That the version is not recorded is a difference of its own only where there is no other. */
   void schema_complete(Criterion &row) {
-    const std::vector<Finding> &findings = look_.situation.findings;
-    const auto errors = std::count_if(findings.begin(), findings.end(), [](const Finding &each) {
-      return each.severity == Severity::error;
-    });
-    row.measured = std::to_string(errors) + " differences";
-    row.passed = errors == 0;
-    row.detail = "schema version " + std::to_string(look_.situation.version);
-    std::size_t listed = 0;
-    for (const Finding &each : findings)
-      if (each.severity == Severity::error && listed++ < 5)
-        row.detail += "; " + each.object_name() + " " + std::string(name_of(each.problem));
-    if (errors > 0)
+    std::size_t differences = 0, versions = 0;
+    std::string listed;
+    for (const Finding &each : look_.situation.findings) {
+      if (each.severity != Severity::error)
+        continue;
+      if (each.object_type == ObjectType::version)
+        ++versions;
+      else if (++differences <= 5)
+        listed += "; " + each.object_name() + " " + std::string(name_of(each.problem));
+    }
+    if (differences == 0)
+      differences = versions;
+    row.measured = std::to_string(differences) + " differences";
+    row.passed = differences == 0;
+    row.detail = "schema version " + std::to_string(look_.situation.version) + listed;
+    if (differences > 0)
       row.detail += "; see " + target_.command("cowrie_validate_schema");
   }
 

@@ -89,6 +89,9 @@ $standby->start;
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('killed', 'SELECT count(*) FROM cowrie_validate_schema()'), '0',
 	'validate runs on a standby');
+is($standby->safe_psql('killed',
+		q{SELECT count(*) FROM cowrie_checkpoint_v16() WHERE NOT passed AND criterion <> 'ip_coverage'}), '0',
+	'so does the checkpoint');
 my ($status, $stdout, $stderr) = $standby->psql('killed',
 	'\set VERBOSITY verbose' . "\nSELECT * FROM cowrie_migrate_v16()");
 like($stderr, qr/25006: cannot migrate on a standby server/, 'migrate on a standby is refused');
