@@ -306,6 +306,18 @@ for my $reason (without_comments($reasons) =~ /(\w+)/g)
 	like($guide, qr/`$reason`/, "names the reject reason $reason");
 }
 
+# Every hazard and every criterion has its section, and what to run.
+my ($names) = slurp("$root/src/core/hazard.hpp") =~ /namespace hazards \{(.*?)\n\}/s;
+my @hazards = map { s/\\\\/\\/gr } $names =~ /= "([^"]+)";/g;
+my @criteria = slurp("$root/src/core/checkpoint.cpp") =~ /measure\("(\w+)"/g;
+cmp_ok(scalar @hazards, '>=', 30, 'hazards in the sources');
+is(scalar @criteria, 8, 'criteria in the sources');
+for my $name (@hazards, @criteria)
+{
+	my ($section) = $guide =~ /^### `\Q$name\E`\n(.*?)(?=^#)/ms;
+	like($section // '', qr/\*\*Run:\*\*/, "the guide tells what to run: $name");
+}
+
 # Links -----------------------------------------------------------------------------------------
 
 # The anchors of a document, as its headings give them.
