@@ -86,7 +86,7 @@ public:
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
   Fingerprint scanned_kept;
-  FillResult filled;   ///< what the rewrite answers
+  FillResult filled; ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
