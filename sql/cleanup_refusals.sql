@@ -122,6 +122,11 @@ SELECT state() AS before \gset
 SELECT refusal('SELECT * FROM cowrie_cleanup_v16()');
 SELECT refusal('SELECT * FROM cowrie_cleanup_v16(to_phase => 3, force => true)');
 SELECT state() = :'before' AS nothing_changed;
+-- No argument drops a user's view.
+SELECT to_phase, string_agg(DISTINCT left(answer, 11), ', ') AS answers, to_regclass('my_view') AS still_there
+FROM generate_series(0, 5) AS to_phase, unnest('{false,true}'::text[]) AS force, unnest('{false,true}'::text[]) AS dry_run,
+     LATERAL refusal(format('SELECT * FROM cowrie_cleanup_v16(NULL, %s, %s, %s)', to_phase, dry_run, force)) AS answer
+GROUP BY to_phase ORDER BY to_phase;
 SELECT follow_hint('SELECT * FROM cowrie_cleanup_v16(to_phase => 1)');
 SELECT count(*) > 0 FROM cowrie_migrate_v16();
 DROP TABLE my_rows, my_notes, my_child;

@@ -108,7 +108,8 @@ private:
   void refuse_incomplete_rest() const {
     std::string detail;
     for (const Finding &each : look_.situation.findings)
-      if (each.object_type != ObjectType::version && each.phase <= options_.to_phase)
+      if (each.severity == Severity::error && each.object_type != ObjectType::version &&
+          each.phase <= options_.to_phase)
         detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
                   std::string(name_of(each.problem));
     if (!detail.empty())

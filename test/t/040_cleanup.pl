@@ -92,13 +92,26 @@ my $data = data_hash($node, 'v15', $schema);
 $node->stop;
 $node->start; # nobody may be connected to a template
 
-for my $state (@states, 'version15', 'complete')
+# An online migration that was interrupted, and is given up.
+my %interrupted = (
+	interrupted_early => '1.add_columns',
+	interrupted_filling => '1.fill_columns',
+	interrupted_late => '3.load_ip_inventory');
+
+for my $state (@states, 'version15', 'complete', sort keys %interrupted)
 {
 	my $prepared = "state_$state";
 	$node->safe_psql('postgres', "CREATE DATABASE $prepared TEMPLATE v15");
 	if ($state eq 'complete')
 	{
 		$node->safe_psql($prepared, "SELECT count(*) FROM cowrie_migrate_v16($argument)");
+	}
+	elsif ($interrupted{$state})
+	{
+		my (undef, undef, $failure) = attempt($prepared,
+			"SET cowrie_migrate.fail_at = '$interrupted{$state}';\nCALL cowrie_migrate_v16_online("
+			  . quote_text($schema) . ', batch_size => 50);');
+		like($failure, qr/injected failure at \Q$interrupted{$state}\E/, "$state: interrupted");
 	}
 	elsif ($state ne 'version15')
 	{
@@ -108,6 +121,8 @@ for my $state (@states, 'version15', 'complete')
 
 	for my $way ('extension', 'script')
 	{
+		next if $way eq 'script' and $interrupted{$state}; # its trigger holds the extension
+
 		my $database = "${way}_$state";
 		my $name = "$state, by the $way";
 		$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE $prepared");
@@ -116,7 +131,8 @@ for my $state (@states, 'version15', 'complete')
 		my @refusals = clean_up($database, $ways{$way});
 		note("$name: refused first with @refusals") if @refusals;
 		unlike("@refusals", qr/given|SQLSTATE/, "$name: is cleaned up in the end");
-		is("@refusals", '', "$name: nothing to refuse") if $state =~ /^(?:version15|complete)$/;
+		is("@refusals", '', "$name: nothing to refuse")
+		  if $state =~ /^(?:version15|complete|interrupted.*)$/;
 		is(dump_of($database), $v15, "$name: the schema of version 15");
 		is(data_hash($node, $database, $schema), $data, "$name: data unchanged");
 
@@ -143,6 +159,59 @@ for my $state (@states, 'version15', 'complete')
 	}
 	$node->safe_psql('postgres', "DROP DATABASE $prepared");
 }
+
+# As the owner of the tables, who is no superuser, and as a superuser on its behalf: a trigger of the
+# owner's must not run as the superuser.
+for my $user ('keeper', 'postgres')
+{
+	my $database = "owned_$user";
+	create_v15($node, $database, n => 50, owner => 'keeper');
+	my $before = schema_dump($node, $database);
+	$node->safe_psql($database, 'SELECT count(*) FROM cowrie_migrate_v16(); DROP EXTENSION cowrie_migrate;');
+	$node->safe_psql($database, q{
+CREATE TABLE who (name text);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN INSERT INTO public.who VALUES (current_user); RETURN new; END';
+CREATE TRIGGER tell AFTER UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION tell();
+ALTER TABLE who OWNER TO keeper;
+ALTER FUNCTION tell OWNER TO keeper;});
+	my ($stdout, $stderr);
+	ok(IPC::Run::run(
+			[
+				'psql', '-XU', $user, '-d', $node->connstr($database), '-f',
+				"$root/scripts/cleanup_v16_incomplete.sql"
+			],
+			'>', \$stdout, '2>', \$stderr),
+		"the script as $user") or diag($stderr);
+	is($node->safe_psql($database, 'SELECT DISTINCT name FROM who'), 'keeper', 'it acts as the owner');
+	$node->safe_psql($database, 'DROP TABLE who; DROP FUNCTION tell CASCADE;');
+	is(schema_dump($node, $database), $before, 'the schema of version 15');
+}
+
+# Enriched since: refused, and nothing has changed.
+create_v15($node, 'enriched', n => 50);
+$node->safe_psql('enriched', q{SELECT count(*) FROM cowrie_migrate_v16();
+UPDATE ip_inventory SET enrichment_updated_at = now();});
+my $enriched = schema_dump($node, 'enriched');
+my ($status, $refusal) = $ways{script}->('enriched', 0);
+isnt($status, 0, 'refused: no such schema');
+like($refusal, qr/42P01: there is no table session_summaries/, 'names the cause');
+$schema = 'public';
+($status, $refusal) = $ways{script}->('enriched', 0);
+isnt($status, 0, 'refused: enriched by the application');
+like($refusal, qr/55000: cleanup would lose .*DETAIL:  ip_inventory: \d+ rows enriched/s, 'counts them');
+my ($save) = $refusal =~ /^HINT:  Save it, as in (.*;) and accept the loss with -v force=on/m;
+is(schema_dump($node, 'enriched'), $enriched, 'nothing has changed');
+$node->safe_psql('enriched', q{UPDATE schema_state SET value = '17' WHERE key = 'schema_version'});
+($status, $refusal) = $ways{script}->('enriched', 0);
+like($refusal, qr/55000: schema version 17 builds on version 16/, 'refused: a later version');
+$node->safe_psql('enriched', $save);
+($status, $refusal) = $ways{script}->('enriched', 1);
+is($status, 0, 'forced');
+cmp_ok($node->safe_psql('enriched', 'SELECT count(*) FROM saved_ip_inventory'), '>', 0, 'saved');
+$node->safe_psql('enriched', q{UPDATE schema_state SET value = '14' WHERE key = 'schema_version'});
+($status, $refusal) = $ways{script}->('enriched', 1);
+like($refusal, qr/0A000: schema version "14" is no version/, 'refused: an earlier version');
 
 $node->stop;
 done_testing();

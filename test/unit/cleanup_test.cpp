@@ -138,6 +138,17 @@ TEST(Cleanup, RemovesTheRetiredColumnAndKeepsAUsersIndex) {
   EXPECT_TRUE(by_name(after.indexes, "my_brin"));
 }
 
+// Interrupted before its first column: only the trigger tells of it.
+TEST(Cleanup, GivesUpAnInterruptedOnlineMigration) {
+  FakeDatabase database(0);
+  database.online_trigger = true;
+  EXPECT_EQ(clean(database, {0, true, false}).front().step, "drop_online_objects");
+  EXPECT_TRUE(database.online_trigger);
+  EXPECT_EQ(clean(database).front().step, "drop_online_objects");
+  EXPECT_FALSE(database.online_trigger);
+  EXPECT_EQ(clean(database).front().status, "skipped");
+}
+
 // Of the same definition under two names, both are the migration's: one would hold ip_inventory.
 TEST(Cleanup, RemovesADeclaredObjectAsOftenAsItIsThere) {
   FakeDatabase database(phase_count);

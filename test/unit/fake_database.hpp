@@ -95,6 +95,7 @@ public:
   std::vector<Loss> losses;      ///< what the comparison with the sessions finds
   std::int64_t own_rows = 0;     ///< rows with what is not declared, or with values, per question
   bool on_record = true;         ///< the ledger knows of a migration
+  bool online_trigger = false;   ///< an online migration was interrupted
   std::int64_t unfilled = 0;     ///< sessions without the snapshot that their document allows
   std::int64_t orphans = 0;      ///< rows without a parent, per foreign key
   std::vector<Dependent> others; ///< what depends on the declared objects
@@ -170,7 +171,8 @@ public:
         rows.push_back({each});
       return rows;
     }
-    for (const char *each : {derivation::staging_table, derivation::event_table})
+    for (const char *each :
+         {derivation::staging_table, derivation::event_table, online::delta_table})
       if (starts_with(sql, "SELECT relpersistence ") &&
           std::get<std::string>(parameters.at(0)) == name(each))
         return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
@@ -188,7 +190,8 @@ public:
     if (starts_with(sql, "SELECT count(*) FROM "))
       return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
     if (sql == online::find_objects(target_))
-      return {{std::nullopt, std::nullopt, std::nullopt}};
+      return {online_trigger ? Row{"4711", "t", std::nullopt}
+                             : Row{std::nullopt, std::nullopt, std::nullopt}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 
@@ -199,6 +202,11 @@ public:
       return 1;
     if (contains(sql, " DISABLE TRIGGER ") || contains(sql, " ENABLE TRIGGER "))
       return 0;
+    if (sql == online::drop_trigger(target_)) {
+      require(online_trigger, "42704", sql);
+      online_trigger = false;
+      return 0;
+    }
     FakeCatalog catalog(state.schema, target_);
     if (catalog.helper_table(sql))
       return 0;
