@@ -14,7 +14,7 @@ packages=(
   clang llvm libclang-rt-dev clang-format
   "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron" "postgresql-$pg-pgtap"
   perl libipc-run-perl
-  shellcheck codespell util-linux
+  shellcheck codespell util-linux valgrind
 )
 
 installed() {
