@@ -41,6 +41,9 @@ foreach my $scale (@scales)
 	my $gate = value($scale, 'atomic', 'step_zero_loss_gate_milliseconds');
 	line('atomic without the zero-loss gate / VACUUM FULL', $s{atomic} - $gate / 1000, $s{rewrite},
 		'at most 1.5') if defined $gate && defined $s{atomic};
+	my $recording = value($scale, 'atomic', 'step_recording_milliseconds');
+	line('recording and gate / atomic', ($recording + $gate) / 1000, $s{atomic}, 'at most 0.25')
+	  if defined $recording && defined $gate;
 	line("the application's statements / atomic", $s{python}, $s{atomic}, 'at least 10');
 	line('best plain SQL / atomic', $s{plain}, $s{atomic}, 'at least 3');
 	line('throughput online / atomic', $s{atomic}, $s{online}, 'at least 0.35');
