@@ -86,50 +86,56 @@ std::string latest(const Target &target, const std::string &value) {
          ")::text, ended::timestamptz, session_id::text)";
 }
 
-/** The sessions whose documents are wanted: the few that the groups `g` chose. */
-std::string chosen_sessions(const Target &target) {
-  return sessions_of(target) + " AS d ON d.session_id = g.session_id COLLATE \"default\"";
+/** Groups `g` that each chose a session, with the document `d` of that session. Only keys and
+ * places are joined; then one document after the other is fetched, in the order of the table: a
+ * join with the sessions themselves would be free to hash or sort all documents. */
+std::string with_documents(const Target &target, const std::string &groups) {
+  const std::string sessions = sessions_of(target);
+  return "(SELECT g.*, k.place FROM (" + groups +
+         ") AS g LEFT JOIN (SELECT session_id, ctid AS place FROM " + sessions +
+         ") AS k ON k.session_id = g.session_id COLLATE \"default\" ORDER BY k.place) AS g LEFT "
+         "JOIN"
+         " LATERAL (SELECT enrichment FROM " +
+         sessions + " AS s WHERE s.ctid = g.place OFFSET 0) AS d ON true";
 }
 
 std::string load_asn_inventory(const Target &target) {
   const std::string staging = staging_of(target);
+  const std::string groups =
+      "SELECT asn, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS sessions, " +
+      latest(target, "session_id") + " AS session_id, " +
+      // of the same session: an empty text stands for none
+      latest(target, "COALESCE(source_ip, '')") + " AS source_ip, " +
+      latest(target, "organization") + " AS organization, " +
+      latest(target, "organization_country") + " AS organization_country, " +
+      latest(target, "registry") + " AS registry FROM " + staging +
+      " WHERE asn IS NOT NULL GROUP BY asn";
   return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
          " AS t (asn_number, organization_name, organization_country, rir_registry, first_seen,"
          " last_seen, unique_ip_count, total_session_count, enrichment)"
          " SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen,"
          " g.last_seen, COALESCE(i.ips, 0), g.sessions, " +
          qualified(target.extension_schema, "cowrie_asn_data") + "(" + document(target, "d.") +
-         ", g.source_ip::varchar)"
-         " FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
-         " sessions, " +
-         latest(target, "session_id") + " AS session_id, " +
-         // of the same session: an empty text stands for none
-         latest(target, "COALESCE(source_ip, '')") + " AS source_ip, " +
-         latest(target, "organization") + " AS organization, " +
-         latest(target, "organization_country") + " AS organization_country, " +
-         latest(target, "registry") + " AS registry FROM " + staging +
-         " WHERE asn IS NOT NULL GROUP BY asn) AS g"
+         ", g.source_ip::varchar) FROM " + with_documents(target, groups) +
          // Counting distinct addresses in two steps of hashing needs no sort.
          " LEFT JOIN (SELECT asn, count(*) AS ips FROM (SELECT DISTINCT asn, source_ip FROM " +
          staging +
          " WHERE asn IS NOT NULL AND source_ip IS NOT NULL) AS pairs GROUP BY asn) AS i"
-         " USING (asn) JOIN " +
-         chosen_sessions(target);
+         " ON i.asn = g.asn";
 }
 
 std::string load_ip_inventory(const Target &target) {
+  const std::string groups =
+      "SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
+      " sessions, " +
+      latest(target, "asn") + " AS asn, " +
+      latest(target, "CASE WHEN has_provider_data THEN session_id END") + " AS session_id FROM " +
+      staging_of(target) + " WHERE source_ip IS NOT NULL GROUP BY source_ip";
   return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
          " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
          " SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
          qualified(target.extension_schema, "cowrie_provider_data") + "(" + document(target, "d.") +
-         ", g.source_ip::varchar), '{}')"
-         " FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*)"
-         " AS sessions, " +
-         latest(target, "asn") + " AS asn, " +
-         latest(target, "CASE WHEN has_provider_data THEN session_id END") +
-         " AS session_id FROM " + staging_of(target) +
-         " WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g LEFT JOIN " +
-         chosen_sessions(target);
+         ", g.source_ip::varchar), '{}') FROM " + with_documents(target, groups);
 }
 
 std::string load_ip_asn_history(const Target &target) {
