@@ -165,6 +165,10 @@ std::string create_staging(const Target &target) {
          " organization_country varchar(2), registry varchar(10))";
 }
 
+std::string analyze_staging(const Target &target) {
+  return "ANALYZE " + staging_of(target) + " (source_ip, asn)";
+}
+
 std::string stage_from_documents(const Target &target, const Table &sessions) {
   // CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
   return "CREATE UNLOGGED TABLE " + staging_of(target) +

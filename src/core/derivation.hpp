@@ -22,6 +22,9 @@ inline constexpr const char *event_table = "cowrie_migrate_events";
 
 std::string create_staging(const Target &target);
 
+/** Tells the planner of the staged sessions what it needs: by what they are grouped. */
+std::string analyze_staging(const Target &target);
+
 /** Stages the sessions by reading their documents (when no rewrite of this run has staged them). */
 std::string stage_from_documents(const Target &target, const Table &sessions);
 

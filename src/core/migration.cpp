@@ -347,7 +347,7 @@ private:
       staged_ = true;
     }
     if (!analyzed_)
-      database_.execute("ANALYZE " + qualified(target().schema, derivation::staging_table));
+      database_.execute(derivation::analyze_staging(target()));
     analyzed_ = true;
     row.rows = database_.execute(step.statements.front());
   }

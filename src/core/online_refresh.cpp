@@ -54,7 +54,7 @@ void OnlineRefresh::stage_all(const Table &base) {
 }
 
 std::int64_t OnlineRefresh::load_all(const std::string &table, bool existed) {
-  database_.execute("ANALYZE " + qualified(target().schema, derivation::staging_table));
+  database_.execute(derivation::analyze_staging(target()));
   if (!existed)
     return database_.execute(
         derivation::load_rows(target(), table, derivation::OnExisting::none_there));

@@ -26,6 +26,16 @@ inline void run_portal_unsafe(Portal portal) {
 #endif
 }
 
+/** Begins a scan by an index whose keys are given later. */
+inline IndexScanDesc index_beginscan_unsafe(Relation table, Relation index, Snapshot snapshot,
+                                            int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 } // namespace cowrie::pg::compat
 
 // 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.

@@ -66,7 +66,19 @@ EventLookup::~EventLookup() {
 
 bool EventLookup::earliest(Datum session_id, DocumentText &payload) {
   fault::statement();
-  return call([&] { return earliest_unsafe(plan_, session_id, payload); });
+  return call([&] {
+    return by_scan_ ? scan_.earliest_unsafe(session_id, payload)
+                    : earliest_unsafe(plan_, session_id, payload);
+  });
+}
+
+void EventLookup::begin_scan(Oid schema) {
+  by_scan_ = call([&] { return scan_.open_unsafe(schema); });
+}
+
+void EventLookup::finish_scan() {
+  by_scan_ = false;
+  call([&] { scan_.close_unsafe(); });
 }
 
 } // namespace cowrie::pg

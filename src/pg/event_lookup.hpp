@@ -5,6 +5,7 @@
 
 #include "core/ports.hpp"
 #include "pg/document.hpp"
+#include "pg/event_scan.hpp"
 
 namespace cowrie::pg {
 
@@ -20,8 +21,15 @@ public:
   /** Fetches the payload of the earliest event, by event_timestamp, then id; false: it has none. */
   bool earliest(Datum session_id, DocumentText &payload);
 
+  /** From here on looks up by the index itself, where that can be done: for many sessions in one
+   *  statement. It must be finished before that statement's transaction or subtransaction ends. */
+  void begin_scan(Oid schema);
+  void finish_scan();
+
 private:
   SPIPlanPtr plan_ = nullptr;
+  EventScan scan_;
+  bool by_scan_ = false;
 };
 
 } // namespace cowrie::pg

@@ -28,8 +28,11 @@ FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
                  std::int64_t expected_rows, std::optional<std::int64_t> start)
     : target_(target), progress_(progress),
       start_(start.value_or(GetCurrentStatementStartTimestamp())), expected_rows_(expected_rows) {
-  if (target.names.has_raw_events)
+  if (target.names.has_raw_events) {
     events_.emplace(target.names, /* by_table: */ !target.names.raw_events_indexed);
+    if (target.names.raw_events_indexed)
+      events_->begin_scan(target.schema);
+  }
   if (stage)
     call([&] { open_staging_unsafe(target.names.staging.c_str()); });
   call([&] { progress_.note_rows_unsafe(0, expected_rows_, rejects_); });
@@ -58,6 +61,8 @@ FillResult FillRun::finish() {
     }
     progress_.note_rows_unsafe(proof_.all.sessions, proof_.all.sessions, rejects_);
   });
+  if (events_)
+    events_->finish_scan();
   events_.reset();
   active = nullptr;
   FillResult result;

@@ -38,7 +38,7 @@ public:
       } else if (sql == "DROP TABLE " + made) {
         require(erase_named(schema_.tables, helper), "42P01", helper);
       } else if (starts_with(sql, "CREATE UNIQUE INDEX ON " + made + " ") ||
-                 sql == "ANALYZE " + made) {
+                 starts_with(sql, "ANALYZE " + made)) {
         require(schema_.table(helper), "42P01", helper);
       } else {
         continue;
