@@ -90,8 +90,8 @@ double index_bytes(const Table &table, const Index &index, const CapacityFacts &
 /** Reads the facts: catalog and statistics, then a few documents. */
 class FactReader {
 public:
-  FactReader(Database &database, const Look &look)
-      : database_(database), target_(database.target()), look_(look),
+  explicit FactReader(Database &database)
+      : database_(database), target_(database.target()),
         sessions_(qualified(target_.schema, "session_summaries")) {}
 
   CapacityFacts read() {
@@ -215,7 +215,6 @@ private:
 
   Database &database_;
   const Target &target_;
-  const Look &look_;
   const std::string sessions_;
   CapacityFacts facts_;
   bool counted_ = false; ///< the number of sessions is that of the catalog
@@ -246,9 +245,7 @@ double temporary_bytes(const CapacityFacts &facts) {
 
 } // namespace
 
-CapacityFacts read_capacity(Database &database, const Look &look) {
-  return FactReader(database, look).read();
-}
+CapacityFacts read_capacity(Database &database) { return FactReader(database).read(); }
 
 Need need_of(const CapacityFacts &facts, const Look &look) {
   Need need;
@@ -380,7 +377,7 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
 
 void refuse_full_disk(Database &database, const Look &look) {
   if (!database.disks().empty())
-    refuse_full_disk(database, look, read_capacity(database, look));
+    refuse_full_disk(database, look, read_capacity(database));
 }
 
 void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts) {

@@ -27,7 +27,7 @@ struct CapacityFacts {
 };
 
 /** Reads them; about 3000 documents, in a second or two where these must come from disk. */
-CapacityFacts read_capacity(Database &database, const Look &look);
+CapacityFacts read_capacity(Database &database);
 
 /** What a migration will have written when it commits; bytes. */
 struct Need {

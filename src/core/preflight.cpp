@@ -99,7 +99,7 @@ private:
 
   /** Refuses as the migration does, by what the sample alone tells. */
   void refuse_capacity() {
-    facts_ = read_capacity(database_, look_);
+    facts_ = read_capacity(database_);
     refuse_full_disk(database_, look_, facts_);
   }
 
