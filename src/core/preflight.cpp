@@ -11,7 +11,6 @@
 namespace cowrie {
 namespace {
 
-constexpr const char *migrate_function = "cowrie_migrate_v16";
 
 // As many are read within minutes; of more, a part, within seconds.
 constexpr std::int64_t most_sessions = 5'000'000;
