@@ -264,7 +264,8 @@ PREPARE TRANSACTION 'it''s mine'});
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	# Asked for is not paused yet: until then it goes on replaying.
 	$standby->poll_query_until('postgres', "SELECT pg_get_wal_replay_pause_state() = 'paused'");
-	$node->safe_psql('app', q{SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))
+	# Transactional: a message outside of a transaction waits for somebody else's flush.
+	$node->safe_psql('app', q{SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))
 FROM generate_series(1, 100)});
 	$node->poll_query_until('app', 'SELECT flush_lsn = pg_current_wal_lsn() FROM pg_stat_replication');
 	my $remedy = provoked('standby lags', 'warning', qr/is \d{8,9} bytes behind/);
