@@ -8,6 +8,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CowrieTest;
+use File::Path qw(remove_tree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -76,7 +77,7 @@ compare_with_reality('20000 sessions, jsonb of 1.5 KB', $node, 'jsonb', @all);
 
 # Half of the table is dead: it is not copied.
 create_v15($node, 'bloated', n => 20_000, pad => 1500);
-$node->safe_psql('bloated', 'UPDATE session_summaries SET risk_score = 1');
+$node->safe_psql('bloated', 'UPDATE session_summaries SET risk_score = 1; ANALYZE session_summaries');
 $node->poll_query_until('bloated', q{SELECT pg_stat_get_dead_tuples('session_summaries'::regclass) > 10000});
 compare_with_reality('half of it dead', $node, 'bloated', @all);
 
@@ -187,6 +188,8 @@ SKIP:
 	my $disks = $ENV{COWRIE_SMALL_DISKS} // '';
 	skip 'small disk: only root may mount a small file system', 4 if $disks eq '';
 	my $directory = "$disks/small-data/capacity";
+	# What an earlier test has left on it would count; tests run one after the other.
+	remove_tree(glob "$disks/small-data/*");
 	mkdir $directory or die "$directory: $!";
 	$node->safe_psql('postgres', qq{CREATE TABLESPACE "small disk" LOCATION '$directory'});
 	create_v15($node, 'cramped', n => 8000, pad => 4000);
