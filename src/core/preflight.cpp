@@ -11,7 +11,6 @@
 namespace cowrie {
 namespace {
 
-
 // As many are read within minutes; of more, a part, within seconds.
 constexpr std::int64_t most_sessions = 5'000'000;
 constexpr std::int64_t sample_of_many = 100'000;
