@@ -3,7 +3,7 @@
 
 EXTENSION = cowrie_migrate
 MODULE_big = cowrie_migrate
-DATA = sql/cowrie_migrate--1.0.sql
+DATA = $(wildcard sql/cowrie_migrate--*.sql)
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/core/*.cpp src/pg/*.cpp))
 
 # gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of

@@ -223,8 +223,6 @@ WITH progress AS (
            CASE WHEN total.last_value = 0 THEN 0
                 ELSE 60 * LEAST(before.last_value::numeric / total.last_value, 1)
            END AS percent_before,
-           batch.last_value AS batch,
-           caller.last_value AS caller,
            to_timestamp(started.last_value / 1000000.0) AS started_at,
            to_timestamp(updated.last_value / 1000000.0) AS updated_at,
            started.last_value AS begun,
@@ -245,8 +243,6 @@ WITH progress AS (
          @extschema@.cowrie_progress_rows_done AS done,
          @extschema@.cowrie_progress_rows_total AS total,
          @extschema@.cowrie_progress_rows_before AS before,
-         @extschema@.cowrie_progress_batch AS batch,
-         @extschema@.cowrie_progress_user AS caller,
          @extschema@.cowrie_progress_started_at AS started,
          @extschema@.cowrie_progress_updated_at AS updated,
          @extschema@.cowrie_progress_sqlstate AS state,
@@ -291,15 +287,7 @@ SELECT holder_pid IS NOT NULL AS running,
        rejects,
        CASE WHEN begun = 0 THEN NULL ELSE started_at END AS started_at,
        CASE WHEN begun = 0 THEN NULL ELSE updated_at END AS updated_at,
-       @extschema@.cowrie_sqlstate_text(sqlstate) AS last_sqlstate,
-       NULLIF(batch, 0) AS batch,
-       CASE WHEN begun = 0 THEN NULL ELSE pg_get_userbyid(caller::oid) END AS run_by,
-       -- In the ledger only where the failure has left a row: not after a rollback.
-       (SELECT l.message FROM @extschema@.cowrie_migration_log AS l
-        WHERE l.phase IS NULL AND l.run_id = l.log_id
-          AND l.finished_at >= progress.started_at
-          AND l.sqlstate = @extschema@.cowrie_sqlstate_text(progress.sqlstate)
-        ORDER BY l.log_id DESC LIMIT 1) AS last_message
+       @extschema@.cowrie_sqlstate_text(sqlstate) AS last_sqlstate
 FROM progress;
 ALTER VIEW @extschema@.cowrie_migration_status OWNER TO @extowner@;
 GRANT SELECT ON @extschema@.cowrie_migration_status TO PUBLIC;

@@ -35,7 +35,8 @@ SELECT running, mode, phase, step, rows_done, rows_total, percent, progress_bar,
 FROM public.cowrie_migration_status;
 SELECT target_schema, mode, phase, step, status, rows, detail, sqlstate, message,
        run_id = min(log_id) OVER () AS one_run, finished_at >= started_at AS times,
-       elapsed IS NOT NULL AS timed, extension_version
+       elapsed IS NOT NULL AS timed, extension_version = (
+         SELECT extversion FROM pg_extension WHERE extname = 'cowrie_migrate') AS versioned
 FROM public.cowrie_migration_log ORDER BY log_id;
 SELECT session_count, length(documents_fingerprint), length(times_fingerprint), rejects
 FROM public.cowrie_migration_log WHERE phase IS NULL;

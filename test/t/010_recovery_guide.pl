@@ -192,9 +192,12 @@ find(
 		no_chdir => 1
 	},
 	"$root/src");
-my $script = slurp("$root/sql/cowrie_migrate--1.0.sql");
-push @messages, [ $1 =~ s/%/<>/gr, undef, 'sql/cowrie_migrate--1.0.sql' ]
-	while $script =~ /\bRAISE\s+(?:EXCEPTION|WARNING)\s+'([^']+)'/g;
+for my $path (glob "$root/sql/cowrie_migrate--*.sql")
+{
+	my ($script, $name) = (slurp($path), File::Spec->abs2rel($path, $root));
+	push @messages, [ $1 =~ s/%/<>/gr, undef, $name ]
+	  while $script =~ /\bRAISE\s+(?:EXCEPTION|WARNING)\s+'([^']+)'/g;
+}
 
 # The extraction itself: nothing is missed, and what it reads is what the server prints.
 my @unexpected = grep { !/text_or_empty\(caught->message\)/ } @odd;
