@@ -260,6 +260,9 @@ private:
     case StepKind::create_index:
       create_index(step, row);
       break;
+    case StepKind::analyze:
+      analyze(database_, step);
+      break;
     case StepKind::verify:
       verify_phase(phase_count);
       row.detail = "catalog equals the declaration";

@@ -64,6 +64,9 @@ void drop_work_table(Database &database, const std::string &name);
  */
 void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row);
 
+/** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */
+void analyze(Database &database, const Step &step);
+
 /** Looks up the columns of an index; true: one is missing, which has been said. */
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row);

@@ -283,8 +283,12 @@ private:
       step_in(Kind::catalog, planned.phase, planned.name,
               [&](StepResult &row) { mend(database_, monitor_, planned, row); });
       break;
+    case StepKind::analyze:
+      step_in(Kind::work, planned.phase, planned.name,
+              [&](StepResult &) { analyze(database_, planned); });
+      break;
     case StepKind::statement: {
-      // ANALYZE and VALIDATE stand in nobody's way and may take their time.
+      // VALIDATE stands in nobody's way and may take its time.
       const bool weak = planned.lock_mode == "SHARE UPDATE EXCLUSIVE";
       step_in(weak ? Kind::work : Kind::catalog, planned.phase, planned.name, [&](StepResult &) {
         if (!weak && look_.observed.table(planned.table))

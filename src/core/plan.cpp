@@ -332,7 +332,7 @@ private:
 
   void analyze() {
     for (const Table &table : declared_.tables)
-      add("analyze_" + table.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+      add("analyze_" + table.name, StepKind::analyze, table, "SHARE UPDATE EXCLUSIVE",
           {"ANALYZE " + qualified(target_.schema, table.name)});
   }
 

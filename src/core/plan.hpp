@@ -51,6 +51,7 @@ enum class StepKind : std::uint8_t {
   fill_new_rows, ///< UPDATE of rows that came since
   load_rows,
   create_index,
+  analyze,
   verify, ///< the declaration against the catalog once more
   zero_loss_gate,
   set_version,

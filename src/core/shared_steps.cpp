@@ -70,4 +70,34 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
   return true;
 }
 
+// ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
+// are wide: the target is lowered for them, and set back.
+void analyze(Database &database, const Step &step) {
+  constexpr std::int64_t sample_bytes = 24 << 20;
+  constexpr std::int64_t rows_per_unit = 300;
+  constexpr std::int64_t least_target = 10;
+  const Row row = database
+                      .query("SELECT current_setting('default_statistics_target')::integer,"
+                             " pg_relation_size(oid), GREATEST(reltuples, 0)::bigint"
+                             " FROM pg_class WHERE oid = $1::text::regclass",
+                             {qualified(database.target().schema, step.table)})
+                      .front();
+  const auto number = [&](std::size_t column) { return std::stoll(row[column].value_or("0")); };
+  const std::int64_t target = number(0), bytes = number(1), rows = number(2);
+  // as wide as a row can be before it goes to TOAST, where nobody has counted them yet
+  const std::int64_t row_bytes = rows > 0 ? bytes / rows + 1 : 2048;
+  const std::int64_t bounded = std::max(least_target, sample_bytes / (rows_per_unit * row_bytes));
+  const bool lowers = bytes > sample_bytes && bounded < target;
+  const auto set_target = [&](std::int64_t value) {
+    database.query("SELECT set_config('default_statistics_target', $1, true)",
+                   {std::to_string(value)});
+  };
+  if (lowers)
+    set_target(bounded);
+  for (const std::string &sql : step.statements)
+    database.execute(sql);
+  if (lowers)
+    set_target(target);
+}
+
 } // namespace cowrie

@@ -17,10 +17,10 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
     pin_unsafe("row_security", "off");
     pin_unsafe("standard_conforming_strings", "on");
     // Recursive questions to the catalog look expensive to the planner: they would be compiled for
-    // a second to run for a millisecond, some of them while nobody else may read.
+    // a second to run for a millisecond, some of them while nobody else may read. And what takes
+    // time elsewhere is C++ already.
     pin_unsafe("jit", "off");
     pin_unsafe("quote_all_identifiers", "off");
-    pin_unsafe("jit", "off"); // what takes time here is C++ already
     pin_unsafe("lock_timeout", psprintf("%d", setting_lock_timeout));
   });
 }

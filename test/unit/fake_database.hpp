@@ -108,6 +108,8 @@ public:
   std::vector<Statement> statements;
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
+  int statistics_target = 100;
+  std::int64_t table_bytes = 8192; ///< of each table, of a million rows
   std::vector<Disk> disk_list; ///< empty: their free space is not known
   std::string other_run;       ///< who holds the run lock; empty: nobody
 
@@ -183,6 +185,12 @@ public:
       return names_in_the_way;
     if (starts_with(sql, "SELECT quote_ident(tgname)"))
       return triggers;
+    if (starts_with(sql, "SELECT current_setting('default_statistics_target')"))
+      return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000"}};
+    if (starts_with(sql, "SELECT set_config('default_statistics_target'")) {
+      statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
+      return {{std::to_string(statistics_target)}};
+    }
     if (starts_with(sql, "SELECT EXISTS (SELECT FROM "))
       return {{filled_tables ? "t" : "f"}};
     if (starts_with(sql, "SELECT count(*) FILTER (WHERE "))

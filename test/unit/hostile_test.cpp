@@ -1,6 +1,6 @@
 // Hostile documents: deep, huge, cut off. Each gives facts or a reject, in linear time and memory.
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -248,17 +248,22 @@ TEST(Hostile, million_unusable_session_keys) {
             "doc !ip_invalid@session=k0");
 }
 
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
 /** A sixteen times longer document takes about sixteen times as long; quadratic would be 256 times.
- *  The best of three tries, so that a busy machine does not count. */
+ *  The thread's own processor time, and the best of three tries: a busy machine does not count. */
 TEST(Hostile, time_is_linear) {
   const auto seconds = [](const std::string &json) {
     double best = 1e9;
     for (int i = 0; i < 3; ++i) {
       EnrichmentReader reader;
-      const auto start = std::chrono::steady_clock::now();
+      const double start = processor_seconds();
       all_of(reader, json);
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      best = std::min(best, taken.count());
+      best = std::min(best, processor_seconds() - start);
     }
     return best;
   };
@@ -266,7 +271,7 @@ TEST(Hostile, time_is_linear) {
   constexpr double measurable = 0.001;
   const auto check = [&](const char *what, auto document_of) {
     const double once = std::max(seconds(document_of(n)), measurable);
-    EXPECT_LT(seconds(document_of(n * times)), once * times * 4) << what;
+    EXPECT_LT(seconds(document_of(n * times)), once * times * 8) << what;
   };
   check("session keys", [](std::size_t size) { return many_session_keys(size); });
   check("keys", [](std::size_t size) { return numbered("\"k#\":#", size); });

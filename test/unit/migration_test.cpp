@@ -2,6 +2,7 @@
 #include "core/migration.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -402,6 +403,28 @@ TEST(Migrate, ReplacesOnlyAWorkTableOfItsOwn) {
   EXPECT_EQ(failure.sqlstate, "42P07");
   EXPECT_TRUE(contains(failure.message, derivation::staging_table));
   EXPECT_TRUE(with_a_users_table.state.schema.table(derivation::staging_table));
+}
+
+TEST(MigrateAnalyzes, WideRowsWithASmallerSample) {
+  for (const auto &[target, bytes, wanted] :
+       {std::tuple(100, 2'000'000'000LL, 41), std::tuple(100, 200'000'000LL, 100),
+        std::tuple(20, 2'000'000'000LL, 20), std::tuple(10'000, 64'000'000'000LL, 10),
+        std::tuple(10'000, 24LL << 20, 10'000)}) {
+    FakeDatabase database;
+    database.statistics_target = target;
+    database.table_bytes = bytes;
+    std::vector<int> targets;
+    database.before_statement = [&](const Statement &each) {
+      if (starts_with(each.sql, "ANALYZE ") && each.phase == 4)
+        targets.push_back(database.statistics_target);
+    };
+    migrate_it(database);
+    EXPECT_GE(targets.size(), declared_v16().tables.size());
+    EXPECT_EQ(std::count(targets.begin(), targets.end(), wanted),
+              static_cast<std::ptrdiff_t>(targets.size()))
+        << target << " " << bytes;
+    EXPECT_EQ(database.statistics_target, target);
+  }
 }
 
 TEST(MigrateGate, NamesWhatDiffers) {
