@@ -22,12 +22,13 @@ while ($page =~ /cron\.schedule\('(\w+)', '[^']+',\s*\$\$(.*?)\$\$\);/gs)
 is(join(' ', sort keys %job), 'cowrie_done cowrie_migrate cowrie_migrate_at_once cowrie_stop cowrie_validate',
 	'the jobs of docs/CRON.md');
 
-my $node = start_node('cron', 'shared_preload_libraries = pg_cron', q{cron.database_name = 'app'},
-	'max_worker_processes = 20');
-$node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
+my $node = start_node('cron', 'max_worker_processes = 20');
 create_v15($node, 'app', n => 600);
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE app');
 load_reference($node, 'app');
+# Only now: its launcher stays connected, and a database in use cannot be copied.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = pg_cron\n"
+	  . "cron.database_name = 'app'\ncron.host = '" . $node->host . "'");
 $node->restart;
 $node->safe_psql('app', 'CREATE EXTENSION pg_cron');
 
