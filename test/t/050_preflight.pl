@@ -366,7 +366,7 @@ WHERE relrowsecurity AND relkind = 'r'}),
 	$node->safe_psql('app',
 		'CREATE VIEW "the view" AS SELECT * FROM session_summaries; CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM session_summaries');
 	my $remedy = provoked('view', 'info', qr/^view public."the view" reads public.session_summaries/, rows => 2);
-	like($node->safe_psql('app', $remedy), qr/^ SELECT session_summaries.session_id/,
+	like($node->safe_psql('app', $remedy), qr/^ SELECT (?:session_summaries\.)?session_id/,
 		'view: the remedy shows its definition');
 	$node->safe_psql('app', 'DROP VIEW "the view"; DROP MATERIALIZED VIEW counted');
 	gone('view');
