@@ -45,7 +45,10 @@ apt_get() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
 }
 known() {
-  apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+  # no pipe: grep -q would end it early, and pipefail call that a failure
+  local policy
+  policy=$(apt-cache policy "$1" 2>/dev/null)
+  [[ $policy =~ Candidate:\ [^\(] ]]
 }
 
 echo "installing: ${missing[*]}"
