@@ -184,10 +184,16 @@ WHERE step IN ('fill_columns', 'load_asn_inventory', 'load_ip_inventory', 'load_
 	if ($contender eq 'atomic')
 	{
 		query('copy', 'VACUUM session_summaries');
-		# Recording happens inside the rewrite: what it adds is the hashing of what is fetched anyway.
-		timed('copy', "$sql/fetching.sql");    # fill the caches
+		# Recording happens inside the rewrite: what it adds is the hashing of what is fetched anyway. The
+		# difference of two scans is small beside either: the fastest of three, the first fills the caches.
+		my %fastest;
+		foreach my $scan (('fetching', 'recording') x 3)
+		{
+			my ($milliseconds) = timed('copy', "$sql/$scan.sql");
+			$fastest{$scan} = min($milliseconds, $fastest{$scan} // $milliseconds);
+		}
 		note($scale, $contender, 'step_recording_milliseconds',
-			max(0, (timed('copy', "$sql/recording.sql"))[0] - (timed('copy', "$sql/fetching.sql"))[0]));
+			max(0, $fastest{recording} - $fastest{fetching}));
 		foreach (1 .. 2) { timed('copy', "$sql/queries_snapshot.sql"); }    # fill the caches
 		note($scale, 'queries_snapshot', 'milliseconds', (timed('copy', "$sql/queries_snapshot.sql"))[0]);
 		note($scale, 'indexes', 'milliseconds', (timed('copy', "$sql/indexes.sql"))[0]);
