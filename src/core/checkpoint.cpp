@@ -9,6 +9,7 @@
 #include "core/derivation_parts.hpp"
 #include "core/failure.hpp"
 #include "core/migration.hpp"
+#include "core/zero_loss.hpp"
 
 namespace cowrie {
 namespace {
@@ -101,32 +102,9 @@ private:
                  " sessions";
   }
 
-  /** The run whose proof counts: the first one of the latest migration. Runs that ended early
-   *  belong to the one that resumed them; a cleanup, and a run after a finished one, begin anew. */
-  std::optional<std::string> run_that_proves() {
-    std::optional<std::string> first;
-    bool finished = false;
-    for (const Row &run : database_.query(
-             "SELECT log_id, mode = 'cleanup', status = 'done', settled_count IS NOT NULL FROM " +
-                 qualified(target_.extension_schema, "cowrie_migration_log") +
-                 " WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id",
-             {target_.schema})) {
-      const bool is_cleanup = run[1] == "t", done = run[2] == "t", has_proof = run[3] == "t";
-      if (is_cleanup && done)
-        first.reset();
-      if (!is_cleanup && has_proof && (!first || finished)) {
-        first = run[0];
-        finished = false;
-      }
-      finished = finished || (done && !is_cleanup); // the run that ends it may be a later one
-    }
-    return first;
-  }
-
   void zero_data_loss(Criterion &row) {
-    const Table sessions = *database_.observe(schema_v15()).table("session_summaries");
-    const std::optional<std::string> run = run_that_proves();
-    if (!run) {
+    const std::optional<FirstRun> first = first_run(database_);
+    if (!first) {
       const bool none =
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
       row.passed = none;
@@ -134,31 +112,15 @@ private:
       row.detail = "the ledger has no run that recorded what there was before";
       return;
     }
-    const std::string ledger = qualified(target_.extension_schema, "cowrie_migration_log");
-    const std::string start = "(SELECT started_at FROM " + ledger + " WHERE log_id = " + *run + ")";
-    const Row recorded = database_
-                             .query("SELECT settled_count, settled_documents, settled_times,"
-                                    " started_at FROM " +
-                                    ledger + " WHERE log_id = " + *run)
-                             .front();
-    const Row scanned = database_.query(derivation::fingerprint(target_, sessions, start)).front();
-    const Fingerprint before = fingerprint_in(recorded, 0), now = fingerprint_in(scanned, 3);
-    const std::string differs = differences(before, now);
-    row.passed = differs.empty();
-    row.measured = differs.empty() ? "no difference" : "different: " + differs;
-    row.detail = "compared with run " + *run + ", over " + std::to_string(now.sessions) +
-                 " sessions with created_at up to its start, " + recorded[3].value_or("");
-    if (differs.empty())
-      return;
+    const Comparison compared = compare_with(database_, *first);
+    row.passed = compared.differs.empty();
+    row.measured = row.passed ? "no difference" : "different: " + compared.differs;
+    row.detail = "compared with run " + first->run + ", over " + std::to_string(compared.sessions) +
+                 " sessions with created_at up to its start, " + first->started;
     // What the application has done since is no loss, and this is how it can be told.
-    const std::string updated =
-        number_text(database_
-                        .query("SELECT count(*) FROM " + table("session_summaries") + " WHERE " +
-                               derivation::utc(sessions, "created_at") + " <= " + start + " AND " +
-                               derivation::utc(sessions, "updated_at") + " > " + start)
-                        .front()
-                        .front());
-    row.detail += "; " + updated + " of them have an updated_at after it";
+    if (!row.passed)
+      row.detail +=
+          "; " + std::to_string(compared.updated) + " of them have an updated_at after it";
   }
 
   void query_performance() {

@@ -11,22 +11,9 @@
 #include "core/online.hpp"
 #include "core/row_conflicts.hpp"
 #include "core/run_place.hpp"
+#include "core/zero_loss.hpp"
 
 namespace cowrie {
-
-std::string differences(const Fingerprint &before, const Fingerprint &now) {
-  std::string result;
-  const auto compare = [&](bool same, const std::string &what) {
-    if (!same)
-      result += (result.empty() ? "" : ", ") + what;
-  };
-  compare(now.sessions == before.sessions, "count (" + std::to_string(before.sessions) +
-                                               " before, " + std::to_string(now.sessions) +
-                                               " now)");
-  compare(now.documents == before.documents, "documents");
-  compare(now.times == before.times, "times");
-  return result;
-}
 
 std::string describe(const RejectCounts &rejects) {
   std::string result;
@@ -52,6 +39,7 @@ namespace {
 
 constexpr const char *migrate_function = "cowrie_migrate_v16";
 constexpr const char *validate_function = "cowrie_validate_schema";
+constexpr const char *gate = "zero_loss_gate";
 
 } // namespace
 
@@ -153,13 +141,16 @@ private:
       drop_online_objects(database_, look_.situation.online); // it ends here
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
-    for (int phase = plan_.empty() ? 1 : plan_.front().phase; phase <= phase_count; ++phase) {
+    const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
+    for (int phase = first_phase; phase <= phase_count; ++phase) {
       const std::size_t first_row = results_.size();
       try {
         database_.in_subtransaction([&] { run_phase(phase); });
       } catch (Failure &failure) {
-        if (options_.on_failure == OnFailure::abort || failure.must_propagate)
+        if (options_.on_failure == OnFailure::abort || failure.must_propagate || lost_)
           throw;
+        if (phase > first_phase && proof_taken_) // what stays is proved like what is finished
+          refuse_loss(" The run had failed before: " + failure.message + ".");
         monitor_.failed(failure.sqlstate);
         keep(failure, first_row);
         outcome.status = "failed";
@@ -236,9 +227,27 @@ private:
   }
 
   void take_proof_by_scan() {
-    std::tie(proof_.before, proof_.settled) = scan_fingerprints();
+    if (look_.situation.state == SchemaState::resumable)
+      warn_of_changes_meanwhile();
+    std::tie(proof_.before, proof_.settled) = scan_fingerprints(database_);
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
+  }
+
+  // Between two runs the tables are unlocked, and nobody can tell the application from an accident.
+  void warn_of_changes_meanwhile() {
+    const std::optional<FirstRun> first = first_run(database_);
+    if (!first)
+      return;
+    const Comparison compared = compare_with(database_, *first);
+    if (!compared.differs.empty())
+      monitor_.warning("sessions have changed since the migration began",
+                       "Different from before run " + first->run + " at " + first->started + ": " +
+                           compared.differs + ". " + std::to_string(compared.updated) +
+                           " of these sessions have an updated_at after that.",
+                       "If the application has done that, nothing is to be done; else look for who"
+                       " did. The checkpoint compares with the same run: " +
+                           target().command("cowrie_checkpoint_v16"));
   }
 
   void run_step(const Step &step) {
@@ -364,36 +373,26 @@ private:
 
   void verify_phase(int phase) { cowrie::verify_phase(database_, phase, skipped_indexes_); }
 
-  /** Of all sessions, and of the settled ones. */
-  std::pair<Fingerprint, Fingerprint> scan_fingerprints() {
-    const Row row = database_.query(derivation::fingerprint(target(), base_sessions())).front();
-    return {fingerprint_in(row, 0), fingerprint_in(row, 3)};
-  }
-
-  Table base_sessions() { return *database_.observe(schema_v15()).table("session_summaries"); }
-
-  /** Whether the documents are what this run's rewrite has left, byte for byte, compressed as they
-   *  are: equal bytes mean equal text, and need not be decompressed. */
-  bool kept_as_rewritten() {
-    if (proof_.kept.documents.empty())
-      return false;
-    const Row row =
-        database_.query(derivation::kept_fingerprint(target(), base_sessions())).front();
-    return differences(proof_.kept, fingerprint_in(row, 0)).empty();
-  }
-
   /** Proves that no session, document or event time was lost or changed since the run began. */
   void zero_loss_gate(StepResult &row) {
-    const std::string differs =
-        kept_as_rewritten() ? "" : differences(proof_.before, scan_fingerprints().first);
-    if (!differs.empty())
-      throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
-                    "Different from before the migration: " + differs + ".",
-                    "Everything is rolled back. Look for triggers or rules on session_summaries,"
-                    " then run " +
-                        target().command(migrate_function));
+    refuse_loss();
     row.rows = proof_.before.sessions;
     row.detail = "count, documents and times are as before";
+  }
+
+  // With `keep`, too, it takes everything with it: what is lost must not be committed.
+  void refuse_loss(const std::string &earlier = {}) {
+    const std::string differs = lost_since(database_, proof_);
+    if (differs.empty())
+      return;
+    if (place_.step() != gate)
+      place_.at(place_.phase(), gate);
+    lost_ = true;
+    throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
+                  "Different from before the migration: " + differs + "." + earlier,
+                  "Everything is rolled back. Look for triggers or rules on session_summaries,"
+                  " then run " +
+                      target().command(migrate_function));
   }
 
   void set_version(StepResult &row) {
@@ -422,6 +421,7 @@ private:
   std::int64_t step_begun_ = 0;
   FillResult proof_;
   bool proof_taken_ = false;
+  bool lost_ = false;
   bool staged_ = false;
   bool analyzed_ = false;
   bool refresh_ = false;

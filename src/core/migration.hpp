@@ -100,9 +100,6 @@ std::string in_words(const StepResult &step);
 /** Counts the rows of a table that its foreign key refers from to no row. */
 std::int64_t orphans_of(Database &database, const Table &table, const Constraint &foreign_key);
 
-/** `count (3 before, 2 now), documents`: what differs; empty when nothing does. */
-std::string differences(const Fingerprint &before, const Fingerprint &now);
-
 /** `asn_invalid 12, ip_invalid 3`; empty when nothing was rejected. */
 std::string describe(const RejectCounts &rejects);
 

@@ -472,6 +472,61 @@ TEST(MigrateGate, ProtectsAResumedRunToo) {
   EXPECT_EQ(refusal_of(database).sqlstate, "XX001");
 }
 
+// What is lost must not be committed, whatever else may stay.
+TEST(MigrateGate, TakesEverythingBackWithKeepToo) {
+  FakeDatabase database;
+  database.before_statement = [&](const Statement &each) {
+    if (contains(each.sql, "CREATE INDEX \"idx_session_source_ip\""))
+      database.scanned.documents = database.scanned_kept.documents = "other";
+  };
+  const Failure failure = failure_of(database, [&] { migrate_it(database, keeping()); });
+  EXPECT_EQ(failure.sqlstate, "XX001");
+  EXPECT_TRUE(contains(failure.context, "zero_loss_gate"));
+  EXPECT_EQ(database.state.dump(), FakeDatabase().state.dump());
+  EXPECT_TRUE(database.warnings.empty());
+}
+
+TEST(MigrateGate, ProvesWhatAFailedRunLeavesBehind) {
+  for (const bool loses : {false, true}) {
+    FakeDatabase database;
+    bool failed = false;
+    database.before_statement = [&](const Statement &each) {
+      if (loses && each.step == "load_asn_inventory")
+        database.scanned.documents = database.scanned_kept.documents = "other";
+      if (each.step == "load_ip_inventory" && each.changes && !std::exchange(failed, true))
+        throw Failure("22P05", "no such luck");
+    };
+    if (loses) {
+      const Failure failure = failure_of(database, [&] { migrate_it(database, keeping()); });
+      EXPECT_EQ(failure.sqlstate, "XX001");
+      EXPECT_TRUE(contains(failure.detail, "documents. The run had failed before: no such luck."));
+      EXPECT_TRUE(contains(failure.context, "zero_loss_gate"));
+      EXPECT_EQ(database.state.dump(), FakeDatabase().state.dump());
+    } else {
+      EXPECT_EQ(migrate_it(database, keeping()).back().step, "load_ip_inventory");
+      EXPECT_EQ(database.state.dump(), FakeDatabase(2).state.dump());
+    }
+  }
+}
+
+// Between two runs the tables are unlocked: what differs is said, and stops nothing.
+TEST(MigrateResumes, AndTellsWhatHasChangedSinceTheFirstRun) {
+  for (const char *documents : {"documents", "other"}) {
+    FakeDatabase database(3);
+    const Fingerprint now = database.scanned;
+    database.runs = {{"7", "f", "f", "t", "2024-05-01 00:00:00+00", std::to_string(now.sessions),
+                      documents == std::string("other") ? "other" : now.documents, now.times}};
+    migrate_it(database, {});
+    EXPECT_EQ(database.state.values.at("schema_version"), "16");
+    EXPECT_EQ(database.warnings.size(), documents == std::string("other") ? 1u : 0u);
+  }
+  FakeDatabase begun_anew(3);
+  begun_anew.runs = {{"7", "f", "f", "t", "then", "1", "other", "other"},
+                     {"8", "t", "t", "f", "then", "", "", ""}}; // a cleanup
+  migrate_it(begun_anew, {});
+  EXPECT_TRUE(begun_anew.warnings.empty());
+}
+
 TEST(Migrate, SkipsAnIndexWhoseColumnIsMissing) {
   FakeDatabase database(3);
   database.before_statement = [&](const Statement &each) {
