@@ -11,11 +11,13 @@ pg=${PG:-15}
 packages=(
   build-essential make cmake g++ pkg-config
   libsimdjson-dev libxxhash-dev libgtest-dev
-  clang llvm libclang-rt-dev clang-format
+  clang llvm libclang-rt-dev clang-format clang-tidy
   "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron" "postgresql-$pg-pgtap"
   perl libipc-run-perl
-  shellcheck codespell util-linux valgrind
+  shellcheck codespell ruby-mdl util-linux valgrind
 )
+# Of these some releases have none, because another package brings the files or nobody needs them there.
+optional=' libclang-rt-dev clang-tidy ruby-mdl '
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -58,12 +60,12 @@ for package in "${missing[@]}"; do
     break
   fi
 done
-# Some releases have no such package because another brings its files.
 wanted=()
 for package in "${missing[@]}"; do
-  if [ "$package" != libclang-rt-dev ] || known "$package"; then
-    wanted+=("$package")
-  fi
+  case $optional in
+    *" $package "*) known "$package" || continue ;;
+  esac
+  wanted+=("$package")
 done
 [ ${#wanted[@]} -gt 0 ] || exit 0
 

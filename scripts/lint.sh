@@ -1,17 +1,183 @@
 #!/usr/bin/env bash
-# Formatting of C++, shell scripts, spelling. Changes nothing.
+# Looks at every file of the sources, changes nothing:
+#
+#   clang-format  the format of C++ (.clang-format)
+#   clang-tidy    errors and waste in C++ (.clang-tidy)
+#   rules         what may stand where: the rules of the rooms, see CONTRIBUTING.md
+#   shell         shellcheck
+#   perl          the Perl of the tests compiles, without a warning
+#   spelling      codespell
+#   links         of the pages lead somewhere; files that they name are there
+#   markdown      mdl (.mdlrc)
+#
+# A line per check says how many files passed, failed or were skipped. What depends on the version of a
+# tool runs where the tools are those of Debian 12, for which the configurations are written; elsewhere it
+# is skipped, and says so.
+#
+#   CHECKS="perl links"   only these
+#   LINT_JOBS=2              how many files at a time; one per core by default
+#   COWRIE_FULL=1            clang's static analyzer too: minutes
+# shellcheck disable=SC2154,SC2317 # select_files fills the arrays; functions are called by their names
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8
 
+checks=" ${CHECKS:-clang-format clang-tidy rules shell perl spelling links markdown} "
+jobs=${LINT_JOBS:-$(nproc)}
+pg_config=${PG_CONFIG:-/usr/lib/postgresql/${PG:-15}/bin/pg_config}
+[ -x "$pg_config" ] || pg_config=pg_config
+clang_version=14
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 status=0
-mapfile -d '' sources < <(find src test/unit test/fuzz -type f \
-  \( -name '*.cpp' -o -name '*.hpp' -o -name '*.h' \) -print0 2>/dev/null)
-if [ ${#sources[@]} -gt 0 ]; then
-  clang-format --dry-run -Werror "${sources[@]}" || status=1
+
+# The files of a repository, or of a tree without git: what was built is in build/, beside it only
+# objects and the like.
+if git rev-parse --git-dir >/dev/null 2>&1; then
+  mapfile -d '' files < <(git ls-files -z --cached --others --exclude-standard)
+else
+  mapfile -d '' files < <(find . -path ./build -prune -o -type f ! -name '*.o' ! -name '*.d' ! -name '*.so' \
+    -printf '%P\0')
 fi
-shellcheck -x scripts/*.sh .ci/run || status=1
-if command -v codespell >/dev/null; then
-  mapfile -d '' texts < <(git ls-files -z -- ':!*.out' ':!test/fuzz/corpus')
-  codespell -L asend,ser,nd,hist,nin,isnt,fro,truely "${texts[@]}" || status=1
+select_files() { # select_files ARRAY PATTERN...: those that exist and match
+  local -n selected=$1
+  local file pattern
+  shift
+  selected=()
+  for file in "${files[@]}"; do
+    for pattern in "$@"; do
+      # shellcheck disable=SC2053 # a pattern
+      if [[ $file == $pattern && -f $file ]]; then
+        selected+=("$file")
+        break
+      fi
+    done
+  done
+}
+
+wanted() { case $checks in *" $1 "*) ;; *) return 1 ;; esac; }
+report() { # report NAME FILES FAILED OUTPUT
+  printf '%-12s %4d passed, %d failed\n' "$1" $(($2 - $3)) "$3"
+  if [ "$3" -gt 0 ]; then
+    cat "$4"
+    status=1
+  fi
+}
+
+# Runs a command for every file, several at a time; its output is shown where it fails.
+each() { # each NAME FILE... -- COMMAND...
+  local name=$1 count=0 failed dir
+  shift
+  dir=$(mktemp -d "$work/XXXXXX")
+  while [ "$1" != -- ]; do
+    printf '%s\0' "$1" >>"$dir/list"
+    count=$((count + 1))
+    shift
+  done
+  shift
+  # shellcheck disable=SC2016 # expanded inside
+  xargs -0 -P "$jobs" -I '{}' bash -c '
+    dir=$1 file=$2
+    shift 2
+    log=$dir/${file//\//_}.log
+    "$@" "$file" >"$log" 2>&1 || { echo "$file: failed" >>"$log"; mv "$log" "$log.failed"; }
+  ' bash "$dir" '{}' "$@" <"$dir/list"
+  failed=$(find "$dir" -name '*.failed' | wc -l)
+  find "$dir" -name '*.failed' -exec cat {} + >"$dir/output"
+  report "$name" "$count" "$failed" "$dir/output"
+}
+# Runs a command once for all files; it says FILE:LINE… of each that fails.
+together() { # together NAME FILE... -- COMMAND...
+  local name=$1 failed ok=yes list=()
+  shift
+  while [ "$1" != -- ]; do
+    list+=("$1")
+    shift
+  done
+  shift
+  "$@" "${list[@]}" >"$work/$name.out" 2>&1 || ok=no
+  failed=$(sed -nE 's/^([^:]+):[0-9]+:.*/\1/p' "$work/$name.out" | sort -u | wc -l)
+  [ "$ok" = yes ] || [ "$failed" -gt 0 ] || failed=1
+  report "$name" ${#list[@]} "$failed" "$work/$name.out"
+}
+of_this_release() { # of_this_release NAME TOOL: whether the tool is the one that the rules are for
+  local found=none
+  ! command -v clang-format >/dev/null || found=$(clang-format --version | sed -nE 's/.*version ([0-9]+)\..*/\1/p')
+  if [ "$found" != "$clang_version" ]; then
+    printf '%-12s skipped: the rules are for the tools of Debian 12 (clang %s); here it is %s\n' "$1" "$clang_version" "$found"
+    return 1
+  elif ! command -v "$2" >/dev/null; then
+    echo "there is no $2: scripts/install-packages.sh installs it"
+    printf '%-12s    0 passed, 1 failed\n' "$1"
+    status=1
+    return 1
+  fi
+}
+
+tidy() {
+  local extra=()
+  [ "${COWRIE_FULL:-}" != 1 ] || extra=(--checks=clang-analyzer-*)
+  clang-tidy --quiet "${extra[@]}" "$1" -- -std=gnu++17 -Isrc -isystem "$("$pg_config" --includedir-server)" \
+    '-DPGDLLEXPORT=__attribute__((visibility("default")))' -Wno-register
+}
+# The modules of the server's own tests are part of its development files.
+compile_perl() {
+  local said
+  said=$(perl -wc -I "$(dirname "$("$pg_config" --pgxs)")/../test/perl" -I test/t "$1" 2>&1) || { echo "$said"; return 1; }
+  [ "$said" = "$1 syntax OK" ] || { echo "$said"; return 1; }
+}
+export -f tidy compile_perl
+export pg_config
+
+# The rooms: what must stand in one place only. Each rule: a name, the files that may, a pattern.
+rules() {
+  local result=0 room=("$@")
+  only_in() { # only_in WHAT ALLOWED-FILE PATTERN
+    local found
+    found=$(grep -nE "$3" /dev/null "${room[@]}" | grep -vE "^$2:" | grep -vE '^[^:]+:[0-9]+: *(//|/?\*)' || true)
+    [ -z "$found" ] || { printf '%s\n  %s\n' "$found" "$1"; result=1; }
+  }
+  only_in 'the version of the server is asked for in pg/compat.hpp only' 'src/(pg/compat|core/pure)\.hpp' '\bPG_VERSION_NUM\b'
+  only_in 'PG_TRY stands in pg/guard.cpp only' src/pg/guard.cpp '\bPG_(TRY|CATCH|FINALLY)\b'
+  only_in 'server headers are included in pg/imports.h only' src/pg/imports.h \
+    '#include "(access|catalog|commands|executor|libpq|mb|miscadmin|nodes|parser|postgres|storage|tcop|utils|fmgr|funcapi)[./]'
+  only_in 'an error has an SQLSTATE: ereport, not elog' '-' '\b[e]log\('
+  return "$result"
+}
+
+if wanted clang-format && of_this_release clang-format clang-format; then
+  select_files sources '*.cpp' '*.hpp' '*.h'
+  each clang-format "${sources[@]}" -- clang-format --dry-run -Werror
+fi
+if wanted clang-tidy && of_this_release clang-tidy clang-tidy; then
+  select_files sources 'src/*.cpp'
+  each clang-tidy "${sources[@]}" -- bash -c 'tidy "$@"' tidy
+fi
+if wanted rules; then
+  select_files sources 'src/*.cpp' 'src/*.hpp' 'src/*.h'
+  together rules "${sources[@]}" -- rules
+fi
+if wanted shell && of_this_release shell shellcheck; then
+  select_files sources '*.sh' .ci/run debian/tests/installcheck
+  each shell "${sources[@]}" -- shellcheck -x
+fi
+if wanted perl; then
+  select_files sources '*.pl' '*.pm'
+  each perl "${sources[@]}" -- bash -c 'compile_perl "$@"' compile_perl
+fi
+if wanted spelling && of_this_release spelling codespell; then
+  select_files sources '*'
+  texts=()
+  for file in "${sources[@]}"; do
+    case $file in *.out | *.svg | test/fuzz/corpus/*) ;; *) texts+=("$file") ;; esac
+  done
+  together spelling "${texts[@]}" -- codespell -L asend,ser,nd,hist,nin,isnt,fro,truely
+fi
+select_files sources '*.md'
+if wanted links; then
+  together links "${sources[@]}" -- perl scripts/check-links.pl
+fi
+if wanted markdown && of_this_release markdown mdl; then
+  together markdown "${sources[@]}" -- mdl
 fi
 exit "$status"

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # All tests, in a private server that is removed afterwards: GoogleTest, the same under ASan and
-# UBSan, fuzzing, pg_regress, isolation tests, TAP tests. The last line is `N passed, N failed`, and
+# UBSan, fuzzing, lint, pg_regress, isolation tests, TAP tests. The last line is `N passed, N failed`, and
 # `, N skipped` where something was.
 #
 #   COWRIE_FULL=1     full counts, ten minutes of fuzzing, a report in test/reports
-#   PARTS="unit tap"  only these parts: unit sanitized fuzz regress isolation tap
+#   PARTS="unit tap"  only these parts: unit sanitized fuzz lint regress isolation tap
 #   TAP="t/001*.pl"   only these TAP tests
 #
 # Logs stay in build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=" ${PARTS:-unit sanitized fuzz regress isolation tap} "
+parts=" ${PARTS:-unit sanitized fuzz lint regress isolation tap} "
 fuzz_seconds=60
 [ "${COWRIE_FULL:-}" != 1 ] || fuzz_seconds=600
 
@@ -44,6 +44,11 @@ part() {
     fuzz)
       [ "$status" -ne 0 ] || passed=1
       ;;
+    lint) # a file that passes, fails or is skipped in one of the checks
+      passed=$(count_of "$log" 's/^[a-z-]+ +([0-9]+) passed, [0-9]+ failed$/\1/p')
+      failed=$(count_of "$log" 's|^[a-z-]+ +[0-9]+ passed, ([0-9]+) failed$|\1|p')
+      skipped=$(count_of "$log" 's/^[a-z-]+ +skipped: .*/1/p')
+      ;;
     regress | isolation) # "test x ... ok" up to PostgreSQL 15, "ok 1 - x" from 16
       passed=$(grep -cE '^(test)? +[^ ]+ +\.\.\. ok|^ok [0-9]' "$log" || true)
       failed=$(grep -cE '^(test)? +[^ ]+ +\.\.\. FAILED|^not ok [0-9]' "$log" || true)
@@ -60,7 +65,7 @@ part() {
   echo "$name $passed $failed $((SECONDS - begun)) $skipped" >"$logs/$name.result"
   printf '%-10s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" $((SECONDS - begun))
   # what was skipped and why, and the figures that the tests have measured
-  sed -nE 's/^ok [0-9].* # skip/skipped:/p; s/^# figure: /  /p' "$log"
+  sed -nE 's/^ok [0-9].* # skip/skipped:/p; s/^([a-z-]+) +skipped: /skipped: \1: /p; s/^# figure: /  /p' "$log"
   [ "$failed" -eq 0 ] || show_failure "$name" "$log"
 }
 
@@ -107,6 +112,7 @@ core_parts() {
   part unit unit
   part sanitized sanitized
   part fuzz fuzz
+  part lint env LINT_JOBS=1 scripts/lint.sh
 }
 
 # The tests and what they read, where the server's user can reach it.

@@ -32,7 +32,7 @@ AssessmentState *owned_by(MemoryContext context, std::unique_ptr<AssessmentState
   kept->at_end.func = [](void *each) { delete static_cast<AssessmentState *>(each); };
   kept->at_end.arg = kept;
   call([&] { MemoryContextRegisterResetCallback(context, &kept->at_end); });
-  state.release();
+  (void)state.release();
   return kept;
 }
 
@@ -55,6 +55,7 @@ Datum stored_size(FunctionCallInfo fcinfo) {
   return call([&]() -> Datum {
     const Datum value = PG_GETARG_DATUM(0);
     constexpr int64_t other_columns = 160, chunk_overhead = 60, pointer = 18;
+    constexpr int64_t chunk = TOAST_MAX_CHUNK_SIZE;
     constexpr int64_t most_inline = TOAST_TUPLE_THRESHOLD - other_columns;
     int64_t size = static_cast<int64_t>(VARSIZE_ANY(DatumGetPointer(value)));
     if (size > most_inline) {
@@ -63,7 +64,7 @@ Datum stored_size(FunctionCallInfo fcinfo) {
         size = static_cast<int64_t>(VARSIZE_ANY(DatumGetPointer(compressed)));
     }
     if (size > most_inline)
-      size += pointer + chunk_overhead * (1 + size / TOAST_MAX_CHUNK_SIZE);
+      size += pointer + chunk_overhead * (1 + size / chunk);
     PG_RETURN_INT64(size);
   });
 }

@@ -38,7 +38,7 @@ Datum strongest_type(FunctionCallInfo fcinfo) {
     int count;
   };
   const Items items = call([&]() -> Items {
-    Items found;
+    Items found{};
     deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &found.values,
                       &found.nulls, &found.count);
     return found;

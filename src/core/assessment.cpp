@@ -42,7 +42,7 @@ class Reader {
 public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
   template <typename Plain> Plain plain() {
-    Plain value;
+    Plain value{};
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }

@@ -300,9 +300,9 @@ std::int64_t btree_bytes(std::int64_t rows, std::int64_t distinct, std::int64_t 
   double bytes = static_cast<double>(rows) * static_cast<double>(entry);
   const std::int64_t each = rows / distinct;
   if (each >= 2) { // a list of rows for each value, several for a frequent one
-    const double lists = static_cast<double>(distinct) *
-                         static_cast<double>((each + longest_list - 1) / longest_list);
-    bytes = lists * static_cast<double>(entry) + static_cast<double>(rows * row_pointer);
+    const std::int64_t lists = distinct * ((each + longest_list - 1) / longest_list);
+    bytes = static_cast<double>(lists) * static_cast<double>(entry) +
+            static_cast<double>(rows * row_pointer);
   }
   const double leaves = std::ceil(bytes / ((page - 40) * 0.9));
   return rounded((leaves * 1.006 + 2) * page); // inner pages, the meta page

@@ -35,9 +35,9 @@ std::string without_length(const std::string &type) { return type.substr(0, type
 std::string kept_value(const Target &target, const Table &declared, const Table &observed,
                        const Column &column) {
   const Column *found = observed.column(column.name);
-  const std::string value = found && found->type != column.type
-                                ? conversion(target, column, *found).values
-                                : quote_identifier(column.name);
+  std::string value = found && found->type != column.type
+                          ? conversion(target, column, *found).values
+                          : quote_identifier(column.name);
   if (column.name != "snapshot_ip_type")
     return value;
   for (const std::string &old : declared.retired_columns)

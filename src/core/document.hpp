@@ -98,6 +98,8 @@ public:
 
   Document();
   ~Document();
+  Document(const Document &) = delete;
+  Document &operator=(const Document &) = delete;
 
   void read(std::string_view json, Shape shape);
 

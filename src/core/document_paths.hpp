@@ -100,7 +100,7 @@ struct Level {
   const Node *nodes;
   std::size_t count;
 
-  template <std::size_t n> constexpr Level(const Node (&all)[n]) : nodes(all), count(n) {}
+  template <std::size_t n> constexpr explicit Level(const Node (&all)[n]) : nodes(all), count(n) {}
   explicit constexpr Level(const Node &parent)
       : nodes(parent.children), count(parent.child_count) {}
 

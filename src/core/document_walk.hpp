@@ -120,7 +120,7 @@ struct Walk {
   error_code entry(Values &into) {
     ondemand::object object;
     RETURN_IF_ERROR(json.get_object().get(object));
-    RETURN_IF_ERROR(keys(object, paths::entry, into, true));
+    RETURN_IF_ERROR(keys(object, paths::Level(paths::entry), into, true));
     return at_end();
   }
 
@@ -220,7 +220,7 @@ struct Walk {
     std::size_t index = 0;
     for (auto result : array) {
       ondemand::value element;
-      RETURN_IF_ERROR(std::move(result).get(element));
+      RETURN_IF_ERROR(result.get(element));
       const std::string_view token = element.raw_json_token();
       if (!starts_value(token))
         return simdjson::TAPE_ERROR;
@@ -267,7 +267,7 @@ struct Walk {
       into.clear();
       ondemand::object object;
       RETURN_IF_ERROR(value.get_object().get(object));
-      RETURN_IF_ERROR(keys(object, paths::entry, into, true));
+      RETURN_IF_ERROR(keys(object, paths::Level(paths::entry), into, true));
       const char *end = nullptr;
       RETURN_IF_ERROR(json.current_location().get(end));
       raw = json::trim_end({raw.data(), static_cast<std::size_t>(end - raw.data())});

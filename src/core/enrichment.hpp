@@ -90,6 +90,8 @@ public:
   ~EnrichmentReader();
   EnrichmentReader(EnrichmentReader &&) noexcept;
   EnrichmentReader &operator=(EnrichmentReader &&) noexcept;
+  EnrichmentReader(const EnrichmentReader &) = delete;
+  EnrichmentReader &operator=(const EnrichmentReader &) = delete;
 
   /** Takes a document (UTF-8 JSON text; it is copied) and collects its values in one pass. */
   void read(std::string_view json);

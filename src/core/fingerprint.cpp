@@ -32,8 +32,8 @@ void Sum128::subtract(Sum128 other) noexcept {
 
 std::string Sum128::hex() const {
   char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(high),
-                static_cast<unsigned long long>(low));
+  (void)std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(high),
+                      static_cast<unsigned long long>(low));
   return text;
 }
 

@@ -326,7 +326,7 @@ private:
       database_.execute(derivation::create_event_table(target()));
       database_.execute(derivation::index_event_table(target()));
     }
-    const FillResult result = database_.fill(step.statements.front(), stage);
+    FillResult result = database_.fill(step.statements.front(), stage);
     if (by_table)
       drop_work_table(derivation::event_table);
     return result;

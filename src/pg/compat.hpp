@@ -39,4 +39,5 @@ inline IndexScanDesc index_beginscan_unsafe(Relation table, Relation index, Snap
 } // namespace cowrie::pg::compat
 
 // 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.
-extern "C" PGDLLEXPORT void _PG_init(void);
+extern "C" PGDLLEXPORT void
+_PG_init(void); // NOLINT(bugprone-reserved-identifier): the server's name

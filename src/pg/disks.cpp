@@ -13,13 +13,13 @@
 namespace cowrie::pg {
 namespace {
 
-constexpr std::int64_t megabyte = 1024 * 1024;
+constexpr std::int64_t megabyte = 1 << 20;
 
 /** The file system of a directory under the data directory; symbolic links are followed. */
 void add_disk(std::vector<Disk> &disks, Disk::Use use, const std::string &place,
               const std::string &directory) {
-  struct stat file;
-  struct statvfs system;
+  struct stat file {};
+  struct statvfs system {};
   if (stat(directory.c_str(), &file) != 0 || statvfs(directory.c_str(), &system) != 0)
     return;
   const auto free =

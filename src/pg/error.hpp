@@ -12,8 +12,8 @@ namespace cowrie::pg {
 /** A server error that was caught. Keeps the whole ErrorData, so that it can be raised again. */
 class PgError : public Failure {
 public:
-  /** Takes ownership of data, which lives in error_context(). */
-  explicit PgError(ErrorData *data);
+  /** Takes ownership of what was caught, which lives in error_context(). */
+  explicit PgError(ErrorData *caught);
 
   std::shared_ptr<ErrorData> data;
 };

@@ -13,7 +13,7 @@ class EventLookup : Live {
 public:
   /** `by_table`: through the table of earliest events that the run has made, else by the index on
    *  raw_events.session_id. */
-  EventLookup(const Target &target, bool by_table);
+  EventLookup(const Target &names, bool by_table);
   ~EventLookup();
   EventLookup(const EventLookup &) = delete;
   EventLookup &operator=(const EventLookup &) = delete;

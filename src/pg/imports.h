@@ -54,7 +54,6 @@ extern "C" {
 #include "commands/defrem.h"
 #include "commands/sequence.h"
 #include "commands/tablespace.h"
-#include "commands/tablespace.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"

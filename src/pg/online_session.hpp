@@ -16,7 +16,7 @@ class OnlineSession : public Transactions, Live {
 public:
   /** Takes the run lock for the session; throws who holds it. Needs a nonatomic SPI session. */
   OnlineSession(const ResolvedTarget &target, Database &database, Progress &progress);
-  ~OnlineSession();
+  ~OnlineSession() override;
   OnlineSession(const OnlineSession &) = delete;
   OnlineSession &operator=(const OnlineSession &) = delete;
 

@@ -61,6 +61,8 @@ class LookingUpEvent {
 public:
   LookingUpEvent() noexcept { looking_up_event = true; }
   ~LookingUpEvent() { looking_up_event = false; }
+  LookingUpEvent(const LookingUpEvent &) = delete;
+  LookingUpEvent &operator=(const LookingUpEvent &) = delete;
 };
 
 /** A look-up of raw events that itself reads documents would take the reader away under us. */

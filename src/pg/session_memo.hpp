@@ -24,7 +24,7 @@ struct SessionArguments {
 
 /** What is known of a document, and its stored bytes as long as it is the current one. */
 struct SessionFacts {
-  const Facts *facts;
+  const Facts *facts = nullptr;
   std::optional<std::string_view> document; ///< its stored bytes; nothing for SQL NULL
   std::optional<std::string_view> kept;     ///< DocumentText::kept_bytes()
 };

@@ -21,8 +21,8 @@ public:
   AsUser &operator=(const AsUser &) = delete;
 
 private:
-  Oid user_;
-  int security_;
+  Oid user_ = InvalidOid;
+  int security_ = 0;
 };
 
 /**

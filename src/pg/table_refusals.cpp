@@ -82,7 +82,7 @@ void refuse_inheritance(const ResolvedTarget &target) {
 void refuse_row_security(const ResolvedTarget &target) {
   std::vector<std::string> names = changed_tables();
   if (target.names.has_raw_events)
-    names.push_back("raw_events");
+    names.emplace_back("raw_events");
   for (const std::string &each : names) {
     struct Security {
       bool applies, owned;
