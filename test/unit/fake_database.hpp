@@ -110,9 +110,9 @@ public:
   int run_locks = 0;
   int statistics_target = 100;
   std::int64_t table_bytes = 8192; ///< of each table, of a million rows
-  std::vector<Disk> disk_list; ///< empty: their free space is not known
-  std::string other_run;       ///< who holds the run lock; empty: nobody
-  std::vector<Row> runs;       ///< what the ledger knows of earlier runs, as first_run() asks
+  std::vector<Disk> disk_list;     ///< empty: their free space is not known
+  std::string other_run;           ///< who holds the run lock; empty: nobody
+  std::vector<Row> runs;           ///< what the ledger knows of earlier runs, as first_run() asks
 
   void let_pass(std::int64_t microseconds) { clock_ += microseconds; }
 
