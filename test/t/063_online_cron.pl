@@ -15,9 +15,9 @@ use Test::More;
 # The jobs, as the page has them: name => command.
 my $page = slurp_file("$FindBin::RealBin/../../docs/CRON.md");
 my %job;
-while ($page =~ /cron\.schedule\('(\w+)', '[^']+',\s*\$\$(.*?)\$\$\);/gs)
+while ($page =~ /cron\.schedule\('(\w+)', '[^']+',\s*\$(\w*)\$(.*?)\$\2\$\);/gs)
 {
-	$job{$1} = $2;
+	$job{$1} = $3;
 }
 is(join(' ', sort keys %job), 'cowrie_done cowrie_migrate cowrie_migrate_at_once cowrie_stop cowrie_validate',
 	'the jobs of docs/CRON.md');

@@ -1,0 +1,102 @@
+# What the documents tell the reader to run is run: every fenced block, against a private server, its
+# output compared where it is shown. A block that cannot be run says why; how many there are of which
+# kind is printed. The convention is in docs/DEVELOPING.md.
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use FindBin;
+use lib $FindBin::RealBin;
+
+use CowrieTest;
+use Documents;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $root = "$FindBin::RealBin/../..";
+
+# The comparison lets nothing pass but what is declared.
+ok(same_output("count\n-----\n 3\n(1 row)\n", " count \n-------\n     3\n(1 row)\n\n"), 'widths');
+ok(!same_output("count\n-----\n 3\n(1 row)\n", " count \n-------\n     4\n(1 row)\n"), 'numbers');
+ok(same_output("a\n...\nb\n", "a\nx\ny\nb\n"), 'lines left out');
+ok(!same_output("a\n...\nb\n", "a\nERROR:  x\nb\n"), 'an error is not left out');
+ok(!same_output('', "a\n"), 'output that is not shown');
+ok(same_output("NOTICE: done, 3 rows ...\n", "NOTICE:  done, 3 rows (rejected: 7)\n"), 'the rest of a line');
+
+my $node = start_server('documents');
+
+# Where the blocks of a section write their files, and find the scripts.
+sub new_directory
+{
+	my $directory = PostgreSQL::Test::Utils::tempdir_short();
+	symlink abs_path("$root/scripts"), "$directory/scripts" or die $!;
+	return $directory;
+}
+my $directory = new_directory();
+
+# And a wrong command is found.
+{
+	fresh_database($node, 'version 15');
+	my $wrong = sub { return run_block($node, $directory, { language => $_[0], text => $_[1] }) };
+	like($wrong->('sql', "SELECT * FROM cowrie_migrate_v17();\n"), qr/does not exist/, 'a wrong statement');
+	like($wrong->('sql', "SELECT 1;\nSELECT * FROM cowrie_validate_schema(v => 1);\nSELECT 1;\n"),
+		qr/does not exist/, 'a wrong argument');
+	like($wrong->('sh', "pg_dump --no-such-option mydb\n"), qr/option/, 'a wrong option');
+	like($wrong->('sh', "false | true\n"), qr/^$/, 'a failure in a pipe');
+	like($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 2\n(1 row)\n"), qr/--- shown/, 'wrong output');
+	like($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 1\n(1 row)\n\nmydb=> SELECT x;\n...\n"),
+		qr/column "x" does not exist/, 'a wrong statement in a console');
+	like($wrong->('console', "\$ echo a\nb\n"), qr/--- shown/, 'wrong output of a program');
+	is($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 1\n(1 row)\n\nmydb=> SHOW\nmydb-> jit;\n jit\n-----\n on\n(1 row)\n"),
+		undef, 'and a right one passes');
+}
+
+my (%count, @not_run);
+foreach my $document (documents())
+{
+	my $place = '';
+	foreach my $block (blocks_of($document))
+	{
+		my $name = "$document:$block->{line} ($block->{section})";
+		my $language = $block->{language};
+		if ($language eq 'text')
+		{
+			$count{'drawings and listings'}++;
+			next;
+		}
+		if ($language !~ /^(?:sql|sh|console)$/)
+		{
+			fail("$name: is sql, sh, console or text");
+			next;
+		}
+		if (defined $block->{'not run'})
+		{
+			push @not_run, "$name: $block->{'not run'}";
+			# What can be said of it all the same: the targets and scripts that it names are there.
+			foreach my $line (split /\n/, $block->{text})
+			{
+				ok(-e "$root/$1", "$name: $1") while $line =~ m{(?<![\w/])((?:scripts|test|docs|src)/[\w/.]+\w)}g;
+				next unless $line =~ /^(?:\w+=(?:"[^"]*"|\S+) )*make((?: \w[\w-]*)+)/;
+				is(system("make -C '$root' -n $1 >/dev/null 2>&1"), 0, "$name: make$1");
+			}
+			next;
+		}
+		# A section begins with a new database, at version 15 if nothing is said.
+		my $new_section = $place ne $block->{section};
+		fresh_database($node, $block->{on} // 'version 15') if $new_section or defined $block->{on};
+		$directory = new_directory() if $new_section;
+		$place = $block->{section};
+		$count{$language}++;
+		my $wrong = run_block($node, $directory, $block);
+		is($wrong, undef, $name);
+	}
+}
+
+cmp_ok($count{$_} // 0, '>', 0, "blocks of $_: " . ($count{$_} // 0)) foreach qw(sql sh console);
+figure('documented blocks run: '
+	  . join(', ', map { "$count{$_} $_" } sort keys %count)
+	  . '; not run: ' . @not_run);
+figure("not run: $_") foreach @not_run;
+
+$node->stop;
+done_testing();
