@@ -4,6 +4,8 @@
 EXTENSION = cowrie_migrate
 MODULE_big = cowrie_migrate
 DATA = $(wildcard sql/cowrie_migrate--*.sql)
+# make installcheck, on a server that has the extension: the same tests as make test has.
+REGRESS = $(shell sed -n 's/^test: //p' test/regress_schedule)
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/core/*.cpp src/pg/*.cpp))
 
 # gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of
@@ -50,7 +52,8 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit bench lint matrix arm64 cleanup-script valgrind
+.PHONY: deps demo test test-full unit bench lint matrix arm64 cleanup-script valgrind \
+	dist dist-check deb deb-check
 
 deps:
 	scripts/install-packages.sh
@@ -87,6 +90,20 @@ valgrind:
 
 lint: deps
 	scripts/lint.sh
+
+# The release for PGXN, of what is committed: build/cowrie_migrate-VERSION.zip. The check builds it,
+# installs it elsewhere and migrates with it.
+dist:
+	scripts/dist.sh
+dist-check:
+	scripts/dist.sh check
+
+# Debian packages of it: build/deb/*.deb. The check, as root, installs one in a minimal Debian of its own,
+# and runs there what its autopkgtest runs.
+deb:
+	scripts/deb.sh
+deb-check:
+	scripts/deb.sh check
 
 # As root on Debian: every release that carries a supported server, each in a root of its own. PG=17
 # takes one. And the core compiled for another processor.

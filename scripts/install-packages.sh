@@ -2,7 +2,8 @@
 # Installs what building and testing need on Debian and Ubuntu, and only what is missing: when
 # everything is there it returns at once, without network and without root.
 #
-#   PG=15  the major version of the PostgreSQL packages
+#   PG=15                                  the major version of the PostgreSQL packages
+#   scripts/install-packages.sh unzip      further packages, for what not everybody needs
 #
 # Never creates, starts or stops a database cluster.
 set -euo pipefail
@@ -15,6 +16,7 @@ packages=(
   "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron" "postgresql-$pg-pgtap"
   perl libipc-run-perl
   shellcheck codespell ruby-mdl util-linux valgrind
+  "$@"
 )
 # Of these some releases have none, because another package brings the files or nobody needs them there.
 optional=' libclang-rt-dev clang-tidy ruby-mdl '

@@ -5,7 +5,7 @@
 #   scripts/matrix.sh              all of them
 #   PG=17 scripts/matrix.sh        one
 #   PARTS="unit regress" TAP=…     as for scripts/test.sh
-#   MATRIX_MIRROR=…                where debootstrap gets the packages; its own default otherwise
+#   DEBIAN_MIRROR=…                where debootstrap gets the packages; its own default otherwise
 #   MATRIX_JOBS="nice -n 10"       what to put in front of the tests
 #
 # The roots are kept in build/matrix: a second run starts with the tests. A version whose tests have passed
@@ -25,43 +25,12 @@ if [ -n "${PG:-}" ]; then
   fi
   versions=("$PG")
 fi
-if [ "$(id -u)" -ne 0 ]; then
-  echo 'debootstrap and chroot need root' >&2
-  exit 2
-fi
-command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install -y debootstrap >/dev/null
+# shellcheck source=scripts/debian-root.sh
+. scripts/debian-root.sh
 
 matrix=$PWD/build/matrix
 commit=$(git rev-parse HEAD)
 mkdir -p "$matrix/passed"
-
-# A root that is complete has a mark; one that is not is begun again.
-make_root() {
-  local suite=$1 root=$matrix/$1
-  [ ! -f "$matrix/$suite.complete" ] || return 0
-  rm -rf "$root"
-  # shellcheck disable=SC2086 # no mirror: debootstrap's own
-  debootstrap --variant=minbase "$suite" "$root" ${MATRIX_MIRROR:-} >"$matrix/$suite.log" 2>&1 ||
-    { tail -n 20 "$matrix/$suite.log" >&2; return 1; }
-  touch "$matrix/$suite.complete"
-}
-
-# Runs in the root, in a mount and process namespace that goes with it: nothing is left mounted or
-# running, whatever happens.
-in_root() {
-  local root=$1
-  shift
-  # shellcheck disable=SC2016 # expanded inside
-  unshare --mount --pid --fork --kill-child -- bash -c '
-    root=$1
-    shift
-    mount --make-rprivate /
-    mount -t proc proc "$root/proc"
-    mount --rbind /dev "$root/dev"
-    mount -t tmpfs -o mode=1777 tmpfs "$root/run"
-    exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
-  ' bash "$root" "$@"
-}
 
 test_version() {
   local pg=$1 suite=${release[$1]} root log result carried
@@ -71,7 +40,7 @@ test_version() {
     echo "PostgreSQL $pg, $suite: $(cat "$matrix/passed/$pg-$commit") (before, at this commit)"
     return 0
   fi
-  make_root "$suite" || { echo "PostgreSQL $pg, $suite: no root"; return 1; }
+  make_root "$suite" "$root" || { echo "PostgreSQL $pg, $suite: no root"; return 1; }
   rm -rf "$root/srv/cowrie_migrate"
   mkdir -p "$root/srv/cowrie_migrate"
   git archive "$commit" | tar -x -C "$root/srv/cowrie_migrate"
