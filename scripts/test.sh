@@ -118,7 +118,7 @@ core_parts() {
 # The tests and what they read, where the server's user can reach it.
 copy_tests() {
   mkdir -p "$work/run"
-  cp -R test sql expected src docs scripts bench ./*.md LICENSE META.json Makefile "$work/run/"
+  cp -R test sql expected src docs scripts bench debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
   mkdir -p "$work/run/regress" "$work/run/isolation" "$work/run/tap"
   [ -z "$server_user" ] || chown -R "$server_user" "$work/run"
 }
