@@ -62,12 +62,17 @@ public:
       });
     const bool fits = attempt([this] { refuse_capacity(); });
     attempt([this] { documents(); });
-    attempt([&] { capacity(!fits); });
+    if (facts_read_)
+      attempt([&] { capacity(!fits); });
     return std::move(found_);
   }
 
 private:
+  // What stops several parts is said once.
   void add(HazardSeverity severity, const char *hazard, std::string detail, std::string remedy) {
+    for (const Hazard &each : found_)
+      if (each.hazard == hazard && each.detail == detail)
+        return;
     found_.push_back({severity, hazard, std::move(detail), std::move(remedy)});
   }
 
@@ -102,6 +107,7 @@ private:
   /** Refuses as the migration does, by what the sample alone tells. */
   void refuse_capacity() {
     facts_ = read_capacity(database_);
+    facts_read_ = true;
     refuse_full_disk(database_, look_, facts_);
   }
 
@@ -231,6 +237,7 @@ private:
   const PreflightOptions options_;
   Look look_;
   CapacityFacts facts_;
+  bool facts_read_ = false;
   std::vector<Hazard> found_;
 };
 
