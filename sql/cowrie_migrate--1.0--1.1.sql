@@ -107,3 +107,81 @@ SELECT holder_pid IS NOT NULL AS running,
           AND l.sqlstate = @extschema@.cowrie_sqlstate_text(progress.sqlstate)
         ORDER BY l.log_id DESC LIMIT 1) AS last_message
 FROM progress;
+
+-- What \d+ shows of the columns that people read, and of the sequence of the ledger.
+COMMENT ON SEQUENCE @extschema@.cowrie_migration_log_log_id_seq IS 'log_id of the ledger';
+COMMENT ON COLUMN @extschema@.cowrie_step.phase IS '1 to 5; 0 before and after them';
+COMMENT ON COLUMN @extschema@.cowrie_step.step IS 'what is done, mostly the object that is made';
+COMMENT ON COLUMN @extschema@.cowrie_step.status IS 'planned, done, skipped, failed or rolled_back';
+COMMENT ON COLUMN @extschema@.cowrie_step.rows IS
+    'rows that were written or compared; in a plan, an estimate';
+COMMENT ON COLUMN @extschema@.cowrie_step.elapsed IS 'how long it took';
+COMMENT ON COLUMN @extschema@.cowrie_step.detail IS
+    'what else is to be known; in a plan, the lock and the bytes';
+COMMENT ON COLUMN @extschema@.cowrie_finding.severity IS 'error or warning';
+COMMENT ON COLUMN @extschema@.cowrie_finding.object_type IS
+    'table, column, index, constraint, version or data';
+COMMENT ON COLUMN @extschema@.cowrie_finding.object_name IS 'the object; a column with its table';
+COMMENT ON COLUMN @extschema@.cowrie_finding.problem IS 'missing, wrong or invalid';
+COMMENT ON COLUMN @extschema@.cowrie_finding.expected IS 'what is declared';
+COMMENT ON COLUMN @extschema@.cowrie_finding.actual IS 'what is there';
+COMMENT ON COLUMN @extschema@.cowrie_finding.remedy IS 'the next command';
+COMMENT ON COLUMN @extschema@.cowrie_finding.loses_data IS
+    'true: the remedy decides about rows or values, so repair leaves it to you';
+COMMENT ON COLUMN @extschema@.cowrie_facts.source_ip IS 'in canonical form';
+COMMENT ON COLUMN @extschema@.cowrie_facts.asn IS 'of the first provider that has a usable one';
+COMMENT ON COLUMN @extschema@.cowrie_facts.country IS 'two capital letters';
+COMMENT ON COLUMN @extschema@.cowrie_facts.ip_type IS 'the strongest of ip_types';
+COMMENT ON COLUMN @extschema@.cowrie_facts.ip_types IS 'all types that the document names';
+COMMENT ON COLUMN @extschema@.cowrie_facts.organization IS 'name of the organization of the ASN';
+COMMENT ON COLUMN @extschema@.cowrie_facts.registry IS 'regional internet registry, upper case';
+COMMENT ON COLUMN @extschema@.cowrie_facts.is_scanner IS 'the document says so';
+COMMENT ON COLUMN @extschema@.cowrie_facts.is_bogon IS 'the document says so';
+COMMENT ON COLUMN @extschema@.cowrie_facts.enriched_at IS 'when the document was enriched';
+COMMENT ON COLUMN @extschema@.cowrie_facts.rejects IS 'a reason for every value that cannot be used';
+COMMENT ON COLUMN @extschema@.cowrie_hazard.severity IS 'blocker, warning or info';
+COMMENT ON COLUMN @extschema@.cowrie_hazard.hazard IS 'what it is; for a blocker the words of the refusal';
+COMMENT ON COLUMN @extschema@.cowrie_hazard.detail IS 'the facts';
+COMMENT ON COLUMN @extschema@.cowrie_hazard.remedy IS 'the next command';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.criterion IS 'what is measured';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.passed IS 'whether it is within the target';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.measured IS 'the value';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.target IS 'the target';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.detail IS 'what to look at';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.log_id IS 'order of the rows';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.target_schema IS 'schema of session_summaries';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.mode IS 'atomic, online or cleanup';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.phase IS '1 to 5; NULL for the run itself';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.step IS
+    'NULL for the run itself and for a phase as a whole';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.status IS 'of the step, phase or run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.rows IS 'rows that were written or compared';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.started_at IS 'begin of the step, phase or run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.finished_at IS 'its end';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.elapsed IS 'its duration';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.detail IS 'what else is to be known';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.sqlstate IS 'of the error';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.message IS 'of the error';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.run_by IS 'the role that called';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.extension_version IS 'the version that ran';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.session_count IS 'sessions before the first change';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.running IS 'whether a session holds the run lock';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.pid IS 'of the running or latest run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.mode IS 'atomic or online';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.phase IS '1 to 5; 0 before and after them';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.step IS 'the step it is at, or was at when it ended';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions done';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.percent IS 'of the whole run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same, to be looked at with \watch';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS 'since it started';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'the time that is left, by its own pace';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rejects IS
+    'values that could not be used, counted by reason';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.started_at IS 'begin of the run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.updated_at IS 'the last sign of life';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_sqlstate IS
+    'of the error with which the latest run ended; NULL: none';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.batch IS 'number of the batch of an online run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that called';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS 'of the error, where the ledger has it';
