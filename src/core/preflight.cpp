@@ -89,7 +89,7 @@ private:
     } catch (const Failure &failure) {
       if (failure.must_propagate)
         throw;
-      if (!failure.hint.empty()) // one of our own
+      if (!failure.hint.empty() && !failure.detail.empty()) // one of our own
         found_.push_back(blocker(failure));
       else if (failure.sqlstate == sqlstate::insufficient_privilege)
         add(HazardSeverity::info, hazards::not_visible, failure.message, "");

@@ -110,14 +110,15 @@ Probe connected_sessions() {
               " 'client backend' AND usesysid IS NOT NULL HAVING count(*) > 0"};
 }
 
-// The views hide from others what a session does; pg_locks hides nothing.
+// The views hide from others what a session does, and from who has SET ROLE its own; pg_locks hides
+// nothing.
 Probe hidden_sessions() {
   return {
       hazards::not_visible,
       "SELECT 'info', format('what %s other sessions and standbys do is not visible to role %I',"
       " count(*), current_user), format('GRANT pg_read_all_stats TO %I;', current_user)"
       " FROM pg_stat_activity AS a WHERE a.query = '<insufficient privilege>' AND a.usesysid IS"
-      " NOT NULL AND (a.datid = " +
+      " NOT NULL AND pg_backend_pid() NOT IN (a.pid, COALESCE(a.leader_pid, 0)) AND (a.datid = " +
           std::string(this_database) +
           " OR a.pid IN (SELECT pid FROM pg_stat_replication)) HAVING count(*) > 0"};
 }

@@ -88,10 +88,11 @@ void inspect_raw_events(ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
   target.names.raw_events_indexed =
-      !spi_query("SELECT 1 FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid"
-                 " AND a.attnum = i.indkey[0] WHERE i.indrelid = $1::text::regclass"
+      !spi_query("SELECT 1 FROM pg_class AS c JOIN pg_index AS i ON i.indrelid = c.oid JOIN"
+                 " pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
+                 " c.relnamespace = $1::int8::oid AND c.relname = 'raw_events'"
                  " AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS NULL",
-                 {qualified(target.names.schema, "raw_events")}, true)
+                 {std::int64_t(target.schema)}, true)
            .empty();
 }
 
