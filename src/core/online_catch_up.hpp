@@ -30,6 +30,8 @@ private:
     std::vector<std::string> notes;    ///< places of the notes
     std::int64_t before = 0;           ///< how many notes there were
   };
+  std::int64_t start_over_if_less_work();
+  std::int64_t work_off_notes(std::int64_t enough);
   Round derive();
   void fill(const std::vector<std::string> &sessions);
   std::int64_t forget(const Round &round);

@@ -68,6 +68,13 @@ std::int64_t OnlineRefresh::load_all(const std::string &table, bool existed) {
   return rows;
 }
 
+void OnlineRefresh::refresh_all(const Table &base) {
+  stage_all(base);
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0)
+      load_all(table.name, true);
+}
+
 std::int64_t OnlineRefresh::pending() {
   return std::stoll(database_.query(online::count_changes(target())).front()[0].value_or("0"));
 }

@@ -20,6 +20,9 @@ public:
   /** Derives all rows of an inventory; `existed`: it may have rows. */
   std::int64_t load_all(const std::string &table, bool existed);
 
+  /** Stages all sessions as they are now, and derives all rows anew: for so many changes that this
+   * is less work than to look at each. */
+  void refresh_all(const Table &base);
   /** Stages these sessions as they are now, and derives anew what they and what they were before
    *  count for. */
   void refresh(const std::vector<std::string> &sessions, const Table &declared, const Table &base);

@@ -185,7 +185,10 @@ std::string count_changes(const Target &target) {
   return "SELECT count(*) FROM " + changes_of(target);
 }
 
-std::string forget_changes(const Target &target) { return "DELETE FROM " + changes_of(target); }
+std::string forget_changes(const Target &target) {
+  return "DELETE FROM " + changes_of(target) + " AS c WHERE NOT EXISTS (SELECT FROM " +
+         sessions_of(target) + " AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL)";
+}
 
 std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids) {
   return "SELECT DISTINCT source_ip, asn FROM " + staging_of(target) + " WHERE " +

@@ -73,6 +73,8 @@ std::string read_changes(const Target &target, std::int64_t limit);
 /** Deletes the notes in these places: nobody else changes a note. */
 std::string forget_notes(const Target &target, const std::vector<std::string> &places);
 std::string count_changes(const Target &target);
+/** Deletes all notes but those of sessions without an address: a raw event may have come for them.
+ */
 std::string forget_changes(const Target &target);
 
 /** Returns the addresses and ASNs of staged sessions. */

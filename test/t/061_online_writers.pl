@@ -17,7 +17,7 @@ my $sessions = full_counts() ? 100_000 : 6_000;
 my $clients = 8;
 my $rate = full_counts() ? 0 : 600; # writes per second; 0: as many as there can be
 # What a writer waits for a lock is what the server logs, not what a busy machine makes of it.
-my $node = start_node('writers', 'log_lock_waits = on', 'deadlock_timeout = 10ms',
+my $node = start_node('writers', 'log_lock_waits = on', 'log_statement = none', 'deadlock_timeout = 10ms',
 	"log_line_prefix = '%m [%p] %q%a '", 'max_connections = 50');
 
 my $dir = $node->basedir;
@@ -120,7 +120,7 @@ sub end_writers
 		while (<$file>)
 		{
 			my (undef, undef, $latency, undef, undef, undef, $late) = split;
-			$latency -= $late // 0; # what a throttled one began too late
+			$latency -= $late || 0; # what a throttled one began too late
 			$count++;
 			$longest = $latency if $latency > $longest;
 		}
