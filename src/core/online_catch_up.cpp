@@ -69,18 +69,23 @@ std::int64_t OnlineCatchUp::work_off_notes(std::int64_t enough) {
   }
 }
 
+// The first pass takes all that have come so far. A later one takes half as many as the one before,
+// and is the last one when more have come meanwhile: so it ends, however fast they come.
 std::int64_t OnlineCatchUp::fill_rest() {
-  std::int64_t sessions = 0;
-  std::int64_t noted = 0, before = 0;
-  do { // each pass leaves what has come meanwhile: as long as that gets less
-    before = noted;
+  std::int64_t sessions = 0, noted = 0;
+  std::optional<std::int64_t> most;
+  do {
     patience_.until_locked(TransactionKind::work, [&] {
       noted = ports_.database
-                  .fill(online::note_unfilled(ports_.database.target(), declared_, base_), false)
+                  .fill(online::note_unfilled(ports_.database.target(), declared_, base_, most),
+                        false)
                   .rows;
     });
     sessions += work_off_notes(0);
-  } while (noted > few && (before == 0 || noted < before / 2));
+    if (most && noted == *most)
+      break;
+    most = noted / 2;
+  } while (noted > few);
   return sessions;
 }
 

@@ -20,7 +20,7 @@ public:
   std::int64_t work_off(std::int64_t enough);
 
   /** Notes the sessions that nothing has been filled of although something is known, and works off
-   *  all notes; again for those that have come meanwhile, while they get fewer. */
+   *  all notes; again for those that have come meanwhile, as long as they get fewer. */
   std::int64_t fill_rest();
 
 private:

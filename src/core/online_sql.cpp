@@ -162,11 +162,12 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
          among("session_id", session_ids);
 }
 
-std::string note_unfilled(const Target &target, const Table &declared, const Table &observed) {
+std::string note_unfilled(const Target &target, const Table &declared, const Table &observed,
+                          std::optional<std::int64_t> most) {
   const FillValues values(target, declared, observed, TakenSnapshots::complete);
   return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
          " WHERE " + derivation::condition(declared, derivation::Unfilled::untouched) + " AND " +
-         values.differ();
+         values.differ() + (most ? " LIMIT " + std::to_string(*most) : "");
 }
 
 std::string read_changes(const Target &target, std::int64_t limit) {

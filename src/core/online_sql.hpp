@@ -65,8 +65,9 @@ std::string fill_sessions(const Target &target, const Table &declared, const Tab
 std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids);
 
-/** Notes the sessions that nothing has been filled of although something is known. */
-std::string note_unfilled(const Target &target, const Table &declared, const Table &observed);
+/** Notes sessions that nothing has been filled of although something is known: all, or so many. */
+std::string note_unfilled(const Target &target, const Table &declared, const Table &observed,
+                          std::optional<std::int64_t> most);
 
 /** Returns the places and keys of some notes. */
 std::string read_changes(const Target &target, std::int64_t limit);
