@@ -230,8 +230,20 @@ bool same_for_derivation(const Session &before, const Session &after) {
   return true;
 }
 
+[[noreturn]] void refuse_truncate(Relation notes) {
+  Target target;
+  target.named_schema =
+      call([&]() -> const char * { return get_namespace_name(RelationGetNamespace(notes)); });
+  throw Failure(sqlstate::prerequisite_state, "cannot truncate the notes of an online migration",
+                "The sessions that it has still to look at would be forgotten.",
+                "Finish it with " + target.online_call() + " or give it up with " +
+                    target.command("cowrie_cleanup_v16"));
+}
+
 Datum online_change(FunctionCallInfo fcinfo) {
   const TriggerData *data = reinterpret_cast<const TriggerData *>(fcinfo->context);
+  if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+    refuse_truncate(data->tg_relation);
   if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
       !TRIGGER_FIRED_FOR_ROW(data->tg_event))
     throw Failure(sqlstate::prerequisite_state,

@@ -32,7 +32,9 @@ CapacityFacts read_capacity(Database &database);
 /** What a migration will have written when it commits; bytes. */
 struct Need {
   std::int64_t sessions = 0;
-  std::int64_t tables = 0;  ///< the new copy of session_summaries with TOAST, and the inventories
+  /** The new copy of session_summaries with TOAST (online: what it grows by), and the inventories.
+   */
+  std::int64_t tables = 0;
   std::int64_t indexes = 0; ///< all indexes of these tables, the rebuilt ones included
   std::int64_t inventory_tables = 0, inventory_indexes = 0; ///< of these, what the inventories take
   std::int64_t temporary = 0; ///< the staging table, and sorts that do not fit in memory
@@ -41,7 +43,13 @@ struct Need {
   std::int64_t duration_us = 0; ///< of the migration
 };
 
-Need need_of(const CapacityFacts &facts, const Look &look);
+/** How it migrates. */
+enum class Way : std::uint8_t {
+  at_once, ///< one rewrite
+  online,  ///< batches of UPDATE, with a VACUUM now and then
+};
+
+Need need_of(const CapacityFacts &facts, const Look &look, Way way = Way::at_once);
 
 /** ` SYSTEM (12.5) REPEATABLE (16)`: the same pages in every call. */
 std::string system_sample(double share);
@@ -56,10 +64,11 @@ struct DiskNeed {
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks);
 
 /** Refuses (53100) what would fill a file system; what cannot be asked refuses nothing. */
-void refuse_full_disk(Database &database, const Look &look);
+void refuse_full_disk(Database &database, const Look &look, Way way = Way::at_once);
 
 /** The same by facts that were read already. */
-void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts);
+void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts,
+                      Way way = Way::at_once);
 
 /** Bytes of a new btree: sorted, deduplicated, nine tenths full.
  *  @param key bytes of one key with its length word */

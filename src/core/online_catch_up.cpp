@@ -20,9 +20,10 @@ constexpr std::int64_t few = 20;
 } // namespace
 
 // To stage everything in one scan, with parallel workers, takes a fraction of the time per session.
+// And what is not whole any more cannot be brought up to date.
 std::int64_t OnlineCatchUp::start_over_if_less_work() {
   std::int64_t notes = 0;
-  bool many = false;
+  bool over = false;
   patience_.until_locked(TransactionKind::work, [&] {
     Database &database = ports_.database;
     const Row counts =
@@ -32,15 +33,27 @@ std::int64_t OnlineCatchUp::start_over_if_less_work() {
                    {qualified(database.target().schema, "session_summaries")})
             .front();
     notes = std::stoll(counts[0].value_or("0"));
-    many = notes > std::max(notes_per_round, std::stoll(counts[1].value_or("0")) / many_part);
-    if (many)
-      OnlineRefresh(database, origin_).refresh_all(base_);
+    OnlineRefresh refresh(database, origin_);
+    over = notes > std::max(notes_per_round, std::stoll(counts[1].value_or("0")) / many_part) ||
+           !refresh.staging_is_whole();
+    if (over)
+      refresh.refresh_all(base_);
   });
-  return many ? notes : 0;
+  return over ? notes : 0;
 }
 
 std::int64_t OnlineCatchUp::work_off(std::int64_t enough) {
   return start_over_if_less_work() + work_off_notes(enough);
+}
+
+// The foreign key is there by now, so there will be no more such sessions.
+std::int64_t OnlineCatchUp::work_off_all() {
+  const std::int64_t sessions = work_off(0);
+  std::int64_t orphans = 0;
+  patience_.until_locked(TransactionKind::work, [&] {
+    orphans = ports_.database.execute(online::note_orphans(ports_.database.target()));
+  });
+  return sessions + (orphans > 0 ? work_off_notes(0) : 0);
 }
 
 std::int64_t OnlineCatchUp::work_off_notes(std::int64_t enough) {
@@ -76,10 +89,10 @@ std::int64_t OnlineCatchUp::fill_rest() {
   std::optional<std::int64_t> most;
   do {
     patience_.until_locked(TransactionKind::work, [&] {
-      noted = ports_.database
-                  .fill(online::note_unfilled(ports_.database.target(), declared_, base_, most),
-                        false)
-                  .rows;
+      noted =
+          ports_.database
+              .fill(online::note_unfilled(ports_.database.target(), declared_, base_, most), false)
+              .rows;
     });
     sessions += work_off_notes(0);
     if (most && noted == *most)
@@ -101,6 +114,7 @@ OnlineCatchUp::Round OnlineCatchUp::derive() {
     for (const Row &row :
          ports_.database.query(online::read_changes(ports_.database.target(), notes_per_round))) {
       round.notes.push_back(row[0].value_or(""));
+      round.file = row[2].value_or("");
       keys.insert(row[1].value_or(""));
     }
     round.sessions.assign(keys.begin(), keys.end());
@@ -128,7 +142,8 @@ std::int64_t OnlineCatchUp::forget(const Round &round) {
   patience_.until_locked(TransactionKind::work, [&] {
     OnlineRefresh refresh(ports_.database, origin_);
     if (!round.notes.empty())
-      ports_.database.execute(online::forget_notes(ports_.database.target(), round.notes));
+      ports_.database.execute(
+          online::forget_notes(ports_.database.target(), round.notes, round.file));
     left = refresh.pending();
   });
   return left;

@@ -19,6 +19,9 @@ public:
    *  returns how many sessions there were. */
   std::int64_t work_off(std::int64_t enough);
 
+  /** Works off all notes, which nobody adds to any more, and gives every address its row. */
+  std::int64_t work_off_all();
+
   /** Notes the sessions that nothing has been filled of although something is known, and works off
    *  all notes; again for those that have come meanwhile, as long as they get fewer. */
   std::int64_t fill_rest();
@@ -28,8 +31,11 @@ private:
   struct Round {
     std::vector<std::string> sessions; ///< their keys, each once
     std::vector<std::string> notes;    ///< places of the notes
+    std::string file;                  ///< and the file that these places are in
     std::int64_t before = 0;           ///< how many notes there were
   };
+  /** Derives everything anew where that is less work than the notes, or the only way; returns how
+   *  many notes that has worked off. */
   std::int64_t start_over_if_less_work();
   std::int64_t work_off_notes(std::int64_t enough);
   Round derive();

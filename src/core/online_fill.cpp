@@ -15,8 +15,8 @@ constexpr std::int64_t first_batch = 100;
 constexpr std::int64_t smallest_batch = 10;
 
 /** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
-constexpr std::int64_t dead_part = 10;
-constexpr std::int64_t least_dead_rows = 20'000;
+constexpr double dead_part = 0.1;
+constexpr double least_dead_rows = 20'000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -38,6 +38,10 @@ void add(FillResult &total, const FillResult &more) {
   total.null_escapes += more.null_escapes;
   add(total.before, more.before);
   add(total.settled, more.settled);
+}
+
+double dead_rows_before_vacuum(double sessions) {
+  return std::max(least_dead_rows, sessions * dead_part);
 }
 
 void OnlineFill::run(const Table &declared, const Table &base) {
@@ -104,7 +108,7 @@ void OnlineFill::adapt(std::int64_t took_us) {
 // table is dead, and then slowly. Where it is at work already, or no process is free, it is left to
 // it.
 void OnlineFill::vacuum_if_due() {
-  if (dead_rows_ < std::max(least_dead_rows, expected_ / dead_part))
+  if (static_cast<double>(dead_rows_) < dead_rows_before_vacuum(static_cast<double>(expected_)))
     return;
   dead_rows_ = 0;
   const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " +

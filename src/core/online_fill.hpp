@@ -37,6 +37,9 @@ private:
   std::int64_t dead_rows_ = 0; ///< that the batches have left since the last VACUUM
 };
 
+/** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
+double dead_rows_before_vacuum(double sessions);
+
 /** Adds what one statement has found to what others have. */
 void add(FillResult &total, const FillResult &more);
 

@@ -19,6 +19,11 @@ std::string text_array(const std::vector<std::string> &items) {
   return result + "]::text[]";
 }
 
+/** The file that a table is in, as text: another one after TRUNCATE, VACUUM FULL and the like. */
+std::string file_of(const std::string &table) {
+  return "pg_relation_filenode(" + quote_literal(table) + "::regclass)::text";
+}
+
 /** `"asn" = ANY (…)`: a key among these; integers are compared as such, so that an index serves. */
 std::string among(const std::string &column, const std::vector<std::string> &values) {
   const bool number = column.find("asn") != std::string::npos;
@@ -88,7 +93,9 @@ std::string fill_where(const Target &target, const Table &declared, const Table 
 std::vector<std::string> create_changes(const Target &target) {
   const std::string changes = changes_of(target);
   return {"CREATE TABLE " + changes + " (session_id varchar(64))",
-          "COMMENT ON TABLE " + changes + " IS " + quote_literal(changes_comment)};
+          "COMMENT ON TABLE " + changes + " IS " + quote_literal(changes_comment),
+          "CREATE TRIGGER " + quote_identifier(change_trigger) + " BEFORE TRUNCATE ON " + changes +
+              " EXECUTE FUNCTION " + qualified(target.extension_schema, change_function) + "()"};
 }
 
 std::string create_delta(const Target &target) {
@@ -125,12 +132,14 @@ std::string find_objects(const Target &target) {
 
 std::string mark_staging(const Target &target) {
   return "INSERT INTO " + staging_of(target) +
-         " (session_id, has_provider_data) VALUES ('', false)";
+         " (session_id, has_provider_data, organization) VALUES ('', false, " +
+         file_of(sessions_of(target)) + ")";
 }
 
 std::string staging_is_whole(const Target &target) {
   return "SELECT EXISTS (SELECT FROM " + staging_of(target) +
-         " WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL)";
+         " WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL AND organization = " +
+         file_of(sessions_of(target)) + ")";
 }
 
 std::string next_batch(const Target &target, const std::optional<std::string> &position,
@@ -170,16 +179,24 @@ std::string note_unfilled(const Target &target, const Table &declared, const Tab
          values.differ() + (most ? " LIMIT " + std::to_string(*most) : "");
 }
 
+std::string note_orphans(const Target &target) {
+  return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
+         " AS s WHERE source_ip IS NOT NULL AND NOT EXISTS (SELECT FROM " +
+         qualified(target.schema, "ip_inventory") + " AS i WHERE i.ip_address = s.source_ip)";
+}
+
 std::string read_changes(const Target &target, std::int64_t limit) {
-  return "SELECT ctid, session_id FROM " + changes_of(target) +
+  return "SELECT ctid, session_id, " + file_of(changes_of(target)) + " FROM " + changes_of(target) +
          " WHERE session_id IS NOT NULL LIMIT " + std::to_string(limit);
 }
 
-std::string forget_notes(const Target &target, const std::vector<std::string> &places) {
+std::string forget_notes(const Target &target, const std::vector<std::string> &places,
+                         const std::string &file) {
   std::string list;
   for (const std::string &each : places)
     list += (list.empty() ? "\"" : ",\"") + each + "\"";
-  return "DELETE FROM " + changes_of(target) + " WHERE ctid = ANY ('{" + list + "}'::tid[])";
+  return "DELETE FROM " + changes_of(target) + " WHERE ctid = ANY ('{" + list + "}'::tid[]) AND " +
+         file_of(changes_of(target)) + " = " + quote_literal(file);
 }
 
 std::string count_changes(const Target &target) {

@@ -25,7 +25,8 @@ inline constexpr const char *changes_comment =
     "cowrie_migrate: sessions that an online migration has still to look at";
 inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part of the staging table
 
-/** Makes the table of changed keys; logged, so that a crash forgets none. */
+/** Makes the table of changed keys; logged, so that a crash forgets none. Its trigger refuses
+ *  TRUNCATE, and keeps the extension from being dropped before the migration has ended. */
 std::vector<std::string> create_changes(const Target &target);
 std::string create_delta(const Target &target);
 
@@ -37,7 +38,8 @@ std::string drop_trigger(const Target &target);
  *  the name of the table of changed keys is that; each NULL where there is none. One row. */
 std::string find_objects(const Target &target);
 
-/** A row that no inventory counts: an unlogged table that has lost it has lost everything. */
+/** A row that no inventory counts: an unlogged table that has lost it has lost everything. It names
+ *  the file of the sessions: after a TRUNCATE, which no row trigger sees, it is another one. */
 std::string mark_staging(const Target &target);
 std::string staging_is_whole(const Target &target);
 
@@ -69,10 +71,15 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
 std::string note_unfilled(const Target &target, const Table &declared, const Table &observed,
                           std::optional<std::int64_t> most);
 
-/** Returns the places and keys of some notes. */
+/** Notes the sessions whose address has no row: set by somebody who knows of version 16. */
+std::string note_orphans(const Target &target);
+
+/** Returns the places and keys of some notes, and the file of their table. */
 std::string read_changes(const Target &target, std::int64_t limit);
-/** Deletes the notes in these places: nobody else changes a note. */
-std::string forget_notes(const Target &target, const std::vector<std::string> &places);
+/** Deletes the notes in these places: nobody else changes a note, but VACUUM FULL moves all of them
+ *  to another file. */
+std::string forget_notes(const Target &target, const std::vector<std::string> &places,
+                         const std::string &file);
 std::string count_changes(const Target &target);
 /** Deletes all notes but those of sessions without an address: a raw event may have come for them.
  */

@@ -1,0 +1,325 @@
+// An online migration in memory: the fake database with transactions, sessions in the order of
+// their key, the trigger with its notes, and the memory of the ledger.
+//
+// It refuses every statement that it does not know, and takes back what a failed transaction did.
+#pragma once
+
+#include <set>
+
+#include "core/online.hpp"
+#include "fake_database.hpp"
+
+namespace cowrie::test {
+
+/** What a rollback takes back beside the State. */
+struct OnlineParts {
+  std::int64_t trigger = 0; ///< its OID
+  bool changes_table = false, staged = false, staging_whole = false;
+  std::vector<std::string> notes;    ///< keys; the place of a note is its key
+  std::set<std::string> unfilled;    ///< sessions that have come after the trigger has gone
+  std::vector<std::string> batches;  ///< the last key of every batch
+  std::optional<OnlineState> memory; ///< what the row of the last run remembers
+  std::int64_t staged_anew = 0;      ///< how often all sessions were staged from their documents
+  std::int64_t worked_off = 0;       ///< notes
+};
+
+class FakeOnline : public FakeDatabase,
+                   public OnlineMemory,
+                   public OnlineMonitor,
+                   public Transactions {
+public:
+  explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase) {}
+
+  OnlineParts parts;
+  std::int64_t sessions = 600;
+  std::int64_t writes_per_round = 0;  ///< what the trigger notes while a round is worked off
+  std::int64_t inserts_per_pass = 0;  ///< what comes while fill_rest fills what has come
+  bool fires_always = true;           ///< the trigger is as it was made
+  bool changes_moved = false;         ///< VACUUM FULL has been at the table of notes
+  bool name_taken = false;            ///< somebody else's table has that name
+  std::vector<Row> update_triggers;   ///< the user's own
+  std::vector<std::int64_t> waits;    ///< between attempts and batches
+  std::vector<TransactionKind> kinds; ///< of the transactions, as they began
+  std::vector<std::string> alone;     ///< statements in a process of their own
+  std::function<void(TransactionKind)> before_transaction; ///< may throw, may change the parts
+  std::function<void(const std::string &)> before_fill;    ///< likewise
+  std::function<bool()> asks_to_stop;
+  std::size_t transaction = 0;
+
+  struct Placed {
+    std::size_t transaction;
+    TransactionKind kind;
+    std::string sql;
+  };
+  std::vector<Placed> executed;
+
+  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this}; }
+  bool migrate(const OnlineOptions &options = {}) { return migrate_online(ports(), options); }
+
+  static std::string key(std::int64_t i) {
+    const std::string digits = std::to_string(i);
+    return "s" + std::string(6 - digits.size(), '0') + digits;
+  }
+
+  std::vector<std::string> steps() const {
+    std::vector<std::string> result;
+    for (const LedgerRow &each : state.ledger)
+      if (each.kind == "step" && !each.step.step.empty())
+        result.push_back(each.step.step);
+    return result;
+  }
+
+  // Transactions
+  void in_transaction(TransactionKind kind, const std::function<void()> &body) override {
+    const State before = state;
+    const OnlineParts parts_before = parts;
+    const bool trigger_before = online_trigger;
+    ++transaction;
+    kinds.push_back(kind);
+    try {
+      if (before_transaction)
+        before_transaction(kind);
+      body();
+    } catch (...) {
+      state = before;
+      parts = parts_before;
+      online_trigger = trigger_before;
+      throw;
+    }
+  }
+  void wait_us(std::int64_t duration) override { waits.push_back(duration); }
+  bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
+  void execute_alone(const std::string &sql, const std::string &) override {
+    alone.push_back(sql);
+    const std::string concurrently = "CONCURRENTLY ";
+    if (const std::size_t at = sql.find(concurrently); at != std::string::npos)
+      FakeDatabase::execute(std::string(sql).erase(at, concurrently.size()));
+  }
+
+  // Memory: steps come from the ledger's rows, as they do in the server.
+  std::optional<OnlineState> unfinished() override {
+    std::optional<OnlineState> result = parts.memory;
+    if (!result)
+      return result;
+    for (const LedgerRow &each : state.ledger) {
+      if (each.kind == "finish" && each.step.status == "done")
+        return std::nullopt;
+      if (each.kind == "step" && each.step.status == "done")
+        result->done.insert(each.step.step);
+    }
+    return result;
+  }
+  void remember(std::int64_t, const OnlineState &remembered) override {
+    parts.memory = remembered;
+    parts.memory->done.clear();
+  }
+  void at_batch(std::int64_t, const FillResult &, std::int64_t) override {}
+  void hold_rows(const FillResult &) override {}
+
+  // Database
+  std::vector<Row> query(const std::string &sql,
+                         const std::vector<Parameter> &parameters = {}) override {
+    const auto is_about = [&](const std::string &table) {
+      return !parameters.empty() && std::get<std::string>(parameters.front()) == table;
+    };
+    if (starts_with(sql, "SELECT pg_relation_size(c.oid)")) // heap, TOAST, rows, pages, …
+      return {{"819200", "8192000", "600", "100", "600", "0", "600", "0", "4194304", "67108864",
+               "f", "1073741824", "f", "2097152"}};
+    if (starts_with(sql, "WITH sampled AS MATERIALIZED"))
+      return {{"600", "600", "600", "60", "6", "6", "0", "12", "2000"}};
+    if (starts_with(sql, "SELECT m.amname, pg_relation_size(i.indexrelid)"))
+      return {{"btree", "81920", "20", "600"}};
+    if (starts_with(sql, "SELECT format('trigger %I'"))
+      return update_triggers;
+    if (starts_with(sql, "SELECT CASE WHEN reltuples <= 0"))
+      return {{std::to_string(sessions)}};
+    if (sql == online::find_objects(target()))
+      return {parts.trigger != 0
+                  ? Row{std::to_string(parts.trigger), fires_always ? "t" : "f", changes()}
+                  : Row{std::nullopt, std::nullopt, changes()}};
+    if (starts_with(sql, "SELECT 1 WHERE to_regclass"))
+      return (is_about(name(online::changes_table)) ? parts.changes_table || name_taken
+                                                    : parts.staged)
+                 ? std::vector<Row>{{"1"}}
+                 : std::vector<Row>{};
+    if (sql == online::staging_is_whole(target()))
+      return {{parts.staging_whole ? "t" : "f"}};
+    if (starts_with(sql, "SELECT count(*), max(session_id) FROM (SELECT session_id"))
+      return {next_batch(sql)};
+    if (sql == online::count_changes(target()))
+      return {{std::to_string(parts.notes.size())}};
+    if (starts_with(sql, "SELECT (" + online::count_changes(target()) + "), reltuples"))
+      return {{std::to_string(parts.notes.size()), std::to_string(sessions)}};
+    if (starts_with(sql, "SELECT ctid, session_id, "))
+      return some_notes(sql);
+    if (starts_with(sql, "SELECT DISTINCT source_ip, asn"))
+      return {{"192.0.2.1", "64500"}};
+    if (starts_with(sql, "SELECT DISTINCT format('process %s"))
+      return {{"process 42 holds everything"}};
+    return FakeDatabase::query(sql, parameters);
+  }
+
+  std::int64_t execute(const std::string &sql,
+                       const std::vector<Parameter> &parameters = {}) override {
+    executed.push_back({transaction, kinds.empty() ? TransactionKind::work : kinds.back(), sql});
+    if (const auto rows = execute_online(sql))
+      return *rows;
+    const std::string not_valid = " NOT VALID";
+    if (sql.size() > not_valid.size() && contains(sql, " ADD CONSTRAINT ") &&
+        contains(sql, " CHECK ") &&
+        sql.compare(sql.size() - not_valid.size(), not_valid.size(), not_valid) == 0) {
+      const std::int64_t rows =
+          FakeDatabase::execute(sql.substr(0, sql.size() - not_valid.size()), parameters);
+      state.schema.table("session_summaries")->constraints.back().validated = false;
+      return rows;
+    }
+    const std::int64_t rows = FakeDatabase::execute(sql, parameters);
+    parts.staged = state.schema.table(derivation::staging_table) != nullptr;
+    parts.staging_whole = parts.staging_whole && parts.staged;
+    return rows;
+  }
+
+  FillResult fill(const std::string &sql, bool, std::optional<std::int64_t>) override {
+    executed.push_back({transaction, kinds.back(), sql});
+    if (before_fill)
+      before_fill(sql);
+    FillResult result;
+    const std::string zero(32, '0');
+    result.before = result.settled = result.kept = {0, zero, zero};
+    if (const std::size_t at = sql.find("session_id <= '"); at != std::string::npos) {
+      parts.batches.push_back(sql.substr(at + 15, 7));
+      result.rows = result.before.sessions = rows_of_batch_;
+    } else if (starts_with(sql, "INSERT INTO " + name(online::changes_table))) {
+      const std::size_t at = sql.find(" LIMIT ");
+      const std::size_t most =
+          at == std::string::npos ? parts.unfilled.size() : std::stoul(sql.substr(at + 7));
+      while (!parts.unfilled.empty() && static_cast<std::size_t>(result.rows) < most) {
+        parts.notes.push_back(*parts.unfilled.begin());
+        parts.unfilled.erase(parts.unfilled.begin());
+        ++result.rows;
+      }
+      for (std::int64_t i = 0; i < inserts_per_pass; ++i)
+        parts.unfilled.insert(key(100'000 + next_insert_++));
+    } else if (!contains(sql, "session_id = ANY (")) {
+      throw std::logic_error("the fake does not know the statement: " + sql);
+    }
+    return result;
+  }
+
+private:
+  std::string name(const std::string &table) const { return qualified(target().schema, table); }
+  std::optional<std::string> changes() const {
+    return parts.changes_table ? std::optional<std::string>("t")
+           : name_taken        ? std::optional<std::string>("f")
+                               : std::nullopt;
+  }
+  std::string file() const { return changes_moved ? "2" : "1"; }
+
+  Row next_batch(const std::string &sql) {
+    std::int64_t from = 0;
+    if (const std::size_t at = sql.find("session_id > '"); at != std::string::npos)
+      from = std::stoll(sql.substr(at + 15, 6)) + 1;
+    const std::int64_t size = std::stoll(sql.substr(sql.find(" LIMIT ") + 7));
+    rows_of_batch_ = std::min(size, sessions - from);
+    if (rows_of_batch_ <= 0)
+      return {"0", std::nullopt};
+    return {std::to_string(rows_of_batch_), key(from + rows_of_batch_ - 1)};
+  }
+
+  std::vector<Row> some_notes(const std::string &sql) const {
+    const std::size_t most = std::stoul(sql.substr(sql.find(" LIMIT ") + 7));
+    std::vector<Row> rows;
+    for (const std::string &each : parts.notes)
+      if (rows.size() < most)
+        rows.push_back({each, each, file()});
+    return rows;
+  }
+
+  /** What only an online migration executes; nothing: it is something else. */
+  std::optional<std::int64_t> execute_online(const std::string &sql) {
+    const Target &where = target();
+    const std::string changes_name = name(online::changes_table);
+    if (starts_with(sql, "LOCK TABLE "))
+      return 0;
+    if (sql == online::drop_trigger(where)) {
+      require(parts.trigger != 0, "42704", sql);
+      parts.trigger = 0;
+      return 0;
+    }
+    if (sql == online::create_trigger(where).front()) {
+      require(parts.trigger == 0 && parts.changes_table, "42710", sql);
+      parts.trigger = ++last_oid_;
+      return 0;
+    }
+    if (sql == online::create_trigger(where).back()) {
+      fires_always = true;
+      return 0;
+    }
+    if (sql == online::create_changes(where).front()) {
+      require(!parts.changes_table && !name_taken, "42P07", sql);
+      parts.changes_table = true;
+      parts.notes.clear();
+      return 0;
+    }
+    if (sql == "DROP TABLE " + changes_name) {
+      require(parts.changes_table, "42P01", sql);
+      parts.changes_table = false;
+      return 0;
+    }
+    if (starts_with(sql, "COMMENT ON TABLE " + changes_name) ||
+        sql == online::create_changes(where).back() || sql == online::create_delta(where) ||
+        sql == online::note_orphans(where))
+      return 0;
+    if (sql == online::mark_staging(where)) {
+      require(parts.staged, "42P01", sql);
+      parts.staging_whole = true;
+      return 0;
+    }
+    if (sql == online::forget_changes(where)) {
+      parts.worked_off += static_cast<std::int64_t>(parts.notes.size());
+      parts.notes.clear();
+      return 0;
+    }
+    if (starts_with(sql, "DELETE FROM " + changes_name + " WHERE ctid = ANY"))
+      return forget_notes(sql);
+    for (const char *each : {derivation::staging_table, online::delta_table})
+      if (starts_with(sql, "DELETE FROM " + name(each)) ||
+          starts_with(sql, "INSERT INTO " + name(each) + " SELECT"))
+        return 0;
+    for (const Table &each : schema_v16().tables)
+      if (each.phase > 0 && (starts_with(sql, "DELETE FROM " + name(each.name)) ||
+                             starts_with(sql, "INSERT INTO " + name(each.name) + " AS t ("))) {
+        require(state.schema.table(each.name), "42P01", sql);
+        return 100;
+      }
+    if (starts_with(sql, "CREATE UNLOGGED TABLE " + name(derivation::staging_table) + " AS "))
+      ++parts.staged_anew;
+    return std::nullopt;
+  }
+
+  std::int64_t forget_notes(const std::string &sql) {
+    for (std::int64_t i = 0; i < writes_per_round; ++i)
+      parts.notes.push_back(key(200'000 + next_insert_++));
+    const std::string at_the_end = "'" + file() + "'";
+    if (sql.compare(sql.size() - at_the_end.size(), at_the_end.size(), at_the_end) != 0)
+      return 0;
+    std::set<std::string> places;
+    for (std::size_t at = sql.find("{\""); sql[at] != '}'; at = sql.find_first_of(",}", at + 1)) {
+      const std::size_t from = at + 2;
+      places.insert(sql.substr(from, sql.find('"', from) - from));
+    }
+    const std::size_t before = parts.notes.size();
+    parts.notes.erase(
+        std::remove_if(parts.notes.begin(), parts.notes.end(),
+                       [&](const std::string &each) { return places.count(each) > 0; }),
+        parts.notes.end());
+    parts.worked_off += static_cast<std::int64_t>(before - parts.notes.size());
+    return static_cast<std::int64_t>(before - parts.notes.size());
+  }
+
+  std::int64_t rows_of_batch_ = 0;
+  std::int64_t last_oid_ = 4710;
+  std::int64_t next_insert_ = 0;
+};
+
+} // namespace cowrie::test
