@@ -119,21 +119,27 @@ void OnlineSchema::create_work_tables(bool unfilled) {
 }
 
 void OnlineSchema::add_columns() {
+  const Table &declared = *view_.look.declared.table("session_summaries");
+  const Table &seen = *view_.look.observed.table("session_summaries");
+  std::vector<const Column *> columns;
+  for (const Column &each : declared.columns)
+    if (!seen.column(each.name))
+      columns.push_back(&each);
+  std::vector<const Constraint *> constraints;
+  for (const Constraint &each : declared.constraints)
+    if (each.phase == 1 && !same_definition(seen, each))
+      constraints.push_back(&each);
+  if (columns.empty() && constraints.empty() && steps_.state.trigger != 0)
+    return; // a call that resumes: it needs no lock for that
+
   std::int64_t made = 0;
   steps_.step_in(Kind::catalog, 1, "add_columns", [&](StepResult &row) {
-    const Table &declared = *view_.look.declared.table("session_summaries");
-    const Table &seen = *view_.look.observed.table("session_summaries");
     steps_.lock(declared.name, "ACCESS EXCLUSIVE");
-    std::vector<const Column *> missing;
-    for (const Column &each : declared.columns)
-      if (!seen.column(each.name))
-        missing.push_back(&each);
-    if (!missing.empty())
-      database().execute(ddl::add_columns(steps_.target().schema, declared.name, missing));
-    for (const Constraint &each : declared.constraints)
-      if (each.phase == 1 && !same_definition(seen, each))
-        database().execute(ddl::add_constraint(steps_.target().schema, declared.name, each) +
-                           " NOT VALID");
+    if (!columns.empty())
+      database().execute(ddl::add_columns(steps_.target().schema, declared.name, columns));
+    for (const Constraint *each : constraints)
+      database().execute(ddl::add_constraint(steps_.target().schema, declared.name, *each) +
+                         " NOT VALID");
     if (steps_.state.trigger != 0)
       return;
     if (view_.found.trigger != 0)

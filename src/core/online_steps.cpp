@@ -13,8 +13,8 @@ std::string milliseconds(std::int64_t microseconds) {
 } // namespace
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
-    : ports_(ports), place_(ports.monitor, ports.database.target().online_call()),
-      patience_(ports) {}
+    : ports_(ports), monitor_(ports.monitor),
+      place_(ports.monitor, ports.database.target().online_call()), patience_(ports) {}
 
 void OnlineSteps::begin(std::int64_t run) {
   run_ = run;
@@ -31,7 +31,7 @@ void OnlineSteps::report(StepResult &row) {
   if (locked_at_)
     row.detail += (row.detail.empty() ? "" : ", ") +
                   ("lock held for " + milliseconds(database().clock_us() - *locked_at_));
-  monitor().notice(in_words(row));
+  monitor_.notice(in_words(row));
   ledger().record(run_, row);
 }
 
@@ -68,9 +68,9 @@ void OnlineSteps::record_stop() {
         run_, {0, "", "stopped", state.filled.before.sessions, elapsed_us(), place_.words()}, {},
         {});
   });
-  monitor().warning("the online migration has stopped as it was asked to",
-                    "It was at " + place_.words() + ", after " + words + ".",
-                    "Resume it with " + target().online_call());
+  monitor_.warning("the online migration has stopped as it was asked to",
+                   "It was at " + place_.words() + ", after " + words + ".",
+                   "Resume it with " + target().online_call());
 }
 
 void OnlineSteps::record(Failure &failure) {
@@ -78,7 +78,7 @@ void OnlineSteps::record(Failure &failure) {
     failure.context = place_.words();
     try {
       in(TransactionKind::work, [&] {
-        monitor().failed(failure.sqlstate);
+        monitor_.failed(failure.sqlstate);
         const StepResult step{place_.phase(),
                               place_.step(),
                               "failed",

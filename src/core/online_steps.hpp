@@ -18,7 +18,7 @@ public:
 
   const OnlinePorts &ports() const noexcept { return ports_; }
   Database &database() const noexcept { return ports_.database; }
-  Monitor &monitor() const noexcept { return ports_.monitor; }
+  Monitor &monitor() const noexcept { return monitor_; }
   Ledger &ledger() const noexcept { return ports_.ledger; }
   const Target &target() const { return ports_.database.target(); }
   Patience &patience() noexcept { return patience_; }
@@ -83,6 +83,7 @@ private:
   void remember(const StepResult &row);
 
   const OnlinePorts &ports_;
+  Monitor &monitor_;
   RunPlace place_;
   Patience patience_;
   std::int64_t run_ = 0;

@@ -1,0 +1,250 @@
+# What operators and applications do to a database in the middle of an online migration: time limits,
+# a client that is lost, a second call, DROP EXTENSION, ALTER TABLE, VACUUM FULL, TRUNCATE, an old
+# snapshot, writers that know the new columns, deleted sessions. Each is refused, or harmless.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use CowrieTest;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Session;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = start_node('disturbed', 'max_connections = 40');
+create_v15($node, 'origin', n => 800);
+my $clean = schema_dump($node, 'origin');
+
+# A copy of the database, interrupted right before a step when one is named.
+sub database
+{
+	my ($name, $fail_at) = @_;
+	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE origin");
+	return unless defined $fail_at;
+	my (undef, $stderr) = call($name, "SET cowrie_migrate.fail_at = '$fail_at'");
+	like($stderr, qr/injected failure at \Q$fail_at\E/, "$name: interrupted");
+	return;
+}
+
+# Calls the migration after a statement of its own: (status, stderr).
+sub call
+{
+	my ($database, $before) = @_;
+	my $stderr = '';
+	my $status = $node->psql($database,
+		(defined $before ? "$before;\n" : '') . 'CALL cowrie_migrate_v16_online(batch_size => 100)',
+		stderr => \$stderr);
+	return ($status, $stderr);
+}
+
+# What fails: its message.
+sub refused
+{
+	my ($database, $sql) = @_;
+	my $stderr = '';
+	isnt($node->psql($database, $sql, stderr => \$stderr), 0, "$database: refused: $sql");
+	return $stderr;
+}
+
+# Goes on to the end: the result follows from the sessions as they are now.
+sub finishes
+{
+	my ($database, $before) = @_;
+	load_reference($node, $database);
+	my ($status, $stderr) = call($database, $before);
+	is($status, 0, "$database: finishes") or diag($stderr);
+	is(compare($node, $database), $no_difference, "$database: as the reference");
+	is($node->safe_psql($database, 'SELECT count(*) FROM cowrie_validate_schema()'), '0',
+		"$database: no findings");
+	return $stderr;
+}
+
+# Begins a slow migration and waits until it fills.
+sub start_slowly
+{
+	my ($database) = @_;
+	my %run = (out => '', err => '');
+	$run{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($database), '-c',
+			"CALL cowrie_migrate_v16_online(batch_size => 20, pause => '20 ms')" ],
+		'<', \undef, '>', \$run{out}, '2>', \$run{err});
+	$node->poll_query_until($database,
+		"SELECT count(*) = 1 FROM cowrie_migration_status WHERE running AND step = 'fill_columns' AND rows_done > 20")
+	  or die "it does not begin: $run{err}";
+	return \%run;
+}
+
+sub end_of
+{
+	my ($run) = @_;
+	$run->{handle}->finish;
+	return $run->{err};
+}
+
+sub settled
+{
+	my ($database) = @_;
+	$node->poll_query_until($database, 'SELECT NOT running FROM cowrie_migration_status')
+	  or die 'it does not end';
+	return;
+}
+
+# Limits of the session --------------------------------------------------------------------------
+
+database('limited');
+my ($status, $stderr) =
+  call('limited', "SET cowrie_migrate.fail_at = '';\nSET statement_timeout = '60ms'");
+isnt($status, 0, 'statement_timeout holds for the whole CALL');
+like($stderr, qr/canceling statement due to statement timeout/, 'limited: cancelled by it');
+like($node->safe_psql('limited', 'SELECT status, sqlstate FROM cowrie_migration_log WHERE phase IS NULL'),
+	qr/^(failed\|57014)?$/, 'limited: and the ledger knows');
+finishes('limited', "SET idle_in_transaction_session_timeout = '1ms';\nSET idle_session_timeout = '1h'");
+
+# A client that is gone -----------------------------------------------------------------------------
+
+database('lost');
+my $run = start_slowly('lost');
+$run->{handle}->kill_kill(grace => 0);
+settled('lost');
+my $told = finishes('lost');
+like($told, qr/resuming the online migration|is complete, nothing to do/, 'lost: goes on');
+
+# A second call -------------------------------------------------------------------------------------
+
+database('twice');
+$run = start_slowly('twice');
+($status, $stderr) = call('twice');
+isnt($status, 0, 'twice: the second is refused');
+like($stderr, qr/another migration is running in this database.*DETAIL:.*process \d+/s, 'twice: and told by whom');
+like(refused('twice', 'SELECT count(*) FROM cowrie_migrate_v16()'),
+	qr/another migration is running/, 'twice: so is the atomic one');
+like(refused('twice', 'DROP EXTENSION cowrie_migrate'), qr/trigger zz_cowrie_migrate_online/,
+	'twice: DROP EXTENSION is refused while it runs');
+like(end_of($run), qr/set_version done/, 'twice: the first one does not mind');
+
+# After the cut-over there is no trigger on the sessions any more, and still much to be done.
+database('dropped', '5.last_catch_up');
+like(refused('dropped', 'DROP EXTENSION cowrie_migrate'),
+	qr/zz_cowrie_migrate_online on table cowrie_migrate_changes.*HINT:/s, 'dropped: refused to the end');
+like(refused('dropped', 'TRUNCATE cowrie_migrate_changes'),
+	qr/cannot truncate the notes of an online migration.*HINT:  Finish it with CALL/s,
+	'dropped: the notes cannot be truncated');
+$node->safe_psql('dropped', 'DROP TABLE cowrie_migrate_changes');
+finishes('dropped');
+$node->safe_psql('dropped', 'DROP EXTENSION cowrie_migrate');
+pass('dropped: then it can be');
+
+# ALTER TABLE, VACUUM FULL, TRUNCATE -----------------------------------------------------------------
+
+database('altered', '2.load_asn_inventory');
+like(refused('altered', 'ALTER TABLE session_summaries ALTER COLUMN enrichment TYPE jsonb'),
+	qr/cannot alter type of a column used in a trigger definition/, 'altered: not what is being read');
+$node->safe_psql('altered', q{
+ALTER TABLE session_summaries ADD COLUMN note text DEFAULT 'x', ADD COLUMN drawn double precision DEFAULT random();
+CREATE INDEX ON session_summaries (note);
+UPDATE session_summaries SET note = 'y', last_event_at = last_event_at + interval '1 hour' WHERE event_count % 5 = 0});
+like(finishes('altered'), qr/stage_documents done/, 'altered: a rewritten table is staged once more');
+
+database('vacuumed', '3.load_ip_inventory');
+$node->safe_psql('vacuumed', q{UPDATE session_summaries SET last_event_at = last_event_at + interval '1 hour'
+WHERE event_count % 3 = 0});
+$node->safe_psql('vacuumed', 'VACUUM FULL');
+finishes('vacuumed');
+database('vacuuming');
+$run = start_slowly('vacuuming');
+for (1 .. 3)
+{
+	$node->safe_psql('vacuuming', 'VACUUM FULL session_summaries');
+	$node->safe_psql('vacuuming', 'UPDATE session_summaries SET last_event_at = last_event_at WHERE event_count = 3');
+}
+$told = end_of($run);
+like($told, qr/set_version done/, 'vacuuming: it goes on beside VACUUM FULL') or diag($told);
+finishes('vacuuming');
+
+# Row triggers do not see a TRUNCATE.
+foreach my $step ('2.load_asn_inventory', '5.cut_over', '5.last_catch_up')
+{
+	my $name = 'truncated_' . $step =~ s/\W/_/gr;
+	database($name, $step);
+	$node->safe_psql($name, q{
+CREATE TABLE saved AS SELECT session_id, first_event_at, last_event_at, enrichment FROM session_summaries
+ORDER BY session_id LIMIT 50;
+TRUNCATE session_summaries CASCADE;
+INSERT INTO session_summaries (session_id, first_event_at, last_event_at, enrichment) SELECT * FROM saved});
+	finishes($name);
+}
+
+# A trigger that was switched off for a while -------------------------------------------------------
+
+database('switched', '4.idx_session_snapshot_asn');
+$node->safe_psql('switched', q{
+ALTER TABLE session_summaries DISABLE TRIGGER ALL;
+DELETE FROM session_summaries AS s WHERE event_count % 4 = 1
+  AND NOT EXISTS (SELECT FROM password_session_usage AS u WHERE u.session_id = s.session_id)
+  AND NOT EXISTS (SELECT FROM longtail_detection_sessions AS u WHERE u.session_id = s.session_id);
+ALTER TABLE session_summaries ENABLE TRIGGER ALL});
+like(finishes('switched'), qr/from the first session: the trigger that catches changes was not there/,
+	'switched: from the first session');
+
+# An old snapshot holds up CREATE INDEX CONCURRENTLY -------------------------------------------------
+
+database('held', '4.idx_session_snapshot_asn');
+my $reader = Session->new($node, 'held');
+$reader->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM session_summaries');
+$run = { out => '', err => '' };
+$run->{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('held'), '-c',
+		'CALL cowrie_migrate_v16_online()' ], '<', \undef, '>', \$run->{out}, '2>', \$run->{err});
+$node->poll_query_until('held', q{SELECT count(*) > 0 FROM pg_stat_activity
+WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'}) or die 'it does not wait';
+like($node->safe_psql('held', 'SELECT step FROM cowrie_migration_status'), qr/^idx_session/, 'held: the status tells the step');
+is($node->safe_psql('held', 'SELECT cowrie_stop_migration()'), 't', 'held: it can be stopped');
+like(end_of($run), qr/WARNING:  the online migration has stopped as it was asked to/, 'held: and stops');
+$node->safe_psql('held', q{UPDATE session_summaries SET risk_score = 1 WHERE event_count = 2});
+$reader->close;
+finishes('held');
+
+# Writers that know the new columns -------------------------------------------------------------------
+
+database('knowing', '5.catch_up');
+$node->safe_psql('knowing', q{
+INSERT INTO session_summaries (session_id, first_event_at, last_event_at, source_ip, snapshot_asn, snapshot_country)
+VALUES ('knows1', '2024-05-01Z', '2024-05-01Z', '203.0.113.7', 64777, 'SE');
+UPDATE session_summaries SET source_ip = '203.0.113.77' WHERE session_id = (SELECT min(session_id)
+  FROM session_summaries WHERE session_id <> 'knows1' AND source_ip IS NOT NULL)});
+like(refused('knowing', q{INSERT INTO session_summaries (session_id, snapshot_country) VALUES ('knows2', 'xx')}),
+	qr/violates check constraint "snapshot_country_iso"/, 'knowing: what version 16 forbids');
+($status, $stderr) = call('knowing');
+is($status, 0, 'knowing: finishes') or diag($stderr);
+is($node->safe_psql('knowing', 'SELECT count(*) FROM cowrie_validate_schema()'), '0', 'knowing: no findings');
+is($node->safe_psql('knowing', q{SELECT source_ip, snapshot_asn, snapshot_country, session_count, current_asn
+FROM session_summaries JOIN ip_inventory ON ip_address = source_ip WHERE session_id = 'knows1'}),
+	'203.0.113.7|64777|SE|1|64777', 'knowing: what it says is kept and derived from');
+is($node->safe_psql('knowing', q{SELECT session_count FROM ip_inventory WHERE ip_address = '203.0.113.77'}), '1',
+	'knowing: an address that only an UPDATE names has its row');
+
+# Sessions that others refer to -----------------------------------------------------------------------
+
+database('deleted', '4.load_ip_asn_history');
+like(refused('deleted', q{DELETE FROM session_summaries WHERE session_id = (SELECT min(session_id)
+FROM password_session_usage)}), qr/violates foreign key constraint/, 'deleted: what is used is not');
+$node->safe_psql('deleted', q{
+DELETE FROM session_summaries AS s WHERE session_id IN (SELECT session_id FROM longtail_detection_sessions)
+  AND NOT EXISTS (SELECT FROM password_session_usage AS u WHERE u.session_id = s.session_id)});
+finishes('deleted');
+
+# Free space --------------------------------------------------------------------------------------------
+
+database('cramped');
+($status, $stderr) = call('cramped', "SET cowrie_migrate.free_space = '1MB'");
+isnt($status, 0, 'cramped: refused');
+like($stderr, qr/ERROR:  not enough free space for the migration
+DETAIL:  about \d+ bytes needed on the file system of tablespace "pg_default", pg_wal \(tables .*\), 1048576 bytes free
+HINT:  .*run CALL cowrie_migrate_v16_online\(\);/, 'cramped: in the words of the atomic one');
+is(schema_dump($node, 'cramped'), $clean, 'cramped: nothing is begun');
+is($node->safe_psql('cramped', 'SELECT count(*) FROM cowrie_migration_log'), '0', 'cramped: not in the ledger either');
+finishes('cramped');
+
+$node->stop;
+done_testing();
