@@ -154,15 +154,29 @@ sub note_run
 }
 
 my %migrates = map { $_ => 1 } qw(python plain atomic online);
-my @contenders = qw(rewrite read plain atomic online python);
+my @contenders = qw(rewrite read plain atomic online batched python);
 @contenders = grep { my $name = $_; grep { $_ eq $name } @wanted } @contenders if @wanted;
+
+# What is done in many transactions leaves dead rows: autovacuum is at work meanwhile, without delay in
+# looking for them.
+sub autovacuum
+{
+	my ($on) = @_;
+	query('postgres', 'ALTER SYSTEM SET autovacuum = ' . ($on ? 'on' : 'off'));
+	query('postgres', "ALTER SYSTEM SET autovacuum_naptime = '1s'");
+	query('postgres', 'SELECT pg_reload_conf()');
+	return;
+}
 
 sub measure
 {
 	my ($scale, $contender) = @_;
 	create_copy("bench_$scale");
+	my $in_batches = $contender eq 'online' || $contender eq 'batched';
+	autovacuum(1) if $in_batches;
 	note_run($scale, $contender, "$sql/$contender.sql");
 	note_sizes($scale, $contender);
+	autovacuum(0) if $in_batches;
 	if ($contender eq 'atomic' || $contender eq 'online')
 	{
 		foreach (query('copy', q{

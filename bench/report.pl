@@ -47,6 +47,11 @@ foreach my $scale (@scales)
 	line("the application's statements / atomic", $s{python}, $s{atomic}, 'at least 10');
 	line('best plain SQL / atomic', $s{plain}, $s{atomic}, 'at least 3');
 	line('throughput online / atomic', $s{atomic}, $s{online}, 'at least 0.35');
+	line('throughput online / batched UPDATE in plain SQL', $s{batched}, $s{online}, '');
+	line("heap, TOAST, indexes: $_ / before, autovacuum on",
+		value($scale, $_, 'table_bytes') + value($scale, $_, 'index_bytes'),
+		value($scale, 'before', 'table_bytes') + value($scale, 'before', 'index_bytes'), '')
+	  foreach grep { defined $s{$_} } qw(online batched);
 	line('heap and TOAST: atomic / VACUUM FULL', value($scale, 'atomic', 'table_bytes'),
 		value($scale, 'rewrite', 'table_bytes'), 'at most 1.06');
 	line('WAL of atomic / what it wrote', value($scale, 'atomic', 'wal_bytes'),
@@ -64,7 +69,7 @@ foreach my $scale (@scales)
 	my $mib = sub { my ($bytes) = @_; return defined $bytes ? sprintf('%.0f', $bytes / 1048576) : ''; };
 	printf "%-24s %9s %8s %8s %8s %8s %8s %8s\n", "$scale sessions", 'seconds', 'WAL MiB', 'temp MiB',
 	  'heap MiB', 'TOAST', 'indexes', 'backend';
-	foreach my $contender (qw(before rewrite read indexes plain python atomic online))
+	foreach my $contender (qw(before rewrite read indexes plain python batched atomic online))
 	{
 		next unless $median{$scale}{$contender};
 		my $m = $median{$scale}{$contender};
@@ -93,6 +98,7 @@ foreach my $scale (@scales)
 my %words = (
 	rewrite => 'VACUUM FULL (the floor)',
 	plain => 'best plain SQL',
+	batched => 'batched UPDATE in plain SQL',
 	python => "the application's statements",
 	atomic => 'cowrie_migrate_v16()',
 	online => 'cowrie_migrate_v16_online()');
@@ -101,7 +107,7 @@ my ($left, $width, $bar, $y) = (210, 520, 20, 40);
 my @shapes;
 foreach my $scale (@scales)
 {
-	my @there = grep { defined seconds($scale, $_) } qw(rewrite atomic online plain python);
+	my @there = grep { defined seconds($scale, $_) } qw(rewrite atomic online plain batched python);
 	next unless @there;
 	my ($longest) = sort { $b <=> $a } map { seconds($scale, $_) } @there;
 	my $floor = seconds($scale, 'rewrite');

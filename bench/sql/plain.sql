@@ -13,43 +13,7 @@ LOCK TABLE session_summaries IN ACCESS EXCLUSIVE MODE;
 SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 
-CREATE UNLOGGED TABLE facts AS
-SELECT s.session_id,
-       COALESCE(d.session_metadata ->> 'source_ip', d.dshield #>> '{ip,number}', entry.key) AS source_ip,
-       COALESCE(s.first_event_at, s.last_event_at, s.created_at) AS started,
-       COALESCE(s.last_event_at, s.first_event_at, s.created_at) AS ended,
-       CASE WHEN json_typeof(s.enrichment) = 'object'
-            THEN COALESCE(d.enriched_at, s.created_at, s.last_event_at) END AS enriched_at,
-       COALESCE(d.maxmind ->> 'asn', e.maxmind ->> 'asn', d.cymru ->> 'asn', e.cymru ->> 'asn',
-                d.dshield #>> '{ip,asn}', e.dshield #>> '{ip,asn}')::integer AS asn,
-       upper(COALESCE(d.maxmind ->> 'country', e.maxmind ->> 'country', d.cymru ->> 'country',
-                      e.cymru ->> 'country', d.dshield #>> '{ip,ascountry}',
-                      e.dshield #>> '{ip,ascountry}')) AS country,
-       COALESCE(d.spur #>> '{client,types,0}', d.spur ->> 3, e.spur #>> '{client,types,0}',
-                e.spur ->> 3) AS ip_type,
-       COALESCE(d.maxmind ->> 'asn_org', e.maxmind ->> 'asn_org', d.cymru ->> 'asn_org',
-                e.cymru ->> 'asn_org', d.dshield #>> '{ip,asname}', e.dshield #>> '{ip,asname}')
-         AS organization,
-       COALESCE(d.dshield #>> '{ip,ascountry}', e.dshield #>> '{ip,ascountry}', d.cymru ->> 'country',
-                e.cymru ->> 'country') AS organization_country,
-       upper(COALESCE(d.cymru ->> 'registry', e.cymru ->> 'registry')) AS registry,
-       COALESCE(d.dshield, d.maxmind, d.cymru, d.spur, d.greynoise, d.validation, d.urlhaus, e.dshield,
-                e.maxmind, e.cymru, e.spur) IS NOT NULL AS has_data
-FROM session_summaries AS s
--- the whole document is read once here, what follows reads small parts of it
-LEFT JOIN LATERAL json_to_record(CASE json_typeof(s.enrichment) WHEN 'object' THEN s.enrichment END)
-  AS d (session_metadata json, dshield json, maxmind json, cymru json, spur json, greynoise json,
-        validation json, urlhaus json, session json, enriched_at timestamptz) ON true
-LEFT JOIN LATERAL (SELECT key, value FROM json_each(d.session) LIMIT 1) AS entry ON true
-LEFT JOIN LATERAL json_to_record(entry.value)
-  AS e (dshield json, maxmind json, cymru json, spur json) ON true;
-
-UPDATE facts AS f SET source_ip = r.src_ip
-FROM (SELECT DISTINCT ON (session_id) session_id, payload ->> 'src_ip' AS src_ip
-      FROM raw_events WHERE session_id IN (SELECT session_id FROM facts WHERE source_ip IS NULL)
-      ORDER BY session_id, event_timestamp, id) AS r
-WHERE f.session_id = r.session_id AND f.source_ip IS NULL;
-ANALYZE facts;
+\ir plain_facts.sql
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 
@@ -84,39 +48,7 @@ ALTER TABLE longtail_detection_sessions ADD CONSTRAINT fk_longtail_detection_ses
   FOREIGN KEY (session_id) REFERENCES session_summaries (session_id) ON DELETE CASCADE;
 
 \i :tables
-INSERT INTO asn_inventory (asn_number, organization_name, organization_country, rir_registry,
-                           first_seen, last_seen, unique_ip_count, total_session_count, enrichment)
-SELECT g.asn, l.organization, l.organization_country, l.registry, g.first_seen, g.last_seen, g.ips,
-       g.sessions,
-       jsonb_strip_nulls(jsonb_build_object('maxmind', d -> 'maxmind', 'cymru', d -> 'cymru',
-                                            'dshield', d -> 'dshield'))
-FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen, count(DISTINCT source_ip) AS ips,
-             count(*) AS sessions FROM facts WHERE asn IS NOT NULL GROUP BY asn) AS g
-JOIN (SELECT DISTINCT ON (asn) asn, session_id, organization, organization_country, registry
-      FROM facts WHERE asn IS NOT NULL
-      ORDER BY asn, ended DESC, session_id COLLATE "C" DESC) AS l USING (asn)
-CROSS JOIN LATERAL (SELECT enrichment::jsonb AS d FROM session_summaries
-                    WHERE session_id = l.session_id OFFSET 0) AS s;
-
-INSERT INTO ip_inventory (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
-SELECT g.source_ip, c.asn, g.first_seen, g.last_seen, g.sessions,
-       COALESCE((s.d - '{session,session_metadata,password_stats,virustotal}'::text[])
-                || COALESCE(s.d -> 'session' -> g.source_ip, '{}'), '{}')
-FROM (SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS sessions
-      FROM facts WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g
-LEFT JOIN (SELECT DISTINCT ON (source_ip) source_ip, asn FROM facts WHERE asn IS NOT NULL
-           ORDER BY source_ip, ended DESC, session_id COLLATE "C" DESC) AS c USING (source_ip)
-LEFT JOIN (SELECT DISTINCT ON (source_ip) source_ip, session_id FROM facts WHERE has_data
-           ORDER BY source_ip, ended DESC, session_id COLLATE "C" DESC) AS l USING (source_ip)
-LEFT JOIN LATERAL (SELECT enrichment::jsonb AS d FROM session_summaries
-                   WHERE session_id = l.session_id OFFSET 0) AS s ON true;
-
-INSERT INTO ip_asn_history (ip_address, asn_number, observed_at)
-SELECT DISTINCT source_ip, asn, started
-FROM (SELECT source_ip, asn, started,
-             lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id COLLATE "C") AS previous
-      FROM facts WHERE source_ip IS NOT NULL AND asn IS NOT NULL) AS seen
-WHERE previous IS DISTINCT FROM asn;
+\ir plain_inventories.sql
 DROP TABLE facts;
 \i :keys
 ANALYZE session_summaries, asn_inventory, ip_inventory, ip_asn_history;
