@@ -188,6 +188,15 @@ ALTER TABLE session_summaries ENABLE TRIGGER ALL});
 like(finishes('switched'), qr/from the first session: the trigger that catches changes was not there/,
 	'switched: from the first session');
 
+# What a replica applies fires no ordinary trigger.
+database('replicated', '4.idx_session_snapshot_asn');
+$node->safe_psql('replicated', q{
+SET session_replication_role = replica;
+UPDATE session_summaries SET last_event_at = last_event_at + interval '2 days' WHERE event_count % 4 = 2;
+INSERT INTO session_summaries (session_id, first_event_at, last_event_at, enrichment)
+SELECT 'r' || session_id, first_event_at, last_event_at, enrichment FROM session_summaries WHERE event_count % 6 = 0});
+finishes('replicated');
+
 # An old snapshot holds up CREATE INDEX CONCURRENTLY -------------------------------------------------
 
 database('held', '4.idx_session_snapshot_asn');
