@@ -94,6 +94,34 @@ $node->safe_psql('postgres', 'CREATE EXTENSION cowrie_migrate');
 is($node->safe_psql('postgres', q{SELECT string_agg(hazard, ', ') FROM cowrie_preflight_v16() WHERE severity <> 'info'}),
 	'', 'an empty table is no hazard');
 
+# Online: what the table grows by, while nobody else removes its dead rows. The same refusal tells it.
+foreach my $case ([ 'online_large', $many, 4000 ], [ 'online_small', 20_000, 0 ])
+{
+	my ($database, $count, $pad) = @$case;
+	create_v15($node, $database, n => $count, pad => $pad);
+	my $sizes = q{SELECT sum(pg_table_size(oid)), sum(pg_indexes_size(oid)) FROM pg_class WHERE relkind = 'r'
+AND relname IN ('session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history')};
+	my @before = split /\|/, $node->safe_psql($database, "VACUUM ANALYZE;\nCHECKPOINT;\n$sizes");
+	my $err = '';
+	$node->psql($database, "SET cowrie_migrate.free_space = '1MB';\nCALL cowrie_migrate_v16_online()", stderr => \$err);
+	my ($tables, $indexes, $wal) = $err =~ /\(tables (\d+), indexes (\d+), temporary files \d+, WAL (\d+)\)/
+	  or diag($err);
+	my $start = $node->safe_psql($database, 'SELECT pg_current_wal_insert_lsn()');
+	$node->safe_psql($database, "$quiet\nCALL cowrie_migrate_v16_online()");
+	my @after = split /\|/, $node->safe_psql($database, $sizes);
+	my %real = (tables => $after[0] - $before[0], indexes => $after[1] - $before[1],
+		WAL => $node->safe_psql($database, "SELECT pg_current_wal_insert_lsn() - '$start'::pg_lsn"));
+	my %foreseen = (tables => $tables, indexes => $indexes, WAL => $wal);
+	foreach my $quantity (sort keys %real)
+	{
+		my $ratio = $foreseen{$quantity} / $real{$quantity};
+		cmp_ok($ratio, '>', 0.75, "$database: enough $quantity foreseen");
+		cmp_ok($ratio, '<', 2.5, "$database: not far too much $quantity foreseen");
+		figure(sprintf '%s, %d sessions: %s %d foreseen, %d taken, ratio %.2f', $database, $count, $quantity,
+			$foreseen{$quantity}, $real{$quantity}, $ratio);
+	}
+}
+
 # wal_level minimal: what is made or rewritten in the transaction is not logged.
 {
 	my $minimal = start_node('minimal', 'wal_level = minimal', 'max_wal_senders = 0', 'autovacuum = off');
