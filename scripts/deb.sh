@@ -39,6 +39,9 @@ cp "${packages[@]}" "$root/srv/deb/"
 unzip -q "$archive" -d "$root/srv/deb/"
 mv "$root/srv/deb/$(basename "$source")" "$root/srv/deb/source"
 cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
+# A package demands at least the server that it was built with: that of the security updates, perhaps.
+[ "$suite" = sid ] || echo "deb http://deb.debian.org/debian-security $suite-security main" \
+  >"$root/etc/apt/sources.list.d/security.list"
 cp scripts/deb-check.sh "$root/srv/deb/"
 log=$deb/check.log
 in_fresh_root "$root" bash /srv/deb/deb-check.sh >"$log" 2>&1 || { tail -n 60 "$log" >&2; exit 1; }
