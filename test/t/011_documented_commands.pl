@@ -98,5 +98,50 @@ figure('documented blocks run: '
 	  . '; not run: ' . @not_run);
 figure("not run: $_") foreach @not_run;
 
+# Statements within the text, mostly of RECOVERY.md, are tried, too, at version 15 and at 16, and taken
+# back. They may fail by a name that the text has invented, or where only another situation has what they
+# are for; but they are no syntax error, and name no column, function or argument that is not there.
+my $invented = qr/"(?:app|other|parent|old_sessions|fast|extensions|owner_role|your_role|name|its name|divert)"/;
+my %elsewhere = (
+	'ALTER VIEW raw_events RENAME TO events_view;' => 'is not a view',
+	q{INSERT INTO schema_state VALUES ('schema_version', '15');} => 'duplicate key',
+	'CREATE EXTENSION cowrie_migrate;' => 'already exists',
+	'SELECT pg_wal_replay_resume();' => 'recovery is not in progress');
+my (%statement, @with_gaps);
+foreach my $document (documents())
+{
+	foreach my $found (statements_of($document))
+	{
+		my ($line, $statement) = @$found;
+		if ($statement =~ /[<…]\w|…/)
+		{
+			push @with_gaps, "$document:$line: $statement";
+			next;
+		}
+		# No process of this server.
+		$statement =~ s/\b12345\b/999999999/g;
+		$statement{$statement} //= "$document:$line";
+	}
+}
+my @statements = sort keys %statement;
+cmp_ok(scalar @statements, '>', 80, 'statements within the text');
+my %error;
+foreach my $version (15, 16)
+{
+	fresh_database($node, "version $version");
+	my @errors = errors_of($node, $directory, @statements);
+	push @{ $error{ $statements[$_] } }, $errors[$_] foreach 0 .. $#statements;
+}
+foreach my $statement (@statements)
+{
+	my $expected = $elsewhere{$statement};
+	my @unexpected = grep { $_ ne '' and $_ !~ $invented and !(defined $expected and /$expected/) } @{ $error{$statement} };
+	cmp_ok(scalar @unexpected, '<', 2, "$statement{$statement}: $statement") or diag(join "\n", @unexpected);
+}
+my @wrong = errors_of($node, $directory, 'SELEC 1;', 'SELECT nothing();', '\\d nothing', 'SELECT 1;', 'VACUUM nothing;');
+is(join(' ', map { $_ eq '' ? 0 : 1 } @wrong), '1 1 1 0 1', 'and wrong ones are found');
+figure('statements within the text tried: ' . @statements . '; with gaps, not tried: ' . @with_gaps);
+note($_) foreach @with_gaps;
+
 $node->stop;
 done_testing();

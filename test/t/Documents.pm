@@ -14,7 +14,9 @@ use File::Spec;
 use PostgreSQL::Test::Utils;
 use Test::More ();
 
-our @EXPORT = qw(documents blocks_of statements_of start_server fresh_database run_block same_output);
+our @EXPORT = qw(
+  documents blocks_of statements_of start_server fresh_database run_block errors_of same_output
+);
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $states = "$root/test/fixtures/states";
@@ -76,14 +78,14 @@ sub blocks_of
 	return @blocks;
 }
 
-# The statements that stand within the text of a document, as `SELECT …;`: [line, statement].
+# The statements that stand within the text of a document, as `SELECT …;` or `\d name`: [line, statement].
 sub statements_of
 {
 	my ($document) = @_;
 	my $text = slurp_file("$root/$document");
 	$text =~ s/^( *)```.*?^\1```$/"\n" x ($& =~ tr,\n,,)/msge;
 	my @statements;
-	while ($text =~ /`([A-Z][^`]*;|\\[a-z][^`]*)`/g)
+	while ($text =~ /`([A-Z][^`]*;|\\(?:d[a-z]*\+?|copy)(?: [^`]*)?)`/g)
 	{
 		my ($statement, $before) = ($1, $`);
 		push @statements, [ 1 + ($before =~ tr/\n//), $statement =~ s/\s+/ /gr ];
@@ -98,9 +100,8 @@ sub statements_of
 sub start_server
 {
 	my ($name) = @_;
-	my $node = start_node($name, q{timezone = 'UTC'}, 'shared_preload_libraries = pg_cron',
-		q{cron.database_name = 'mydb'},
-		'max_worker_processes = 20');
+	my $node = start_node($name, q{timezone = 'UTC'}, 'wal_level = replica',
+		'shared_preload_libraries = pg_cron', q{cron.database_name = 'mydb'}, 'max_worker_processes = 20');
 	$node->safe_psql('postgres', 'CREATE ROLE app_owner LOGIN CREATEDB');
 	return $node;
 }
@@ -308,6 +309,19 @@ sub run_commands
 	die "$output\nnot every command ended\n" if @outputs != @commands + 1;
 	$commands[$_]{output} = $outputs[$_] foreach 0 .. $#commands;
 	return;
+}
+
+# Runs statements one by one as a superuser, each in a transaction that is rolled back, or, where that is not
+# possible, by itself. Returns the error of each, or ''.
+sub errors_of
+{
+	my ($node, $directory, @statements) = @_;
+	my $alone = qr/^(?:VACUUM|CALL|CREATE INDEX CONCURRENTLY|(?:COMMIT|ROLLBACK) PREPARED|BEGIN|ALTER SUBSCRIPTION)/;
+	my @commands = map {
+		{ shell => 0, command => /$alone/ ? $_ : "BEGIN;\n$_\nROLLBACK;" }
+	} @statements;
+	run_commands($node, $directory, 'postgres', @commands);
+	return map { $_->{output} =~ /^(?:ERROR|FATAL|invalid|Did not find any relation|\\).*/m ? $& : '' } @commands;
 }
 
 # Comparing ----------------------------------------------------------------------------------------
