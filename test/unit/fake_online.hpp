@@ -36,6 +36,7 @@ public:
   std::int64_t inserts_per_pass = 0;  ///< what comes while fill_rest fills what has come
   bool fires_always = true;           ///< the trigger is as it was made
   bool changes_moved = false;         ///< VACUUM FULL has been at the table of notes
+  std::vector<std::string> orphaned;  ///< sessions whose address has no row
   bool name_taken = false;            ///< somebody else's table has that name
   std::vector<Row> update_triggers;   ///< the user's own
   std::vector<std::int64_t> waits;    ///< between attempts and batches
@@ -267,9 +268,12 @@ private:
       return 0;
     }
     if (starts_with(sql, "COMMENT ON TABLE " + changes_name) ||
-        sql == online::create_changes(where).back() || sql == online::create_delta(where) ||
-        sql == online::note_orphans(where))
+        sql == online::create_changes(where).back() || sql == online::create_delta(where))
       return 0;
+    if (sql == online::note_orphans(where)) {
+      parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());
+      return static_cast<std::int64_t>(orphaned.size());
+    }
     if (sql == online::mark_staging(where)) {
       require(parts.staged, "42P01", sql);
       parts.staging_whole = true;

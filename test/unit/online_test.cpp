@@ -277,6 +277,39 @@ TEST(Online, BeginsAnewWhenChangesMayHaveBeenMissed) {
   expect_complete(untouched);
 }
 
+TEST(Online, TakesNoStrongLockForWhatIsThere) {
+  FakeOnline fake = interrupted();
+  fake.executed.clear();
+  fake.migrate();
+  const std::string lock = "LOCK TABLE " + qualified("public", "session_summaries");
+  std::vector<std::size_t> locked;
+  for (const FakeOnline::Placed &each : fake.executed)
+    if (test::starts_with(each.sql, lock))
+      locked.push_back(each.transaction);
+  EXPECT_EQ(locked, std::vector<std::size_t>{
+                        placed(fake, online::drop_trigger(fake.target())).transaction});
+}
+
+TEST(Online, DerivesAllAnewWhenItsTablesAreGoneAfterTheCutOver) {
+  FakeOnline fake;
+  fake.before_record = [](const StepResult &step) {
+    if (step.step == "last_catch_up")
+      throw Failure("53200", "out of memory");
+  };
+  failure_of(fake);
+  fake.before_record = {};
+  EXPECT_EQ(fake.parts.trigger, 0);
+  fake.parts.changes_table = false;
+  fake.parts.batches.clear();
+  EXPECT_TRUE(fake.migrate());
+  EXPECT_EQ(fake.parts.staged_anew, 1);
+  EXPECT_TRUE(fake.parts.batches.empty());
+  EXPECT_TRUE(std::find(fake.notices.begin(), fake.notices.end(),
+                        "resuming the online migration after the foreign keys were added") !=
+              fake.notices.end());
+  expect_complete(fake);
+}
+
 // What has been staged is of no use once the table has been truncated.
 TEST(Online, StagesAnewWhatIsNotWhole) {
   FakeOnline fake = interrupted();
@@ -446,6 +479,16 @@ TEST(Online, WorksOffEveryNote) {
   EXPECT_TRUE(fake.migrate());
   EXPECT_EQ(fake.parts.worked_off, 1000);
   EXPECT_EQ(fake.parts.staged_anew, 0);
+  expect_complete(fake);
+}
+
+TEST(Online, GivesEveryAddressItsRow) {
+  FakeOnline fake;
+  fake.orphaned = {FakeOnline::key(3), FakeOnline::key(5)};
+  EXPECT_TRUE(fake.migrate());
+  EXPECT_EQ(fake.parts.worked_off, 2);
+  const Strings steps = fake.steps();
+  EXPECT_LT(place_of(steps, "last_catch_up"), place_of(steps, "validate_fk_session_source_ip"));
   expect_complete(fake);
 }
 
