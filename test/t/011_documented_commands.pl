@@ -144,4 +144,19 @@ figure('statements within the text tried: ' . @statements . '; with gaps, not tr
 note($_) foreach @with_gaps;
 
 $node->stop;
+
+# What the pages name as a place in the sources is there: `Suite.Name` in `file`, `Class::function` in `file`.
+my $places = 0;
+foreach my $document (documents())
+{
+	my $text = slurp_file("$root/$document");
+	while ($text =~ /`(\w+)(\.|::)(\w+)`\s+in\s+`([\w\/.]+\.cpp)`/g)
+	{
+		my ($first, $between, $second, $file) = ($1, $2, $3, $4);
+		my $wanted = $between eq '.' ? qr/^TEST\w*\($first, $second\)/m : qr/\b$first\b.*\b$second\(/s;
+		like(slurp_file("$root/$file"), $wanted, "$document: $first$between$second in $file");
+		$places++;
+	}
+}
+cmp_ok($places, '>=', 4, 'places in the sources');
 done_testing();
