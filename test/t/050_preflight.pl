@@ -237,6 +237,8 @@ pg_logical_emit_message(true, 'x', 'x'), pg_switch_wal()});
 	is($out, 'blocker|cannot migrate on a standby server|Connect to the primary and run SELECT * FROM'
 		  . ' cowrie_migrate_v16();', 'preflight runs on a standby, and says that it is one')
 	  or diag($err);
+	is($standby->safe_psql('app', q{SELECT count(*) FILTER (WHERE criterion = 'query_performance'), count(*) FROM cowrie_checkpoint_v16()}),
+		'7|14', 'the checkpoint measures there, too');
 
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	# Asked for is not paused yet: until then it goes on replaying.

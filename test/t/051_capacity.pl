@@ -203,9 +203,17 @@ SET cowrie_migrate.free_space = '1MB'; SELECT * FROM cowrie_migrate_v16()});
 	my ($need) = $node->safe_psql('space', q{SELECT (regexp_match(detail, 'about (\d+) bytes needed'))[1]
 FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
 	my $close = int($need / 1048576 * 1.1) + 1;
-	like($node->safe_psql('space', "SET cowrie_migrate.free_space = '${close}MB';"
-			  . q{SELECT severity FROM cowrie_preflight_v16() WHERE hazard = 'free space'}),
-		qr/^warning$/, 'hardly enough is a warning');
+	my ($severity, $remedy) = split /\|/, $node->safe_psql('space', "SET cowrie_migrate.free_space = '${close}MB';"
+		  . q{SELECT severity, remedy FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
+	is($severity, 'warning', 'hardly enough is a warning');
+	# what the remedies say, pasted
+	my ($hint) = $err =~ /HINT:  .*(SET cowrie_migrate\.free_space = '100GB';)/;
+	foreach my $pasted ($remedy, $hint)
+	{
+		is($node->safe_psql('space', "SET cowrie_migrate.free_space = '1MB'; $pasted\n"
+				  . q{SELECT string_agg(severity, ' ') FROM cowrie_preflight_v16() WHERE hazard ~ 'free space'}),
+			'info', "gone with its remedy: $pasted");
+	}
 	is($node->safe_psql('space', "$quiet SET cowrie_migrate.free_space = '${close}MB'; SELECT count(*) > 30 FROM cowrie_migrate_v16()"),
 		't', 'and the migration runs');
 }

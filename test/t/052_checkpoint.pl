@@ -190,6 +190,27 @@ $node->safe_psql('several', q{DELETE FROM session_summaries WHERE session_id = '
 $node->safe_psql('several', $migrate);
 is(failed('several'), '', 'resumed after a cleanup of some phases');
 
+# Too slow: no index may be used and nothing be hashed, so that every session is compared with every IP of
+# the ASN. (The judgement itself is tested with a clock of its own.)
+SKIP:
+{
+	skip 'query_performance over 10 s: takes a minute, only with full counts', 2 unless full_counts();
+	create_v15($node, 'slow', n => 0);
+	$node->safe_psql('slow', q{
+INSERT INTO session_summaries (session_id, first_event_at, enrichment)
+SELECT 's' || i, '2024-01-01'::timestamptz + i * interval '1 second',
+       format('{"session_metadata":{"source_ip":"10.%s.%s.1"},"maxmind":{"asn":64500,"country":"NL"}}', i / 256 % 40, i % 256)::json
+FROM generate_series(1, 60000) AS i});
+	$node->safe_psql('slow', $migrate);
+	my $settings = join ';', map { "SET enable_$_ = off" } qw(hashjoin mergejoin nestloop indexscan indexonlyscan bitmapscan memoize);
+	my %passed = map { split /\|/ } split /\n/, $node->safe_psql('slow', "$settings; SET max_parallel_workers_per_gather = 0;"
+		  . q{SELECT split_part(detail, ';', 1), passed::text || ' ' || measured || ' ' || target FROM cowrie_checkpoint_v16() WHERE criterion = 'query_performance'});
+	my $slow = delete $passed{'snapshot against current ASN and country of the IPs of one ASN'};
+	like($slow, qr/^false [1-9]\d+\.\d{3} s < 10 s$/, 'a query over 10 s fails');
+	is(join(', ', grep { $passed{$_} !~ /^true/ } sort keys %passed), '', 'and it alone');
+	figure("query_performance: $slow");
+}
+
 # During a migration ----------------------------------------------------------------------------
 
 # Something changes a session when an index of the sessions is made: after they were rewritten, before
