@@ -10,12 +10,12 @@ set -euo pipefail
 
 pg=${PG:-15}
 packages=(
-  build-essential make cmake g++ pkg-config
+  build-essential cmake
   libsimdjson-dev libxxhash-dev libgtest-dev
   clang llvm libclang-rt-dev clang-format clang-tidy
-  "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron" "postgresql-$pg-pgtap"
+  "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron"
   perl libipc-run-perl
-  shellcheck codespell ruby-mdl util-linux valgrind
+  shellcheck codespell ruby-mdl valgrind
   "$@"
 )
 # Of these some releases have none, because another package brings the files or nobody needs them there.
