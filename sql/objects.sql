@@ -8,7 +8,10 @@ CREATE VIEW members AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name,
        obj_description(d.objid, d.classid::regclass::name) AS comment
 FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE d.deptype = 'e' AND e.extname = 'cowrie_migrate';
+WHERE d.deptype = 'e' AND e.extname = 'cowrie_migrate'
+-- From PostgreSQL 17 on the types that come with a relation or a type are members, too.
+AND NOT EXISTS (SELECT FROM pg_type AS t LEFT JOIN pg_class AS r ON r.oid = t.typrelid
+                WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typcategory = 'A' OR r.relkind <> 'c'));
 
 -- None without.
 SELECT name FROM members WHERE comment IS NULL;
