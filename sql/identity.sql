@@ -179,7 +179,10 @@ BEGIN
       state := SQLSTATE;
     END;
     INSERT INTO outcome VALUES (CASE WHEN each.name ~ '\mcowrie_(migrate|cleanup|stop)' THEN 'changing'
-                                     WHEN each.internal THEN 'internal' ELSE 'reading' END, state);
+                                     WHEN each.internal THEN 'internal' ELSE 'reading' END,
+                                -- which of them depends on the minor version
+                                CASE WHEN each.internal AND state IN ('0A000', '42883') THEN 'refused by the server'
+                                     ELSE state END);
   END LOOP;
   RETURN QUERY SELECT name, count(*), string_agg(DISTINCT o.state, ' ' ORDER BY o.state) FROM outcome AS o GROUP BY name ORDER BY name;
   DROP TABLE outcome;
