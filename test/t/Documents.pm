@@ -101,7 +101,7 @@ sub start_server
 {
 	my ($name) = @_;
 	my $node = start_node($name, q{timezone = 'UTC'}, 'wal_level = replica',
-		'shared_preload_libraries = pg_cron', q{cron.database_name = 'mydb'}, 'max_worker_processes = 20');
+		q{cron.database_name = 'mydb'}, 'max_worker_processes = 20');
 	$node->safe_psql('postgres', 'CREATE ROLE app_owner LOGIN CREATEDB');
 	return $node;
 }
@@ -193,10 +193,20 @@ sub copy_database
 	return;
 }
 
-# Makes "mydb" anew, and drops what other blocks have made.
+# Makes "mydb" anew, and drops what other blocks have made. pg_cron is loaded only while it is wanted: its
+# launcher is connected to the database, which then cannot be renamed.
+my $with_cron = 0;
+
 sub fresh_database
 {
 	my ($node, $name) = @_;
+	if ($with_cron != ($name eq 'pg_cron'))
+	{
+		$with_cron = $name eq 'pg_cron';
+		$node->append_conf('postgresql.conf',
+			"shared_preload_libraries = '" . ($with_cron ? 'pg_cron' : '') . "'");
+		$node->restart;
+	}
 	$node->safe_psql('postgres', q{
 SELECT format('DROP DATABASE %I WITH (FORCE)', d.datname) FROM pg_database AS d
 WHERE d.datdba = 'app_owner'::regrole AND d.datname NOT LIKE 'fixture %' \gexec});

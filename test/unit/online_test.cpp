@@ -101,26 +101,26 @@ TEST(Online, TakesTheStepsInTheirOrder) {
 }
 
 /** The transaction that a statement was executed in, and of what kind it was. */
-const FakeOnline::Placed &placed(const FakeOnline &fake, const std::string &sql) {
+const FakeOnline::Placed *placed(const FakeOnline &fake, const std::string &sql) {
   const auto found =
       std::find_if(fake.executed.begin(), fake.executed.end(),
                    [&](const FakeOnline::Placed &each) { return test::contains(each.sql, sql); });
   if (found == fake.executed.end())
     throw std::logic_error("never executed: " + sql);
-  return *found;
+  return &*found;
 }
 
 TEST(Online, MakesColumnsAndTriggerInOneMomentAndEndsThemInAnother) {
   FakeOnline fake;
   fake.migrate();
-  const auto &columns = placed(fake, "ADD COLUMN \"source_ip\"");
-  const auto &made = placed(fake, online::create_trigger(fake.target()).front());
-  const auto &gone = placed(fake, online::drop_trigger(fake.target()));
-  const auto &key = placed(fake, "ADD CONSTRAINT \"fk_session_source_ip\"");
-  EXPECT_EQ(columns.transaction, made.transaction);
-  EXPECT_EQ(gone.transaction, key.transaction);
-  EXPECT_LT(&gone, &key); // whoever is filled by the trigger has no row for its address yet
-  EXPECT_LT(made.transaction, gone.transaction);
+  const auto *columns = placed(fake, "ADD COLUMN \"source_ip\"");
+  const auto *made = placed(fake, online::create_trigger(fake.target()).front());
+  const auto *gone = placed(fake, online::drop_trigger(fake.target()));
+  const auto *key = placed(fake, "ADD CONSTRAINT \"fk_session_source_ip\"");
+  EXPECT_EQ(columns->transaction, made->transaction);
+  EXPECT_EQ(gone->transaction, key->transaction);
+  EXPECT_LT(gone, key); // whoever is filled by the trigger has no row for its address yet
+  EXPECT_LT(made->transaction, gone->transaction);
 }
 
 TEST(Online, WaitsForStrongLocksInShortAttemptsOnly) {
@@ -287,7 +287,7 @@ TEST(Online, TakesNoStrongLockForWhatIsThere) {
     if (test::starts_with(each.sql, lock))
       locked.push_back(each.transaction);
   EXPECT_EQ(locked, std::vector<std::size_t>{
-                        placed(fake, online::drop_trigger(fake.target())).transaction});
+                        placed(fake, online::drop_trigger(fake.target()))->transaction});
 }
 
 TEST(Online, DerivesAllAnewWhenItsTablesAreGoneAfterTheCutOver) {
