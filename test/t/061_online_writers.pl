@@ -106,11 +106,11 @@ sub start_writers
 	return \%run;
 }
 
-# Ends the writers as Ctrl-C would, and looks at what became of them.
+# Ends the writers, and looks at what became of them. (A job in the background ignores INT.)
 sub end_writers
 {
 	my ($run, $what) = @_;
-	$run->{handle}->signal('INT') if $run->{handle}->pumpable;
+	$run->{handle}->signal('TERM') if $run->{handle}->pumpable;
 	$run->{handle}->finish;
 	unlike($run->{err}, qr/error|aborted|fail/i, "$what: no write fails") or diag($run->{err});
 	my ($count, $longest) = (0, 0);
