@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Session;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
 my $node = start_node('hostile', 'autovacuum = off');
 create_v15($node, 'app', owner => 'app_owner', n => 200);
@@ -98,13 +98,23 @@ foreach my $function ('cowrie_preflight_v16', 'cowrie_checkpoint_v16')
 	my $pid = $session->pid;
 	$session->run('SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0;'
 		  . 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0');
+	# The workers read for a fraction of a second: a session that is open already looks for them.
+	my $watcher = Session->new($node, 'app');
 	$session->begin("SELECT count(*) FROM $function()");
-	$node->poll_query_until('app', "SELECT count(*) > 0 FROM pg_stat_activity WHERE leader_pid = $pid")
-	  or die 'no worker reads';
+	my $seen = 0;
+	for (1 .. 5000)
+	{
+		$session->{psql}->pump_nb;
+		$seen = $watcher->run("SELECT count(*) FROM pg_stat_activity WHERE leader_pid = $pid");
+		last if $seen;
+		usleep(2_000);
+	}
+	$seen or die 'no worker reads';
 	my $begun = time;
-	$node->safe_psql('app', "SELECT pg_cancel_backend($pid)");
+	$watcher->run("SELECT pg_cancel_backend($pid)");
 	$node->poll_query_until('app', "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid");
 	my $took = time - $begun;
+	$watcher->close;
 	cmp_ok($took, '<', full_counts() ? 1 : 3, "$function: a cancel is heard while workers read");
 	figure(sprintf '%s: cancelled in %.2f s', $function, $took);
 	$session->{psql}->pump until $session->{err} =~ /canceling statement due to user request/;
