@@ -90,7 +90,7 @@ sub interrupted
 {
 	my ($title, $count, $interrupt) = @_;
 	my ($tried, @late, @wrong) = (0);
-	while (@late < $count && $tried++ < 5 * $count)
+	while (@late < $count && $tried++ < 20 * $count)
 	{
 		my $since = $interrupt->();
 		my ($state, $ended) = split /\n/, answer();
@@ -140,11 +140,16 @@ LANGUAGE plpgsql AS $$
 DECLARE
   victim integer;
   since timestamptz;
+  runs boolean;
+  has_run boolean := false;
+  is_there boolean;
 BEGIN
   FOR i IN 1 .. 20000 LOOP
-    SELECT pid INTO victim FROM cowrie_migration_status
-    WHERE running AND step = wanted_step AND rows_done >= rows_at_least;
-    IF FOUND THEN
+    SELECT pid, running, step = wanted_step AND rows_done >= rows_at_least INTO victim, runs, is_there
+    FROM cowrie_migration_status;
+    EXIT WHEN has_run AND NOT runs; -- too late
+    has_run := runs;
+    IF runs AND is_there THEN
       since := clock_timestamp();
       PERFORM pg_cancel_backend(victim);
       RETURN extract(epoch FROM since);
