@@ -141,6 +141,8 @@ rules() {
   only_in 'PG_TRY stands in pg/guard.cpp only' src/pg/guard.cpp '\bPG_(TRY|CATCH|FINALLY)\b'
   only_in 'server headers are included in pg/imports.h only' src/pg/imports.h \
     '#include "(access|catalog|commands|executor|libpq|mb|miscadmin|nodes|parser|postgres|storage|tcop|utils|fmgr|funcapi)[./]'
+  only_in 'a script of the extension takes over nothing that stands under a name' '-' \
+    '^(CREATE|ALTER) (.* )?(OR REPLACE|IF NOT EXISTS)\b'
   only_in 'an error has an SQLSTATE: ereport, not elog' '-' '\b[e]log\('
   return "$result"
 }
@@ -154,7 +156,7 @@ if wanted clang-tidy && of_this_release clang-tidy clang-tidy; then
   each clang-tidy "${sources[@]}" -- bash -c 'tidy "$@"' tidy
 fi
 if wanted rules; then
-  select_files sources 'src/*.cpp' 'src/*.hpp' 'src/*.h'
+  select_files sources 'src/*.cpp' 'src/*.hpp' 'src/*.h' 'sql/cowrie_migrate--*.sql'
   together rules "${sources[@]}" -- rules
 fi
 if wanted shell && of_this_release shell shellcheck; then

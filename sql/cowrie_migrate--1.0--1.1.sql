@@ -6,9 +6,10 @@
 
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
--- OR REPLACE, so that views over it and privileges on it stay. Nobody can have planted it: the server
--- lets an extension replace its own objects only.
-CREATE OR REPLACE VIEW @extschema@.cowrie_migration_status AS
+-- Made anew rather than replaced: a script of an extension takes over nothing that stands under a name.
+-- Views over it are not dropped; while there are any, the server refuses the update and names them.
+DROP VIEW @extschema@.cowrie_migration_status;
+CREATE VIEW @extschema@.cowrie_migration_status AS
 WITH progress AS (
     SELECT holder.pid AS holder_pid,
            pid.last_value AS last_pid,
@@ -107,6 +108,10 @@ SELECT holder_pid IS NOT NULL AS running,
           AND l.sqlstate = @extschema@.cowrie_sqlstate_text(progress.sqlstate)
         ORDER BY l.log_id DESC LIMIT 1) AS last_message
 FROM progress;
+ALTER VIEW @extschema@.cowrie_migration_status OWNER TO @extowner@;
+GRANT SELECT ON @extschema@.cowrie_migration_status TO PUBLIC;
+COMMENT ON VIEW @extschema@.cowrie_migration_status IS
+    'the running or latest migration, readable from any session while it runs and after it failed';
 
 -- What \d+ shows of the columns that people read, and of the sequence of the ledger.
 COMMENT ON SEQUENCE @extschema@.cowrie_migration_log_log_id_seq IS 'log_id of the ledger';

@@ -83,16 +83,22 @@ CREATE VIEW watched AS SELECT running, phase, step, percent FROM cowrie_migratio
 SELECT count(*) FROM cowrie_cleanup_v16(force => true)});
 
 	my $recorded = $psql->($updated, $ledger);
-	$psql->($updated, 'ALTER EXTENSION cowrie_migrate UPDATE');
+	my ($status, $stdout, $stderr) = $node->psql($updated, "\\set VERBOSITY verbose\nALTER EXTENSION cowrie_migrate UPDATE",
+		extra_params => $role eq 'app' ? [ '-U', 'app' ] : []);
+	like($stderr, qr/ERROR:  2BP01: .*view public\.watched depends on view/s,
+		"$role: a view over the status is not dropped, but named");
+	is($psql->($updated, q{SELECT extversion FROM pg_extension WHERE extname = 'cowrie_migrate'}), '1.0',
+		"$role: nothing is updated then");
+	is($psql->($updated, 'SELECT count(*) FROM watched'), '1', "$role: and the view works");
+	$psql->($updated, 'DROP VIEW watched; ALTER EXTENSION cowrie_migrate UPDATE');
 	is($psql->($updated, $members), $psql->($fresh, $members), "$role: updated, it is as a new one");
 	is($psql->($updated, $ledger), $recorded, "$role: the ledger is kept");
-	is($psql->($updated, 'SELECT count(*) FROM watched'), '1', "$role: so is a view over the status");
 	like($psql->($updated, 'SELECT count(*) FROM cowrie_migrate_v16()'), qr/^[1-9]/, "$role: it migrates");
 	is(findings($updated), '0', "$role: completely");
 	is($psql->($updated, $versions), "1.0\n$newest", "$role: and records the new version");
 	is($psql->($updated, 'SELECT run_by, last_message FROM cowrie_migration_status'), "$role|",
 		"$role: the status tells who ran it");
-	$psql->($updated, 'DROP VIEW watched; DROP EXTENSION cowrie_migrate');
+	$psql->($updated, 'DROP EXTENSION cowrie_migrate');
 }
 
 # What 1.0 began online, the new version goes on with.
