@@ -167,6 +167,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_log.elapsed IS 'its duration';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.detail IS 'what else is to be known';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.sqlstate IS 'of the error';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.message IS 'of the error';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.position IS
+    'the last place that the batches of an online run have filled, in the order in which they fill the sessions';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.run_by IS 'the role that called';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.extension_version IS 'the version that ran';
 COMMENT ON COLUMN @extschema@.cowrie_migration_log.session_count IS 'sessions before the first change';

@@ -110,6 +110,14 @@ double dead_part(const CapacityFacts &facts) {
   return std::min(1.0, 2 * dead_rows_before_vacuum(rows) / rows);
 }
 
+/** The queue of the batches, with its index. */
+double queue_bytes(const CapacityFacts &facts) {
+  constexpr double place = 8, key = 24;
+  const std::int64_t rows = rounded(facts.sessions);
+  return facts.sessions * (tuple_header + line_pointer + place + key) +
+         static_cast<double>(btree_bytes(rows, rows, 8));
+}
+
 /** The staging table, and the largest sorts that go to disk. */
 double temporary_bytes(const CapacityFacts &facts) {
   const double staged = facts.sessions * (tuple_header + facts.ip_length + 70);
@@ -157,8 +165,14 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
       take_table(online ? facts.heap * dead_part(facts) + filled.more : filled.bytes);
       for (const double bytes : facts.rebuilt_indexes)
         take_index(online ? bytes * grown_index : bytes);
-      if (online) // each row once more, and each page as it was after a checkpoint
+      if (online) {
+        // Each row once more, and each page as it was after a checkpoint.
         wal += 2 * facts.heap * facts.live_heap * logged;
+        const double queue = queue_bytes(facts);
+        need.tables += rounded(queue);
+        need.inventory_tables += rounded(queue); // where new tables come
+        wal += queue * logged;
+      }
     }
     for (const Index &each : table.indexes)
       if (!seen || !same_definition(*seen, each))

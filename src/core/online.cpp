@@ -1,8 +1,9 @@
 // Online: the migration beside an application that goes on writing. Which step comes when; what a
 // call begins with, and where one that resumes goes on.
 //
-// In short: the columns and a trigger first, in one moment; then batches in the order of the
-// primary key, while the trigger fills what is inserted or changed and notes its key; then the
+// In short: the columns and a trigger first, in one moment; then the keys of all sessions in their
+// order on disk; then batches in that order, while the trigger fills what is inserted or changed
+// and notes its key; then the
 // inventories, from what the batches have staged; then what has changed meanwhile, until little is
 // left; then, in one moment, the trigger goes and the foreign keys come; then the last changes, and
 // the version. docs/DESIGN.md says why this is right.
@@ -73,6 +74,7 @@ private:
     if (auto unfinished = ports_.memory.unfinished()) {
       state_ = *std::move(unfinished);
       resuming_ = true;
+      queue_is_lost_ = schema_.queue_is_lost();
     } else {
       if (!options_.repair)
         refuse_incomplete(target(), seen().situation);
@@ -98,8 +100,10 @@ private:
     const bool missed =
         !after_cut_over_ && (view_.found.trigger == 0 || view_.found.trigger != state_.trigger ||
                              !view_.found.fires_always || !view_.found.changes_table);
-    if (missed) {
-      state_.position.reset();
+    const bool anew = missed || queue_is_lost_;
+    if (anew) {
+      state_.queue = Queue();
+      state_.position = 0;
       state_.filled = FillResult();
       state_.done.clear();
       state_.trigger = 0;
@@ -117,9 +121,10 @@ private:
     if (!resuming_)
       return;
     ports_.monitor.notice(
-        missed ? "resuming the online migration from the first session: the trigger that catches"
-                 " changes was not there all the time"
-               : "resuming the online migration after " + steps_.words_of_position());
+        !anew ? "resuming the online migration after " + steps_.words_of_position()
+              : std::string("resuming the online migration from the first session: ") +
+                    (missed ? "the trigger that catches changes was not there all the time"
+                            : "the queue of sessions is not as it was"));
   }
 
   // Phases -------------------------------------------------------------------------------------
@@ -146,8 +151,10 @@ private:
     if (state_.trigger == 0)
       schema_.create_work_tables(true);
     schema_.add_columns();
-    if (!state_.done.count("fill_columns"))
+    if (!state_.done.count("fill_columns")) {
+      schema_.queue_sessions();
       steps_.step(1, "fill_columns", [&](StepResult &row) { fill(row); });
+    }
     steps_.in(Kind::work, [&] { ports_.online_monitor.hold_rows(state_.filled); });
     stage_if_lost();
     schema_.validate_constraints(1);
@@ -262,6 +269,7 @@ private:
   OnlineView view_;
   OnlineSchema schema_;
   bool resuming_ = false;
+  bool queue_is_lost_ = false;
   bool after_cut_over_ = false;
 };
 

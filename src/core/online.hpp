@@ -23,7 +23,7 @@ struct OnlineOptions {
 enum class TransactionKind : std::uint8_t {
   work,    ///< waits for locks that stand in nobody's way as long as the setting says
   catalog, ///< short attempts: whoever waits for a strong lock stalls all writers behind it
-  batch,   ///< short attempts, and plans that follow the order of the primary key
+  batch,   ///< short attempts, and plans that look every session up by its key
 };
 
 /** Thrown through a run when somebody has asked it to stop. */
@@ -54,6 +54,13 @@ enum class Origin : std::uint8_t {
   repair,    ///< objects and values of earlier attempts: they are kept
 };
 
+/** The sessions in the order in which the batches fill them: a table of its own, by places 1, 2, …
+ */
+struct Queue {
+  std::int64_t table = 0;  ///< its OID; 0: none yet
+  std::int64_t length = 0; ///< places
+};
+
 /** What an online migration remembers from one call to the next. */
 struct OnlineState {
   std::int64_t first_run = 0; ///< the ledger's id of its first run; 0: none yet
@@ -61,9 +68,10 @@ struct OnlineState {
   bool completes_snapshots = false;    ///< they come from attempts that nobody knows the end of
   std::optional<std::int64_t> started; ///< when that was, as clock_us(); nothing: it is this run
   std::int64_t trigger = 0;            ///< OID of the trigger that has caught all changes since
-  std::optional<std::string> position; ///< the last session that the batches have filled
-  FillResult filled;                   ///< by the batches so far
-  std::set<std::string> done;          ///< steps that its runs have done
+  Queue queue;
+  std::int64_t position = 0;  ///< the last place of the queue that the batches have filled
+  FillResult filled;          ///< by the batches so far
+  std::set<std::string> done; ///< steps that its runs have done
 };
 
 /** The part of the ledger that resumption reads. */

@@ -15,8 +15,8 @@ constexpr std::int64_t first_batch = 100;
 constexpr std::int64_t smallest_batch = 10;
 
 /** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
-constexpr double dead_part = 0.1;
-constexpr double least_dead_rows = 20'000;
+constexpr double dead_part = 0.05;
+constexpr double least_dead_rows = 5000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -46,7 +46,6 @@ double dead_rows_before_vacuum(double sessions) {
 
 void OnlineFill::run(const Table &declared, const Table &base) {
   size_ = std::min(first_batch, options_.batch_size);
-  expected_ = expected_sessions();
   for (;;) {
     const std::int64_t begun = ports_.database.clock_us();
     const Outcome outcome = batch(declared, base);
@@ -71,26 +70,25 @@ OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) 
   const Target &target = database.target();
   const auto taken =
       state_.completes_snapshots ? online::TakenSnapshots::complete : online::TakenSnapshots::keep;
+  const online::Places places = {state_.position,
+                                 std::min(state_.position + size_, state_.queue.length)};
+  if (places.last <= places.after)
+    return Outcome::nothing_left;
   OnlineState after = state_;
-  bool found = false;
+  std::int64_t heap_only_rows = 0;
   const bool locked = patience_.if_locked(TransactionKind::batch, [&] {
-    const Row next = database.query(online::next_batch(target, state_.position, size_)).front();
-    found = next[1].has_value();
-    if (!found)
-      return;
-    ports_.online_monitor.at_batch(number_ + 1, state_.filled,
-                                   std::max(expected_, state_.filled.before.sessions));
+    refuse_other_queue(places);
+    ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
+    heap_only_rows = -heap_only();
     add(after.filled,
-        database.fill(online::fill_batch(target, declared, base, state_.position, *next[1], taken),
-                      true));
-    after.position = next[1];
+        database.fill(online::fill_batch(target, declared, base, places, taken), true));
+    heap_only_rows += heap_only();
+    after.position = places.last;
     ports_.memory.remember(run_, after);
   });
   if (!locked)
     return Outcome::refused;
-  if (!found)
-    return Outcome::nothing_left;
-  dead_rows_ += after.filled.rows - state_.filled.rows;
+  dead_rows_ += after.filled.rows - state_.filled.rows - heap_only_rows;
   state_ = std::move(after);
   ++number_;
   return Outcome::filled;
@@ -104,11 +102,12 @@ void OnlineFill::adapt(std::int64_t took_us) {
   size_ = std::clamp<std::int64_t>(size_, 1, options_.batch_size);
 }
 
-// Every row written leaves a dead one, and autovacuum comes late: by default when a fifth of the
-// table is dead, and then slowly. Where it is at work already, or no process is free, it is left to
-// it.
+// Every row that has moved to another page leaves a dead one, and autovacuum comes late: by default
+// when a fifth of the table is dead, and then slowly. Where it is at work already, or no process is
+// free, it is left to it.
 void OnlineFill::vacuum_if_due() {
-  if (static_cast<double>(dead_rows_) < dead_rows_before_vacuum(static_cast<double>(expected_)))
+  if (static_cast<double>(dead_rows_) <
+      dead_rows_before_vacuum(static_cast<double>(state_.queue.length)))
     return;
   dead_rows_ = 0;
   const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " +
@@ -121,18 +120,27 @@ void OnlineFill::vacuum_if_due() {
   }
 }
 
-std::int64_t OnlineFill::expected_sessions() {
-  std::int64_t result = 0;
-  ports_.transactions.in_transaction(TransactionKind::work, [&] {
-    result = std::stoll(
-        ports_.database
-            .query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
-                   " reltuples END::int8 FROM pg_class WHERE oid = $1::text::regclass",
-                   {qualified(ports_.database.target().schema, "session_summaries")})
-            .front()[0]
-            .value_or("0"));
-  });
-  return result;
+// Without statistics nothing is known to have stayed in its page.
+std::int64_t OnlineFill::heap_only() {
+  return std::stoll(ports_.database.query(online::count_heap_only(ports_.database.target()))
+                        .front()[0]
+                        .value_or("0"));
+}
+
+// The position counts in this queue, as it was made.
+void OnlineFill::refuse_other_queue(const online::Places &places) {
+  Database &database = ports_.database;
+  const Target &target = database.target();
+  if (find_online_objects(database).queue == state_.queue.table &&
+      database.query(online::count_places(target, places)).front()[0] ==
+          std::to_string(places.last - places.after))
+    return;
+  throw Failure(sqlstate::prerequisite_state,
+                "the queue of an online migration is not as it was made",
+                "Somebody else has changed, dropped or replaced " +
+                    qualified(target.schema, online::queue_table) + ".",
+                "Let it be, and run " + target.online_call() +
+                    " it begins with the first session again, and keeps what is filled.");
 }
 
 } // namespace cowrie

@@ -14,7 +14,8 @@ public:
              OnlineState &state, std::int64_t run)
       : ports_(ports), patience_(patience), options_(options), state_(state), run_(run) {}
 
-  /** Fills what comes after the position, batch by batch; the position moves with each commit. */
+  /** Fills what comes after the position in the queue, batch by batch; the position moves with each
+   *  commit. */
   void run(const Table &declared, const Table &base);
 
 private:
@@ -24,7 +25,8 @@ private:
   void adapt(std::int64_t took_us);
   /** Has the dead rows of the batches removed, now and then, so that the table grows but little. */
   void vacuum_if_due();
-  std::int64_t expected_sessions();
+  void refuse_other_queue(const online::Places &places);
+  std::int64_t heap_only();
 
   const OnlinePorts &ports_;
   Patience &patience_;
@@ -33,8 +35,7 @@ private:
   const std::int64_t run_;
   std::int64_t size_ = 0;
   std::int64_t number_ = 0;
-  std::int64_t expected_ = 0;
-  std::int64_t dead_rows_ = 0; ///< that the batches have left since the last VACUUM
+  std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
 };
 
 /** How many rows the batches may leave dead before a VACUUM, of a table of so many. */

@@ -6,7 +6,8 @@ namespace cowrie {
 
 OnlineObjects find_online_objects(Database &database) {
   const Row row = database.query(online::find_objects(database.target())).front();
-  return {std::stoll(row[0].value_or("0")), row[1] == "t", row[2] == "t"};
+  return {std::stoll(row[0].value_or("0")), row[1] == "t", row[2] == "t",
+          std::stoll(row[3].value_or("0"))};
 }
 
 void drop_online_objects(Database &database, const OnlineObjects &found) {
@@ -17,6 +18,8 @@ void drop_online_objects(Database &database, const OnlineObjects &found) {
     drop_work_table(database, each);
   if (found.changes_table)
     database.execute("DROP TABLE " + qualified(target.schema, online::changes_table));
+  if (found.queue != 0)
+    database.execute("DROP TABLE " + qualified(target.schema, online::queue_table));
 }
 
 } // namespace cowrie

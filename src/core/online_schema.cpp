@@ -101,14 +101,12 @@ void OnlineSchema::create_work_tables(bool unfilled) {
   steps_.step_in(Kind::work, 1, "create_work_tables", [&](StepResult &) {
     drop_work_table(database(), online::delta_table);
     drop_work_table(database(), derivation::staging_table);
-    const std::string changes = name_of(online::changes_table);
-    if (!found.changes_table &&
-        !database().query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {changes}).empty())
-      throw Failure(sqlstate::duplicate_table, "relation " + changes + " is in the way",
-                    "The migration needs this name for a table of its own.",
-                    "Rename it: ALTER TABLE " + changes + " RENAME TO other_name;");
     if (found.changes_table)
-      database().execute("DROP TABLE " + changes);
+      database().execute("DROP TABLE " + name_of(online::changes_table));
+    else
+      refuse_taken(online::changes_table);
+    if (found.queue == 0)
+      refuse_taken(online::queue_table);
     database().execute(derivation::create_staging(steps_.target()));
     if (unfilled)
       database().execute(online::mark_staging(steps_.target()));
@@ -116,6 +114,44 @@ void OnlineSchema::create_work_tables(bool unfilled) {
     for (const std::string &sql : online::create_changes(steps_.target()))
       database().execute(sql);
   });
+}
+
+void OnlineSchema::refuse_taken(const std::string &table) {
+  const std::string name = name_of(table);
+  if (!database().query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
+    throw Failure(sqlstate::duplicate_table, "relation " + name + " is in the way",
+                  "The migration needs this name for a table of its own.",
+                  "Rename it: ALTER TABLE " + name + " RENAME TO other_name;");
+}
+
+bool OnlineSchema::queue_is_lost() {
+  const OnlineState &state = steps_.state;
+  if (state.done.count("fill_columns"))
+    return false;
+  if (state.queue.table == 0)
+    return state.filled.before.sessions > 0; // in another order
+  return view_.found.queue != state.queue.table ||
+         database().query(online::count_queue(steps_.target())).front()[0] !=
+             std::to_string(state.queue.length);
+}
+
+void OnlineSchema::queue_sessions() {
+  if (steps_.state.queue.table != 0)
+    return;
+  Queue made;
+  steps_.step_in(Kind::work, 1, "queue_sessions", [&](StepResult &row) {
+    if (view_.found.queue != 0)
+      database().execute("DROP TABLE " + name_of(online::queue_table));
+    else
+      refuse_taken(online::queue_table);
+    row.rows = database().execute(online::create_queue(steps_.target()));
+    for (const std::string &sql : online::finish_queue(steps_.target()))
+      database().execute(sql);
+    OnlineState after = steps_.state;
+    made = after.queue = {find_online_objects(database()).queue, *row.rows};
+    steps_.ports().memory.remember(steps_.run(), after);
+  });
+  steps_.state.queue = made;
 }
 
 void OnlineSchema::add_columns() {

@@ -35,6 +35,12 @@ public:
   void create_work_tables(bool unfilled);
   /** The columns and the trigger: nobody can write between them. */
   void add_columns();
+  /** Puts all sessions into the queue that the batches follow, unless they are in it. After the
+   *  trigger: whatever comes later is filled by that. */
+  void queue_sessions();
+  /** Tells whether the position that is remembered is a place in a queue that is no longer there,
+   *  or not as it was. In a transaction. */
+  bool queue_is_lost();
   void validate_constraints(int phase);
   /** The foreign keys come, the trigger goes: after it nobody but this run sets a source_ip, so
    *  nobody but this run can violate them. */
@@ -45,6 +51,8 @@ private:
 
   void run_statements(const Step &planned);
   void create_index(const Step &planned);
+  /** Refuses a relation of somebody else that has the name of a work table. */
+  void refuse_taken(const std::string &table);
   void add_foreign_keys(const Table &table);
   void refuse_other_trigger();
 

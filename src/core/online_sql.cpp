@@ -10,6 +10,7 @@ using derivation::sessions_of;
 using derivation::staging_of;
 
 std::string changes_of(const Target &target) { return qualified(target.schema, changes_table); }
+std::string queue_of(const Target &target) { return qualified(target.schema, queue_table); }
 std::string delta_of(const Target &target) { return qualified(target.schema, delta_table); }
 
 std::string text_array(const std::vector<std::string> &items) {
@@ -28,6 +29,14 @@ std::string file_of(const std::string &table) {
 std::string among(const std::string &column, const std::vector<std::string> &values) {
   const bool number = column.find("asn") != std::string::npos;
   return column + " = ANY (" + text_array(values) + (number ? "::integer[])" : ")");
+}
+
+/** So many pages are in the cache together, and a batch has no more rows than that. */
+constexpr int pages_per_window = 4096;
+
+std::string in_places(const Places &places) {
+  return "q.place > " + std::to_string(places.after) +
+         " AND q.place <= " + std::to_string(places.last);
 }
 
 /** The columns that the derivation reads: an UPDATE of others changes nothing for it. */
@@ -81,8 +90,8 @@ struct FillValues {
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
                        const std::string &condition, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
-  return "UPDATE " + sessions_of(target) + " SET " + values.assignments() + " WHERE " + condition +
-         " AND " + values.differ() + " RETURNING " +
+  return "UPDATE " + sessions_of(target) + " SET " + values.assignments() + condition + " AND " +
+         values.differ() + " RETURNING " +
          qualified(target.extension_schema, "cowrie_session_unchanged") + "(session_id::varchar, " +
          derivation::document(target) + ", " + derivation::utc(observed, "first_event_at") + ", " +
          derivation::utc(observed, "last_event_at") + ")";
@@ -97,6 +106,28 @@ std::vector<std::string> create_changes(const Target &target) {
           "CREATE TRIGGER " + quote_identifier(change_trigger) + " BEFORE TRUNCATE ON " + changes +
               " EXECUTE FUNCTION " + qualified(target.extension_schema, change_function) + "()"};
 }
+
+std::string create_queue(const Target &target) {
+  return "CREATE TABLE " + queue_of(target) +
+         " AS SELECT row_number() OVER (ORDER BY floor(at[0] / " +
+         std::to_string(pages_per_window) +
+         "), at[1], at[0]) AS place, session_id AS session FROM (SELECT session_id,"
+         " ctid::text::point AS at FROM " +
+         sessions_of(target) + " OFFSET 0) AS s";
+}
+
+std::vector<std::string> finish_queue(const Target &target) {
+  const std::string queue = queue_of(target);
+  return {"CREATE UNIQUE INDEX ON " + queue + " (place)",
+          "COMMENT ON TABLE " + queue + " IS " + quote_literal(queue_comment)};
+}
+
+std::string count_heap_only(const Target &target) {
+  return "SELECT pg_stat_get_xact_tuples_hot_updated(" + quote_literal(sessions_of(target)) +
+         "::regclass)";
+}
+
+std::string count_queue(const Target &target) { return "SELECT count(*) FROM " + queue_of(target); }
 
 std::string create_delta(const Target &target) {
   return "CREATE UNLOGGED TABLE " + delta_of(target) + " (LIKE " + staging_of(target) + ")";
@@ -123,7 +154,11 @@ std::string find_objects(const Target &target) {
          " obj_description(oid, 'pg_class') = " +
          quote_literal(changes_comment) + " FROM pg_class WHERE oid = to_regclass(" +
          quote_literal(changes_of(target)) +
-         ")) FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON"
+         ")), (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass(" +
+         quote_literal(queue_of(target)) +
+         ") AND relkind = 'r' AND obj_description(oid, 'pg_class') = " +
+         quote_literal(queue_comment) +
+         ") FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON"
          " n.oid = p.pronamespace WHERE t.tgrelid = to_regclass(" +
          quote_literal(sessions_of(target)) + ") AND t.tgname = " + quote_literal(change_trigger) +
          " AND p.proname = " + quote_literal(change_function) +
@@ -142,25 +177,21 @@ std::string staging_is_whole(const Target &target) {
          file_of(sessions_of(target)) + ")";
 }
 
-std::string next_batch(const Target &target, const std::optional<std::string> &position,
-                       std::int64_t size) {
-  return "SELECT count(*), max(session_id) FROM (SELECT session_id FROM " + sessions_of(target) +
-         (position ? " WHERE session_id > " + quote_literal(*position) : "") +
-         " ORDER BY session_id LIMIT " + std::to_string(size) + ") AS batch";
+std::string count_places(const Target &target, const Places &places) {
+  return "SELECT count(*) FROM " + queue_of(target) + " AS q WHERE " + in_places(places);
 }
 
 std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
-                       const std::optional<std::string> &position, const std::string &last,
-                       TakenSnapshots taken) {
+                       const Places &places, TakenSnapshots taken) {
   return fill_where(target, declared, observed,
-                    (position ? "session_id > " + quote_literal(*position) + " AND " : "") +
-                        "session_id <= " + quote_literal(last),
+                    " FROM " + queue_of(target) + " AS q WHERE " + in_places(places) +
+                        " AND session_id = q.session",
                     taken);
 }
 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids) {
-  return fill_where(target, declared, observed, among("session_id", session_ids),
+  return fill_where(target, declared, observed, " WHERE " + among("session_id", session_ids),
                     TakenSnapshots::keep);
 }
 

@@ -1,6 +1,6 @@
 // Online SQL: what an online migration adds to the derivation: the trigger that catches changes,
-// batches in the order of the primary key, and the inventories brought up to date for the sessions
-// that have changed meanwhile.
+// batches in the order of the disk, and the inventories brought up to date for the sessions that
+// have changed meanwhile.
 //
 // What it may know: names, the declaration, the parts of the derivation. Error regime: never fails.
 #pragma once
@@ -23,6 +23,9 @@ inline constexpr const char *change_function = "cowrie_online_change";
 inline constexpr const char *changes_table = "cowrie_migrate_changes"; ///< keys of changed sessions
 inline constexpr const char *changes_comment =
     "cowrie_migrate: sessions that an online migration has still to look at";
+inline constexpr const char *queue_table = "cowrie_migrate_queue"; ///< order of the batches
+inline constexpr const char *queue_comment =
+    "cowrie_migrate: sessions in the order in which an online migration fills them";
 inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part of the staging table
 
 /** Makes the table of changed keys; logged, so that a crash forgets none. Its trigger refuses
@@ -30,12 +33,24 @@ inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part o
 std::vector<std::string> create_changes(const Target &target);
 std::string create_delta(const Target &target);
 
+/** Makes the queue: the keys of all sessions, numbered from 1 in their order on disk, so that
+ *  batches read and write pages that lie together: of so many pages as stay in the cache the first
+ *  row of each, then the second of each. By then what the first one was before is dead, and its
+ * room free for the second, which needs no new entry in the indexes then. Logged, so that a crash
+ * does not cost what has been filled. The order is a matter of speed only: a session is found by
+ * its key, wherever it is. */
+std::string create_queue(const Target &target);
+/** Gives it its index and its comment. */
+std::vector<std::string> finish_queue(const Target &target);
+std::string count_queue(const Target &target);
+
 /** Makes the trigger, for writers in any replication role. */
 std::vector<std::string> create_trigger(const Target &target);
 std::string drop_trigger(const Target &target);
 
-/** Returns the OID of the trigger, whether it fires for every writer, and whether a relation with
- *  the name of the table of changed keys is that; each NULL where there is none. One row. */
+/** Returns the OID of the trigger, whether it fires for every writer, whether a relation with the
+ *  name of the table of changed keys is that, and the OID of the queue; each NULL where there is
+ *  none. One row. */
 std::string find_objects(const Target &target);
 
 /** A row that no inventory counts: an unlogged table that has lost it has lost everything. It names
@@ -43,9 +58,17 @@ std::string find_objects(const Target &target);
 std::string mark_staging(const Target &target);
 std::string staging_is_whole(const Target &target);
 
-/** Returns count and last key of the next `size` sessions after `position`. */
-std::string next_batch(const Target &target, const std::optional<std::string> &position,
-                       std::int64_t size);
+/** Places of the queue. */
+struct Places {
+  std::int64_t after = 0, last = 0;
+};
+
+/** Returns how many of these places there are in the queue. */
+std::string count_places(const Target &target, const Places &places);
+
+/** Returns how many sessions this transaction and perhaps earlier ones have updated without a new
+ *  entry in any index: the next one that looks at the page removes what such a row was before. */
+std::string count_heap_only(const Target &target);
 
 /** What to do with the NULLs of a snapshot that has been taken: its enrichment_at is there. */
 enum class TakenSnapshots {
@@ -53,11 +76,10 @@ enum class TakenSnapshots {
   complete, ///< it may come from an attempt that filled only a part
 };
 
-/** Fills the sessions after `position` up to `last`, and checks of every row written that document
- *  and times are as they were. */
+/** Fills the sessions of these places, and checks of every row written that document and times are
+ *  as they were. */
 std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
-                       const std::optional<std::string> &position, const std::string &last,
-                       TakenSnapshots taken);
+                       const Places &places, TakenSnapshots taken);
 
 /** Fills these sessions, where something of them is missing. */
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,

@@ -56,9 +56,11 @@ std::string OnlineSteps::words_of_position() const {
     return "the foreign keys were added";
   if (state.done.count("fill_columns"))
     return "all sessions were filled";
-  return state.position ? "session \"" + *state.position + "\", " +
-                              std::to_string(state.filled.before.sessions) + " sessions filled"
-                        : std::string("no session was filled");
+  return state.position == 0
+             ? std::string("no session was filled")
+             : "place " + std::to_string(state.position) + " of " +
+                   std::to_string(state.queue.length) + " in the queue, " +
+                   std::to_string(state.filled.before.sessions) + " sessions filled";
 }
 
 void OnlineSteps::record_stop() {

@@ -70,7 +70,7 @@ public:
 
   void stop_if_asked();
 
-  /** `session "abc", 500 sessions filled`: how far it has come. */
+  /** `place 500 of 4000 in the queue, 499 sessions filled`: how far it has come. */
   std::string words_of_position() const;
 
   /** Records that it has stopped as it was asked to, and says so. */

@@ -57,7 +57,7 @@ std::optional<OnlineState> OnlineLedger::unfinished() {
       " 'trigger', l.position, l.resume ->> 'completes', f.session_count, f.documents_fingerprint,"
       " f.times_fingerprint, f.settled_count, f.settled_documents, f.settled_times,"
       " (EXTRACT(epoch FROM f.started_at - timestamptz '2000-01-01 00:00:00Z') *"
-      " 1000000)::int8, l.mode" +
+      " 1000000)::int8, l.mode, l.resume ->> 'queue', l.resume ->> 'queue_length'" +
           rejects + " FROM " + table_ + " AS l LEFT JOIN " + table_ +
           " AS f ON f.log_id = (l.resume ->> 'first_run')::int8"
           " WHERE l.target_schema = $1::text AND l.phase IS NULL AND l.run_id = l.log_id ORDER"
@@ -71,13 +71,15 @@ std::optional<OnlineState> OnlineLedger::unfinished() {
   state.first_run = number(row[1]);
   state.origin = origin_of(row[2]);
   state.trigger = number(row[3]);
-  state.position = row[4];
+  state.queue = {number(row[14]), number(row[15])};
+  if (state.queue.table != 0) // before 1.1 it was the key of a session
+    state.position = number(row[4]);
   state.completes_snapshots = row[5] == "t";
   state.filled.before = fingerprint_in(row, 6);
   state.filled.settled = fingerprint_in(row, 9);
   state.started = number(row[12]);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
-    state.filled.rejects[i] = number(row[14 + i]);
+    state.filled.rejects[i] = number(row[16 + i]);
   // What was loaded before the sessions were staged anew is to be loaded again.
   for (const Row &step :
        rows("WITH steps AS (SELECT s.step, s.log_id FROM " + table_ + " AS s JOIN " + table_ +
@@ -94,11 +96,12 @@ std::optional<OnlineState> OnlineLedger::unfinished() {
 void OnlineLedger::remember(std::int64_t run, const OnlineState &state) {
   rows("UPDATE " + table_ +
            " SET position = $2::text, rows = $3::int8, resume = jsonb_build_object('first_run',"
-           " $4::int8, 'origin', $5::text, 'trigger', $6::int8, 'completes', $7::text) WHERE "
-           "log_id = $1::int8",
-       {run, state.position ? Parameter(*state.position) : Parameter(nullptr),
+           " $4::int8, 'origin', $5::text, 'trigger', $6::int8, 'completes', $7::text, 'queue',"
+           " $8::int8, 'queue_length', $9::int8) WHERE log_id = $1::int8",
+       {run, state.position != 0 ? Parameter(std::to_string(state.position)) : Parameter(nullptr),
         state.filled.before.sessions, state.first_run, std::string(origin_name(state.origin)),
-        state.trigger, std::string(state.completes_snapshots ? "t" : "f")});
+        state.trigger, std::string(state.completes_snapshots ? "t" : "f"), state.queue.table,
+        state.queue.length});
   ledger_.record_proof(state.first_run, state.filled);
 }
 

@@ -41,6 +41,9 @@ OnlineSettings::OnlineSettings(TransactionKind kind) : level_(NewGUCNestLevel())
     if (kind == TransactionKind::batch) {
       pin_unsafe("enable_seqscan", "off");
       pin_unsafe("enable_bitmapscan", "off");
+      pin_unsafe("enable_hashjoin", "off");
+      pin_unsafe("enable_mergejoin", "off");
+      pin_unsafe("enable_memoize", "off");
     }
   });
 }

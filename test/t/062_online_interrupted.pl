@@ -123,7 +123,7 @@ for my $round (1 .. $rounds)
 	if (defined $status and $status ne 'done')
 	{
 		like($notices, qr/NOTICE:  resuming the online migration/, "round $round, $action: it resumes");
-		like($notices, qr/resuming the online migration after session "\Q$position\E", $rows sessions filled/,
+		like($notices, qr/resuming the online migration after place $position of 2000 in the queue, $rows sessions filled/,
 			"round $round, $action: where the ledger says") if $position ne '' and $subphase eq ''
 		  and $notices !~ /after all sessions were filled/;
 	}

@@ -203,8 +203,8 @@ public:
     if (starts_with(sql, "SELECT count(*) FROM "))
       return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
     if (sql == online::find_objects(target_))
-      return {online_trigger ? Row{"4711", "t", std::nullopt}
-                             : Row{std::nullopt, std::nullopt, std::nullopt}};
+      return {online_trigger ? Row{"4711", "t", std::nullopt, std::nullopt}
+                             : Row{std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 

@@ -1,5 +1,5 @@
-// An online migration in memory: the fake database with transactions, sessions in the order of
-// their key, the trigger with its notes, and the memory of the ledger.
+// An online migration in memory: the fake database with transactions, the queue of sessions, the
+// trigger with its notes, and the memory of the ledger.
 //
 // It refuses every statement that it does not know, and takes back what a failed transaction did.
 #pragma once
@@ -17,7 +17,8 @@ struct OnlineParts {
   bool changes_table = false, staged = false, staging_whole = false;
   std::vector<std::string> notes;    ///< keys; the place of a note is its key
   std::set<std::string> unfilled;    ///< sessions that have come after the trigger has gone
-  std::vector<std::string> batches;  ///< the last key of every batch
+  std::vector<std::int64_t> batches; ///< the last place of every batch
+  Queue queue;
   std::optional<OnlineState> memory; ///< what the row of the last run remembers
   std::int64_t staged_anew = 0;      ///< how often all sessions were staged from their documents
   std::int64_t worked_off = 0;       ///< notes
@@ -37,7 +38,9 @@ public:
   bool fires_always = true;           ///< the trigger is as it was made
   bool changes_moved = false;         ///< VACUUM FULL has been at the table of notes
   std::vector<std::string> orphaned;  ///< sessions whose address has no row
-  bool name_taken = false;            ///< somebody else's table has that name
+  bool name_taken = false;            ///< somebody else's table has the name of that for the notes
+  bool queue_name_taken = false;      ///< or that of the queue
+  bool stays_in_page = false;         ///< every row, when it is filled
   std::vector<Row> update_triggers;   ///< the user's own
   std::vector<std::int64_t> waits;    ///< between attempts and batches
   std::vector<TransactionKind> kinds; ///< of the transactions, as they began
@@ -132,21 +135,26 @@ public:
       return {{"btree", "81920", "20", "600"}};
     if (starts_with(sql, "SELECT format('trigger %I'"))
       return update_triggers;
-    if (starts_with(sql, "SELECT CASE WHEN reltuples <= 0"))
-      return {{std::to_string(sessions)}};
     if (sql == online::find_objects(target()))
       return {parts.trigger != 0
-                  ? Row{std::to_string(parts.trigger), fires_always ? "t" : "f", changes()}
-                  : Row{std::nullopt, std::nullopt, changes()}};
+                  ? Row{std::to_string(parts.trigger), fires_always ? "t" : "f", changes(), queue()}
+                  : Row{std::nullopt, std::nullopt, changes(), queue()}};
     if (starts_with(sql, "SELECT 1 WHERE to_regclass"))
       return (is_about(name(online::changes_table)) ? parts.changes_table || name_taken
+              : is_about(name(online::queue_table)) ? parts.queue.table != 0 || queue_name_taken
                                                     : parts.staged)
                  ? std::vector<Row>{{"1"}}
                  : std::vector<Row>{};
     if (sql == online::staging_is_whole(target()))
       return {{parts.staging_whole ? "t" : "f"}};
-    if (starts_with(sql, "SELECT count(*), max(session_id) FROM (SELECT session_id"))
-      return {next_batch(sql)};
+    if (sql == online::count_queue(target()))
+      return {{std::to_string(parts.queue.length)}};
+    if (starts_with(sql, online::count_queue(target()) + " AS q WHERE ")) {
+      const online::Places places = places_in(sql);
+      return {{std::to_string(std::min(places.last, parts.queue.length) - places.after)}};
+    }
+    if (sql == online::count_heap_only(target()))
+      return {{std::to_string(heap_only_)}};
     if (sql == online::count_changes(target()))
       return {{std::to_string(parts.notes.size())}};
     if (starts_with(sql, "SELECT (" + online::count_changes(target()) + "), reltuples"))
@@ -187,9 +195,12 @@ public:
     FillResult result;
     const std::string zero(32, '0');
     result.before = result.settled = result.kept = {0, zero, zero};
-    if (const std::size_t at = sql.find("session_id <= '"); at != std::string::npos) {
-      parts.batches.push_back(sql.substr(at + 15, 7));
-      result.rows = result.before.sessions = rows_of_batch_;
+    if (contains(sql, "session_id = q.session")) {
+      const online::Places places = places_in(sql);
+      parts.batches.push_back(places.last);
+      result.rows = result.before.sessions = places.last - places.after;
+      if (stays_in_page)
+        heap_only_ += result.rows;
     } else if (starts_with(sql, "INSERT INTO " + name(online::changes_table))) {
       const std::size_t at = sql.find(" LIMIT ");
       const std::size_t most =
@@ -216,15 +227,15 @@ private:
   }
   std::string file() const { return changes_moved ? "2" : "1"; }
 
-  Row next_batch(const std::string &sql) {
-    std::int64_t from = 0;
-    if (const std::size_t at = sql.find("session_id > '"); at != std::string::npos)
-      from = std::stoll(sql.substr(at + 15, 6)) + 1;
-    const std::int64_t size = std::stoll(sql.substr(sql.find(" LIMIT ") + 7));
-    rows_of_batch_ = std::min(size, sessions - from);
-    if (rows_of_batch_ <= 0)
-      return {"0", std::nullopt};
-    return {std::to_string(rows_of_batch_), key(from + rows_of_batch_ - 1)};
+  std::optional<std::string> queue() const {
+    return parts.queue.table != 0 ? std::optional<std::string>(std::to_string(parts.queue.table))
+                                  : std::nullopt;
+  }
+
+  static online::Places places_in(const std::string &sql) {
+    const std::string after = "q.place > ", last = "q.place <= ";
+    return {std::stoll(sql.substr(sql.find(after) + after.size())),
+            std::stoll(sql.substr(sql.find(last) + last.size()))};
   }
 
   std::vector<Row> some_notes(const std::string &sql) const {
@@ -265,6 +276,18 @@ private:
     if (sql == "DROP TABLE " + changes_name) {
       require(parts.changes_table, "42P01", sql);
       parts.changes_table = false;
+      return 0;
+    }
+    if (sql == online::create_queue(where)) {
+      require(parts.queue.table == 0 && !queue_name_taken, "42P07", sql);
+      parts.queue = {++last_oid_, sessions};
+      return sessions;
+    }
+    if (sql == online::finish_queue(where).front() || sql == online::finish_queue(where).back())
+      return 0;
+    if (sql == "DROP TABLE " + name(online::queue_table)) {
+      require(parts.queue.table != 0, "42P01", sql);
+      parts.queue = Queue();
       return 0;
     }
     if (starts_with(sql, "COMMENT ON TABLE " + changes_name) ||
@@ -321,7 +344,7 @@ private:
     return static_cast<std::int64_t>(before - parts.notes.size());
   }
 
-  std::int64_t rows_of_batch_ = 0;
+  std::int64_t heap_only_ = 0;
   std::int64_t last_oid_ = 4710;
   std::int64_t next_insert_ = 0;
 };

@@ -46,6 +46,7 @@ void expect_complete(const FakeOnline &fake) {
   EXPECT_EQ(fake.state.dump(), complete_v16);
   EXPECT_EQ(fake.parts.trigger, 0);
   EXPECT_FALSE(fake.parts.changes_table);
+  EXPECT_EQ(fake.parts.queue.table, 0);
   EXPECT_FALSE(fake.parts.staged);
   EXPECT_EQ(last_outcome(fake).step.status, "done");
 }
@@ -54,9 +55,9 @@ void expect_complete(const FakeOnline &fake) {
 void expect_batches_once(const FakeOnline &fake) {
   ASSERT_FALSE(fake.parts.batches.empty());
   EXPECT_TRUE(std::is_sorted(fake.parts.batches.begin(), fake.parts.batches.end()));
-  EXPECT_EQ(std::set<std::string>(fake.parts.batches.begin(), fake.parts.batches.end()).size(),
+  EXPECT_EQ(std::set<std::int64_t>(fake.parts.batches.begin(), fake.parts.batches.end()).size(),
             fake.parts.batches.size());
-  EXPECT_EQ(fake.parts.batches.back(), FakeOnline::key(fake.sessions - 1));
+  EXPECT_EQ(fake.parts.batches.back(), fake.sessions);
   EXPECT_EQ(fake.parts.memory->filled.before.sessions, fake.sessions);
 }
 
@@ -74,6 +75,7 @@ TEST(Online, TakesTheStepsInTheirOrder) {
   const Strings steps = fake.steps();
   const Strings order = {"create_work_tables",
                          "add_columns",
+                         "queue_sessions",
                          "fill_columns",
                          "validate_snapshot_country_iso",
                          "create_asn_inventory",
@@ -217,15 +219,15 @@ TEST(Online, SaysWhereItGoesOn) {
   FakeOnline fake;
   int batches = 0;
   fake.before_fill = [&](const std::string &sql) {
-    if (test::contains(sql, "session_id <= '") && ++batches == 4)
+    if (test::contains(sql, "q.session") && ++batches == 4)
       throw Failure("57014", "canceled");
   };
   failure_of(fake, in_batches_of(100));
-  EXPECT_EQ(fake.parts.memory->position, FakeOnline::key(299));
+  EXPECT_EQ(fake.parts.memory->position, 300);
   fake.migrate(in_batches_of(100));
   EXPECT_TRUE(std::find(fake.notices.begin(), fake.notices.end(),
-                        "resuming the online migration after session \"s000299\", 300 sessions"
-                        " filled") != fake.notices.end());
+                        "resuming the online migration after place 300 of 600 in the queue, 300"
+                        " sessions filled") != fake.notices.end());
   expect_batches_once(fake);
 }
 
@@ -275,6 +277,93 @@ TEST(Online, BeginsAnewWhenChangesMayHaveBeenMissed) {
   untouched.migrate(in_batches_of(100));
   EXPECT_TRUE(untouched.parts.batches.empty());
   expect_complete(untouched);
+}
+
+/** What may happen to the queue while nobody looks. */
+const std::vector<std::pair<const char *, std::function<void(FakeOnline &)>>> queue_damages = {
+    {"dropped", [](FakeOnline &fake) { fake.parts.queue = Queue(); }},
+    {"replaced", [](FakeOnline &fake) { fake.parts.queue.table += 1000; }},
+    {"emptied", [](FakeOnline &fake) { fake.parts.queue.length = 0; }},
+    {"shortened", [](FakeOnline &fake) { --fake.parts.queue.length; }}};
+
+TEST(Online, BeginsAnewWhenTheQueueIsNotAsItWas) {
+  for (const auto &[name, damage] : queue_damages) {
+    FakeOnline fake;
+    fake.before_fill = [&](const std::string &) {
+      if (fake.parts.batches.size() == 3)
+        throw Failure("57014", "canceled");
+    };
+    failure_of(fake, in_batches_of(100));
+    ASSERT_EQ(fake.parts.batches.size(), 3u) << name;
+    fake.before_fill = {};
+    fake.parts.batches.clear();
+    damage(fake);
+    EXPECT_TRUE(fake.migrate(in_batches_of(100))) << name;
+    EXPECT_EQ(fake.parts.batches.size(), 6u) << name;
+    EXPECT_TRUE(std::any_of(fake.notices.begin(), fake.notices.end(), [](const auto &each) {
+      return test::contains(each, "from the first session: the queue of sessions is not as it was");
+    })) << name;
+    expect_batches_once(fake);
+    expect_complete(fake);
+
+    FakeOnline filled = interrupted(); // nobody needs it any more
+    damage(filled);
+    EXPECT_TRUE(filled.migrate(in_batches_of(100))) << name;
+    EXPECT_TRUE(filled.parts.batches.empty()) << name;
+    expect_complete(filled);
+  }
+}
+
+TEST(Online, RefusesAQueueThatIsChangedBetweenTwoBatches) {
+  for (const auto &[name, damage] : queue_damages) {
+    FakeOnline fake;
+    bool damaged = false;
+    fake.before_transaction = [&, &damage = damage](TransactionKind kind) {
+      if (kind == TransactionKind::batch && fake.parts.batches.size() == 3 && !damaged) {
+        damaged = true;
+        damage(fake);
+      }
+    };
+    const Failure failure = failure_of(fake, in_batches_of(100));
+    if (failure.sqlstate == "00000") { // only the end of it was missing
+      FAIL() << name;
+    }
+    EXPECT_EQ(failure.sqlstate, sqlstate::prerequisite_state) << name;
+    EXPECT_EQ(failure.message, "the queue of an online migration is not as it was made") << name;
+    EXPECT_TRUE(test::contains(failure.hint, "CALL cowrie_migrate_v16_online();")) << name;
+  }
+}
+
+// A run of the version before the queue: its position was a key.
+TEST(Online, BeginsAnewAfterARunWithoutAQueue) {
+  FakeOnline fake;
+  fake.before_fill = [&](const std::string &) {
+    if (fake.parts.batches.size() == 3)
+      throw Failure("57014", "canceled");
+  };
+  failure_of(fake, in_batches_of(100));
+  fake.before_fill = {};
+  fake.parts.batches.clear();
+  fake.parts.queue = fake.parts.memory->queue = Queue();
+  fake.parts.memory->position = 0;
+  EXPECT_TRUE(fake.migrate(in_batches_of(100)));
+  EXPECT_EQ(fake.parts.batches.size(), 6u);
+  expect_batches_once(fake);
+  expect_complete(fake);
+}
+
+TEST(Online, HasDeadRowsRemovedThatTheirPagesDoNot) {
+  for (const bool stays : {false, true}) {
+    FakeOnline fake;
+    fake.sessions = 20'000;
+    fake.stays_in_page = stays;
+    EXPECT_TRUE(fake.migrate());
+    const auto vacuums = std::count_if(fake.alone.begin(), fake.alone.end(), [](const auto &each) {
+      return test::starts_with(each, "VACUUM ");
+    });
+    EXPECT_EQ(vacuums > 1, !stays);
+    EXPECT_EQ(vacuums == 0, stays);
+  }
 }
 
 TEST(Online, TakesNoStrongLockForWhatIsThere) {
@@ -346,14 +435,16 @@ TEST(Online, RefusesWhatNobodyRemembers) {
 }
 
 TEST(Online, RefusesATableOfItsName) {
-  FakeOnline fake;
-  fake.name_taken = true;
-  const Failure failure = failure_of(fake);
-  EXPECT_EQ(failure.sqlstate, sqlstate::duplicate_table);
-  EXPECT_EQ(fake.parts.trigger, 0);
-  fake.name_taken = false;
-  EXPECT_TRUE(fake.migrate());
-  expect_complete(fake);
+  for (bool FakeOnline::*taken : {&FakeOnline::name_taken, &FakeOnline::queue_name_taken}) {
+    FakeOnline fake;
+    fake.*taken = true;
+    const Failure failure = failure_of(fake);
+    EXPECT_EQ(failure.sqlstate, sqlstate::duplicate_table);
+    EXPECT_EQ(fake.parts.trigger, 0);
+    fake.*taken = false;
+    EXPECT_TRUE(fake.migrate());
+    expect_complete(fake);
+  }
 }
 
 TEST(Online, RefusesTriggersThatWouldFire) {
@@ -444,12 +535,12 @@ TEST(Online, MakesABatchSmallerWhoseRowsAreLocked) {
   FakeOnline fake;
   int refused = 2;
   fake.before_fill = [&](const std::string &sql) {
-    if (test::contains(sql, "session_id <= '") && fake.parts.batches.size() == 1 && refused-- > 0)
+    if (test::contains(sql, "q.session") && fake.parts.batches.size() == 1 && refused-- > 0)
       throw refused_lock();
   };
   EXPECT_TRUE(fake.migrate(in_batches_of(100)));
   expect_batches_once(fake);
-  EXPECT_EQ(fake.parts.batches[1], FakeOnline::key(99 + 100 / 4 / 4));
+  EXPECT_EQ(fake.parts.batches[1], 100 + 100 / 4 / 4);
 }
 
 TEST(Online, TriesNothingAgainThatIsNoLock) {
