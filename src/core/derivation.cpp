@@ -124,18 +124,27 @@ std::string load_asn_inventory(const Target &target) {
          " ON i.asn = g.asn";
 }
 
-std::string load_ip_inventory(const Target &target) {
-  const std::string groups =
-      "SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
-      " sessions, " +
-      latest(target, "asn") + " AS asn, " +
-      latest(target, "CASE WHEN has_provider_data THEN session_id END") + " AS session_id FROM " +
-      staging_of(target) + " WHERE source_ip IS NOT NULL GROUP BY source_ip";
+/** A row per address, with the session whose document it gets, if any has provider data. */
+std::string addresses(const Target &target) {
+  return "SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
+         " sessions, " +
+         latest(target, "asn") + " AS asn, " +
+         latest(target, "CASE WHEN has_provider_data THEN session_id END") +
+         " AS session_id FROM " + staging_of(target) +
+         " WHERE source_ip IS NOT NULL GROUP BY source_ip";
+}
+
+/** Inserts addresses `g`, each with its document `d`, from `source`. */
+std::string insert_addresses(const Target &target, const std::string &source) {
   return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
          " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
          " SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
          qualified(target.extension_schema, "cowrie_provider_data") + "(" + document(target, "d.") +
-         ", g.source_ip::varchar), '{}') FROM " + with_documents(target, groups);
+         ", g.source_ip::varchar), '{}') FROM " + source;
+}
+
+std::string load_ip_inventory(const Target &target) {
+  return insert_addresses(target, with_documents(target, addresses(target)));
 }
 
 std::string load_ip_asn_history(const Target &target) {
@@ -336,6 +345,19 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   if (sql.empty() || existing == OnExisting::none_there)
     return sql;
   return sql + on_conflict(*schema_v16().table(table), existing, added);
+}
+
+// With a table of few narrow rows, and statistics of it, the planner hashes those and runs once
+// through the sessions: no document is hashed or sorted, and the scan can be a parallel one.
+std::vector<std::string> load_new_ip_inventory(const Target &target) {
+  const std::string chosen = qualified(target.schema, chosen_table);
+  return {"CREATE UNLOGGED TABLE " + chosen + " AS " + addresses(target),
+          "ANALYZE " + chosen + " (session_id)",
+          insert_addresses(target, chosen + " AS g JOIN " + sessions_of(target) +
+                                       " AS d ON d.session_id = g.session_id COLLATE \"default\"") +
+              " UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions,"
+              " '{}'::jsonb FROM " +
+              chosen + " WHERE session_id IS NULL"};
 }
 
 std::string add_missing_asns(const Target &target) {

@@ -103,6 +103,7 @@ private:
       rows_ = row_facts(database_, look_);
     plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation, rows_);
     refuse_names_in_the_way(database_, plan_);
+    has_work_table(database_, derivation::chosen_table); // refused now, not after the rewrite
     return options_.dry_run ? estimate(database_, plan_) : apply();
   }
 
@@ -361,7 +362,15 @@ private:
     if (!analyzed_)
       database_.execute(derivation::analyze_staging(target()));
     analyzed_ = true;
-    row.rows = database_.execute(step.statements.front());
+    // All but the last statement make what that one reads.
+    const bool prepared = step.statements.size() > 1;
+    if (prepared)
+      drop_work_table(derivation::chosen_table);
+    for (std::size_t i = 0; i + 1 < step.statements.size(); ++i)
+      database_.execute(step.statements[i]);
+    row.rows = database_.insert(step.statements.back());
+    if (prepared)
+      drop_work_table(derivation::chosen_table);
   }
 
   void create_index(const Step &step, StepResult &row) {

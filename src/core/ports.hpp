@@ -92,6 +92,9 @@ public:
   /** Executes; returns the number of rows processed. */
   virtual std::int64_t execute(const std::string &sql,
                                const std::vector<Parameter> &parameters = {}) = 0;
+  /** Executes an INSERT … SELECT; returns the number of rows. Where the table was just made, the
+   *  rows may be selected by parallel workers, which the server itself does not do. */
+  virtual std::int64_t insert(const std::string &sql) = 0;
   /** Runs the body in a subtransaction: released when it returns, rolled back when it throws. */
   virtual void in_subtransaction(const std::function<void()> &body) = 0;
   /** Runs the body in a subtransaction that is rolled back in any case: it keeps no lock. */

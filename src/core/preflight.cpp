@@ -57,8 +57,9 @@ public:
       attempt([this] {
         refuse_names_in_the_way(database_, plan_migration(look_.declared, look_.observed, target_,
                                                           look_.situation, {}));
-        has_work_table(database_, derivation::staging_table);
-        has_work_table(database_, derivation::event_table);
+        for (const char *each :
+             {derivation::staging_table, derivation::event_table, derivation::chosen_table})
+          has_work_table(database_, each);
       });
     const bool fits = attempt([this] { refuse_capacity(); });
     attempt([this] { documents(); });

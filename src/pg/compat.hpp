@@ -26,6 +26,15 @@ inline void run_portal_unsafe(Portal portal) {
 #endif
 }
 
+/** Runs a query to its end. */
+inline void run_query_unsafe(QueryDesc *query) {
+#if PG_VERSION_NUM >= 180000
+  ExecutorRun(query, ForwardScanDirection, 0);
+#else
+  ExecutorRun(query, ForwardScanDirection, 0, true);
+#endif
+}
+
 /** Begins a scan by an index whose keys are given later. */
 inline IndexScanDesc index_beginscan_unsafe(Relation table, Relation index, Snapshot snapshot,
                                             int keys) {

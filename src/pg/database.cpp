@@ -4,6 +4,7 @@
 #include "core/failure.hpp"
 #include "pg/catalog_reader.hpp"
 #include "pg/fill_run.hpp"
+#include "pg/parallel_insert.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
@@ -21,6 +22,12 @@ std::vector<Row> ServerDatabase::query(const std::string &sql,
 std::int64_t ServerDatabase::execute(const std::string &sql,
                                      const std::vector<Parameter> &parameters) {
   return spi_execute(sql, parameters, false, nullptr);
+}
+
+std::int64_t ServerDatabase::insert(const std::string &sql) {
+  if (const auto rows = insert_in_parallel(sql))
+    return *rows;
+  return execute(sql, {});
 }
 
 // What ran out of memory is undone before it is told: there is memory again by then.

@@ -16,6 +16,7 @@ public:
 
   std::vector<Row> query(const std::string &sql, const std::vector<Parameter> &parameters) override;
   std::int64_t execute(const std::string &sql, const std::vector<Parameter> &parameters) override;
+  std::int64_t insert(const std::string &sql) override;
   void in_subtransaction(const std::function<void()> &body) override;
   void in_passing(const std::function<void()> &body) override;
   Schema observe(const Schema &declared) override;

@@ -13,7 +13,7 @@ my $sessions = full_counts() ? 100_000 : 3_000;
 my $node = start_node('reference');
 
 my @variants = (
-	{ name => 'json_timestamptz', zone => 'America/New_York' },
+	{ name => 'json_timestamptz', zone => 'America/New_York', parallel => 1 },
 	{ name => 'json_timestamp', event_type => 'timestamp', zone => 'Asia/Kathmandu' },
 	{ name => 'jsonb_timestamptz', doc_type => 'jsonb', column_order => 'reversed' },
 	{ name => 'owned', owner => 'o\'wn"er', schema => 'x\'y"z', zone => 'America/New_York' });
@@ -26,17 +26,25 @@ foreach my $variant (@variants)
 	my $schema = $options{schema} // 'public';
 	my $argument = exists $options{schema} ? quote_text($schema) : '';
 	my $user = $options{owner};
+	# Migrates with everything in parallel that can be, however small, and prints the plans.
+	my $parallel = delete $options{parallel};
+	my $messages;
 
 	# Calls as the owner of the tables, with a session time zone that must not matter.
 	my $call = sub {
 		my ($function) = @_;
 		my ($stdout, $stderr) = ('', '');
+		my $settings = $parallel && $function eq 'cowrie_migrate_v16'
+		  ? 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+		     SET debug_print_plan = on; SET client_min_messages = log;'
+		  : '';
 		my $status = $node->psql(
-			$database, "SET timezone = '$zone'; SELECT count(*) FROM $function($argument);",
+			$database, "$settings SET timezone = '$zone'; SELECT count(*) FROM $function($argument);",
 			stdout => \$stdout,
 			stderr => \$stderr,
 			extra_params => defined $user ? [ '-U', $user ] : []);
 		is($status, 0, "$database: $function succeeds") or diag($stderr);
+		$messages = $stderr;
 		return $stdout;
 	};
 
@@ -49,6 +57,15 @@ foreach my $variant (@variants)
 	foreach my $round ('first', 'second')
 	{
 		cmp_ok($call->('cowrie_migrate_v16') || 0, '>', 0, "$database: $round migration, steps");
+		if ($parallel)
+		{
+			my @plans = grep { /:parallelModeNeeded true/ } split(/LOG:  plan:/, $messages);
+			foreach my $column (qw(current_asn observed_at))
+			{
+				my $found = grep { /:resname $column\s/ } @plans;
+				cmp_ok($found, '>', 0, "$database: $round, the rows with $column come in parallel");
+			}
+		}
 		is(compare($node, $database, $schema), $no_difference, "$database: $round, as the reference");
 		is(data_hash($node, $database, $schema), $data, "$database: $round, data unchanged");
 		is($call->('cowrie_validate_schema'), '0', "$database: $round, no findings");
@@ -60,6 +77,28 @@ foreach my $variant (@variants)
 	}
 	$node->safe_psql('postgres', 'DROP DATABASE ' . quote_name($database));
 }
+
+# Whoever watches a new table (an event trigger of the DBA's, say) is told of its rows.
+create_v15($node, 'watched', n => 500);
+$node->safe_psql('watched', q{
+CREATE TABLE told (table_name name);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN INSERT INTO public.told VALUES (TG_TABLE_NAME); RETURN NEW; END$$;
+CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE made text;
+BEGIN
+  FOR made IN SELECT object_identity FROM pg_event_trigger_ddl_commands()
+              WHERE object_identity ~ '^public[.](asn_inventory|ip_inventory|ip_asn_history)$' LOOP
+    EXECUTE format('CREATE TRIGGER tells AFTER INSERT ON %s FOR EACH ROW EXECUTE FUNCTION public.tell()', made);
+  END LOOP;
+END
+$$;
+CREATE EVENT TRIGGER watch ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION watch();
+SELECT count(*) FROM cowrie_migrate_v16();
+});
+is($node->safe_psql('watched', 'SELECT table_name, count(*) FROM told GROUP BY 1 ORDER BY 1'),
+	$node->safe_psql('watched', join ' UNION ALL ', map { "SELECT '$_', count(*) FROM $_" }
+	  qw(asn_inventory ip_asn_history ip_inventory)), 'triggers of a new table fire for every row');
 
 $node->stop;
 done_testing();

@@ -29,7 +29,8 @@ public:
 
   /** Makes, fills or drops the tables that exist only during a run; false: it is none of that. */
   bool helper_table(const std::string &sql) {
-    for (const char *helper : {derivation::staging_table, derivation::event_table}) {
+    for (const char *helper :
+         {derivation::staging_table, derivation::event_table, derivation::chosen_table}) {
       const std::string made = name(helper);
       if (starts_with(sql, "CREATE UNLOGGED TABLE " + made + " ")) {
         require(!schema_.table(helper), "42P07", helper);
@@ -59,6 +60,11 @@ public:
       made.indexes.clear();
       schema_.tables.push_back(made);
       return 0;
+    }
+    if (declared.name == "ip_inventory" &&
+        sql == derivation::load_new_ip_inventory(target_).back()) {
+      require(seen && schema_.table(derivation::chosen_table), "42P01", sql);
+      return 100;
     }
     const std::string load =
         derivation::load_rows(target_, declared.name, derivation::OnExisting::none_there);

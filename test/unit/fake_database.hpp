@@ -178,8 +178,8 @@ public:
         rows.push_back({each});
       return rows;
     }
-    for (const char *each :
-         {derivation::staging_table, derivation::event_table, online::delta_table})
+    for (const char *each : {derivation::staging_table, derivation::event_table,
+                             derivation::chosen_table, online::delta_table})
       if (starts_with(sql, "SELECT relpersistence ") &&
           std::get<std::string>(parameters.at(0)) == name(each))
         return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
@@ -228,6 +228,8 @@ public:
         return *rows;
     throw std::logic_error("the fake does not know the statement: " + sql);
   }
+
+  std::int64_t insert(const std::string &sql) override { return execute(sql); }
 
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);

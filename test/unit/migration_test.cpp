@@ -387,22 +387,24 @@ TEST(MigrateRefuses, AnUnknownVersion) {
 }
 
 TEST(Migrate, ReplacesOnlyAWorkTableOfItsOwn) {
-  const auto left_over = [](FakeDatabase &database) {
-    database.state.schema.tables.emplace_back();
-    database.state.schema.tables.back().name = derivation::staging_table;
-  };
-  FakeDatabase database;
-  left_over(database);
-  migrate_it(database);
-  EXPECT_EQ(database.state.dump(), complete_v16);
+  for (const char *work_table : {derivation::staging_table, derivation::chosen_table}) {
+    const auto left_over = [&](FakeDatabase &database) {
+      database.state.schema.tables.emplace_back();
+      database.state.schema.tables.back().name = work_table;
+    };
+    FakeDatabase database;
+    left_over(database);
+    migrate_it(database);
+    EXPECT_EQ(database.state.dump(), complete_v16);
 
-  FakeDatabase with_a_users_table;
-  left_over(with_a_users_table);
-  with_a_users_table.work_table_persistence = "p";
-  const Failure failure = refusal_of(with_a_users_table);
-  EXPECT_EQ(failure.sqlstate, "42P07");
-  EXPECT_TRUE(contains(failure.message, derivation::staging_table));
-  EXPECT_TRUE(with_a_users_table.state.schema.table(derivation::staging_table));
+    FakeDatabase with_a_users_table;
+    left_over(with_a_users_table);
+    with_a_users_table.work_table_persistence = "p";
+    const Failure failure = refusal_of(with_a_users_table);
+    EXPECT_EQ(failure.sqlstate, "42P07");
+    EXPECT_TRUE(contains(failure.message, work_table));
+    EXPECT_TRUE(with_a_users_table.state.schema.table(work_table));
+  }
 }
 
 TEST(MigrateAnalyzes, WideRowsWithASmallerSample) {
