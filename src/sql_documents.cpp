@@ -82,12 +82,11 @@ Datum fill_source_ip(FunctionCallInfo fcinfo) {
     session.source_ip = found.facts->source_ip;
     session.asn = PG_ARGISNULL(arg_asn) ? found.facts->asn : PG_GETARG_INT32(arg_asn);
     session.facts = found.facts;
-    session.null_escape =
-        row.document_type == JSONOID && found.document && holds_null_escape(*found.document);
+    session.sums = document_sums(row, found);
     session.first = time_argument(fcinfo, arg_first);
     session.last = time_argument(fcinfo, arg_last);
     session.created = time_argument(fcinfo, arg_created);
-    call([&] { run->take_unsafe(session, found.document, found.kept); });
+    call([&] { run->take_unsafe(session); });
   }
   if (!PG_ARGISNULL(arg_source_ip))
     return PG_GETARG_DATUM(arg_source_ip);
@@ -224,8 +223,8 @@ Datum fingerprint_add(FunctionCallInfo fcinfo, bool kept) {
       document = kept ? kept_document_unsafe(datum, type).kept_bytes()
                       : document_text_unsafe(datum, type, false).bytes();
     }
-    state->add(session_id, document, time_argument(fcinfo, 3), time_argument(fcinfo, 4),
-               !PG_ARGISNULL(5) && PG_GETARG_BOOL(5));
+    state->add(session_id, document_sum(session_id, document), time_argument(fcinfo, 3),
+               time_argument(fcinfo, 4), !PG_ARGISNULL(5) && PG_GETARG_BOOL(5));
     return PointerGetDatum(state);
   });
 }

@@ -47,13 +47,28 @@ Sum128 Sum128::of_hex(std::string_view text) noexcept {
   return result;
 }
 
+std::uint64_t hash64(std::string_view bytes) noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+Sum128 document_sum(std::string_view session_id,
+                    std::optional<std::string_view> document) noexcept {
+  const std::uint64_t seed = hash64(session_id);
+  return document ? hash(document->data(), document->size(), seed) : hash("", 0, seed ^ absent);
+}
+
 void SessionsFingerprint::add(std::string_view session_id, std::optional<std::string_view> document,
                               std::optional<std::int64_t> first,
                               std::optional<std::int64_t> last) noexcept {
-  const std::uint64_t seed = XXH3_64bits(session_id.data(), session_id.size());
+  add(session_id, document_sum(session_id, document), first, last);
+}
+
+void SessionsFingerprint::add(std::string_view session_id, Sum128 document,
+                              std::optional<std::int64_t> first,
+                              std::optional<std::int64_t> last) noexcept {
+  const std::uint64_t seed = hash64(session_id);
   ++sessions;
-  documents.add(document ? hash(document->data(), document->size(), seed)
-                         : hash("", 0, seed ^ absent));
+  documents.add(document);
   const std::uint64_t moments[4] = {first.has_value(), last.has_value(),
                                     static_cast<std::uint64_t>(first.value_or(0)),
                                     static_cast<std::uint64_t>(last.value_or(0))};
@@ -74,9 +89,8 @@ SessionsFingerprint SessionsFingerprint::without(const SessionsFingerprint &some
   return rest;
 }
 
-void ProofSum::add(std::string_view session_id, std::optional<std::string_view> document,
-                   std::optional<std::int64_t> first, std::optional<std::int64_t> last,
-                   bool settled) noexcept {
+void ProofSum::add(std::string_view session_id, Sum128 document, std::optional<std::int64_t> first,
+                   std::optional<std::int64_t> last, bool settled) noexcept {
   all.add(session_id, document, first, last);
   if (!settled)
     unsettled.add(session_id, document, first, last);

@@ -22,6 +22,12 @@ struct Sum128 {
   static Sum128 of_hex(std::string_view text) noexcept; ///< reads hex(); an empty text is 0
 };
 
+/** What one session's document adds to SessionsFingerprint::documents; nothing: it is SQL NULL. */
+Sum128 document_sum(std::string_view session_id, std::optional<std::string_view> document) noexcept;
+
+/** A 64-bit hash of some bytes. */
+std::uint64_t hash64(std::string_view bytes) noexcept;
+
 /** The running fingerprint of a set of sessions. Plain data: it crosses to parallel workers. */
 struct SessionsFingerprint {
   std::int64_t sessions = 0;
@@ -35,6 +41,9 @@ struct SessionsFingerprint {
    */
   void add(std::string_view session_id, std::optional<std::string_view> document,
            std::optional<std::int64_t> first, std::optional<std::int64_t> last) noexcept;
+  /** The same, where document_sum() is known. */
+  void add(std::string_view session_id, Sum128 document, std::optional<std::int64_t> first,
+           std::optional<std::int64_t> last) noexcept;
   void add(const SessionsFingerprint &other) noexcept;
   /** The fingerprint of these sessions without some of them. */
   SessionsFingerprint without(const SessionsFingerprint &some) const noexcept;
@@ -49,9 +58,8 @@ struct ProofSum {
   SessionsFingerprint unsettled; ///< those created later than the run's start; few, if any
 
   /** Adds a session as SessionsFingerprint::add() does. */
-  void add(std::string_view session_id, std::optional<std::string_view> document,
-           std::optional<std::int64_t> first, std::optional<std::int64_t> last,
-           bool settled) noexcept;
+  void add(std::string_view session_id, Sum128 document, std::optional<std::int64_t> first,
+           std::optional<std::int64_t> last, bool settled) noexcept;
   void add(const ProofSum &other) noexcept;
   SessionsFingerprint settled() const noexcept { return all.without(unsettled); }
 };

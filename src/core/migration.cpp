@@ -311,7 +311,8 @@ private:
         {table});
     for (const Row &each : triggers)
       database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
-    const FillResult filled = fill_sessions(step, false);
+    const FillResult filled =
+        fill_sessions([&](const std::string &sql) { return database_.fill(sql, false); }, step);
     for (const Row &each : triggers)
       database_.execute("ALTER TABLE " + table + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
     row.rows = filled.rows;
@@ -320,14 +321,14 @@ private:
   }
 
   /** Runs a statement that fills session columns, with the raw events at hand. */
-  FillResult fill_sessions(const Step &step, bool stage) {
+  template <typename Pass> FillResult fill_sessions(Pass pass, const Step &step) {
     const bool by_table = target().has_raw_events && !target().raw_events_indexed;
     if (by_table) {
       drop_work_table(derivation::event_table);
       database_.execute(derivation::create_event_table(target()));
       database_.execute(derivation::index_event_table(target()));
     }
-    FillResult result = database_.fill(step.statements.front(), stage);
+    FillResult result = pass(step.statements.front());
     if (by_table)
       drop_work_table(derivation::event_table);
     return result;
@@ -337,7 +338,7 @@ private:
     drop_work_table(derivation::staging_table);
     database_.execute(derivation::create_staging(target()));
     staged_ = true;
-    proof_ = fill_sessions(step, true);
+    proof_ = fill_sessions([&](const std::string &sql) { return database_.rewrite(sql); }, step);
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
     row.rows = proof_.before.sessions;

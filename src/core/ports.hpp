@@ -109,6 +109,9 @@ public:
    *  created up to `start` are settled; nothing: up to the beginning of the calling statement. */
   virtual FillResult fill(const std::string &sql, bool stage,
                           std::optional<std::int64_t> start = std::nullopt) = 0;
+  /** The same for an ALTER TABLE that rewrites them: staged, and with their documents read ahead by
+   *  parallel workers. */
+  virtual FillResult rewrite(const std::string &sql) = 0;
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;

@@ -57,17 +57,28 @@ Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
   return bind_schema(target_.schema, declared, observed);
 }
 
+std::int64_t ServerDatabase::expected_sessions() {
+  return std::stoll(query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
+                          " reltuples END::int8 FROM pg_class WHERE oid = $1::int8::oid",
+                          {std::int64_t(target_.sessions)})
+                        .front()[0]
+                        .value_or("0"));
+}
+
 FillResult ServerDatabase::fill(const std::string &sql, bool stage,
                                 std::optional<std::int64_t> start) {
-  const Row row = query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
-                        " reltuples END::int8 FROM pg_class WHERE oid = $1::int8::oid",
-                        {std::int64_t(target_.sessions)})
-                      .front();
-  FillRun run(target_, progress_, stage, std::stoll(row[0].value_or("0")), start);
+  FillRun run(target_, progress_, stage, expected_sessions(), start);
   const std::int64_t rows = execute(sql, {});
   FillResult result = run.finish();
   result.rows = rows;
   return result;
+}
+
+FillResult ServerDatabase::rewrite(const std::string &sql) {
+  FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
+  run.have_read_ahead();
+  execute(sql, {});
+  return run.finish();
 }
 
 void ServerDatabase::copy_grants(const std::string &table) {

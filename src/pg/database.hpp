@@ -22,6 +22,7 @@ public:
   Schema observe(const Schema &declared) override;
   Schema bind(const Schema &declared, const Schema &observed) override;
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t> start) override;
+  FillResult rewrite(const std::string &sql) override;
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
@@ -35,6 +36,7 @@ public:
   std::int64_t clock_us() const override;
 
 private:
+  std::int64_t expected_sessions();
   [[noreturn]] void refuse_run(const std::string &detail);
   /** Locks tables as lock_tables() does, without looking at what was locked. */
   void acquire(const std::vector<TableLock> &wanted);

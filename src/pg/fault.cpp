@@ -35,7 +35,10 @@ void at(int phase, std::string_view step) {
     raise(place);
 }
 
+// A parallel worker's are not among those of the call: nobody could say which one is the n-th.
 void statement() {
+  if (IsParallelWorker())
+    return;
   ++counted;
   if (wanted().empty() || wanted().front() != '#')
     return;

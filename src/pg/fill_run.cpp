@@ -43,10 +43,35 @@ FillRun::FillRun(const ResolvedTarget &target, Progress &progress, bool stage,
 
 FillRun::~FillRun() {
   active = nullptr;
+  forget_memo(); // it may hold what a reader of this run has read
   // Relation, slots and plan go with their (sub)transaction when finish() was not reached.
 }
 
+void FillRun::have_read_ahead() {
+  readers_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed);
+}
+
+const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
+  if (!readers_)
+    return nullptr;
+  if (!readers_->at_work())
+    call([this] { show_progress_unsafe(); });
+  const SessionReading *reading = readers_->next();
+  if (!reading)
+    return nullptr;
+  // Another order of the rows than expected: what they read is of no use.
+  if (reading->session_id != row.session_id_text ||
+      (reading->read && reading->stored != stored_hash(row))) {
+    readers_->stop();
+    return nullptr;
+  }
+  // A session that has an address is read with it.
+  return reading->read && row.source_ip.empty() ? reading : nullptr;
+}
+
 FillResult FillRun::finish() {
+  if (readers_)
+    readers_->stop();
   call([&] {
     settle_unsafe();
     if (staging_) {
@@ -90,18 +115,17 @@ void FillRun::open_staging_unsafe(const char *name) {
 
 // In READ COMMITTED an UPDATE that finds a row changed by somebody else computes its values once
 // more from the newer version, before it looks at the next row.
-void FillRun::take_unsafe(const FilledSession &session, std::optional<std::string_view> document,
-                          std::optional<std::string_view> kept) {
+void FillRun::take_unsafe(const FilledSession &session) {
   if (session.session_id != latest_.session_id)
     settle_unsafe();
   latest_.taken = true;
   latest_.session_id = session.session_id;
   latest_.proof = ProofSum();
-  latest_.proof.add(session.session_id, document, session.first, session.last,
+  latest_.proof.add(session.session_id, session.sums.document, session.first, session.last,
                     session.created && *session.created <= start_);
   latest_.kept = SessionsFingerprint();
-  latest_.kept.add(session.session_id, kept, session.first, session.last);
-  latest_.null_escapes = session.null_escape ? 1 : 0;
+  latest_.kept.add(session.session_id, session.sums.kept, session.first, session.last);
+  latest_.null_escapes = session.sums.null_escape ? 1 : 0;
   latest_.rejects = {};
   if (session.facts)
     for (const RejectedValue &each : session.facts->rejects)
@@ -123,8 +147,12 @@ void FillRun::settle_unsafe() {
   if (latest_.staged && ++buffered_ == batch_size)
     flush_unsafe();
 
-  if (proof_.all.sessions % rows_between_clock_readings != 0)
-    return;
+  // Sequences cannot be set while others read ahead: see SessionReaders.
+  if (proof_.all.sessions % rows_between_clock_readings == 0 && !(readers_ && readers_->at_work()))
+    show_progress_unsafe();
+}
+
+void FillRun::show_progress_unsafe() {
   const TimestampTz now = GetCurrentTimestamp();
   if (now - last_note_ >= note_interval_us) {
     last_note_ = now;

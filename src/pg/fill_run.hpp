@@ -11,6 +11,8 @@
 #include "core/ports.hpp"
 #include "pg/event_lookup.hpp"
 #include "pg/progress.hpp"
+#include "pg/session_memo.hpp"
+#include "pg/session_readers.hpp"
 #include "pg/target.hpp"
 
 namespace cowrie::pg {
@@ -21,7 +23,7 @@ struct FilledSession {
   std::string_view source_ip; ///< empty: none
   std::int32_t asn = 0;       ///< 0: none
   const Facts *facts = nullptr;
-  bool null_escape = false; ///< its document holds the escape of U+0000
+  DocumentSums sums;
   std::optional<std::int64_t> first, last, created;
 };
 
@@ -43,8 +45,15 @@ public:
 
   /** Takes one session: stages it, adds it to the proof, counts its rejects. The same session
    *  again is a newer version of its row: it replaces what was taken. */
-  void take_unsafe(const FilledSession &session, std::optional<std::string_view> document,
-                   std::optional<std::string_view> kept);
+  void take_unsafe(const FilledSession &session);
+
+  /** Has the documents read by other processes, for a statement that takes the sessions once and in
+   *  the order of the table. */
+  void have_read_ahead();
+
+  /** What another process has read of the session that is to be filled next; null: it has not. To
+   * be asked once for each. */
+  const SessionReading *read_ahead(const SessionArguments &row);
 
   /** What the session that was taken last has been proved by; null: it was another one. */
   const SessionsFingerprint *latest(std::string_view session_id) const noexcept {
@@ -58,6 +67,7 @@ private:
   void open_staging_unsafe(const char *name);
   void stage_unsafe(const FilledSession &session);
   void settle_unsafe();
+  void show_progress_unsafe();
   void flush_unsafe();
 
   /** The session that was taken last: not counted yet, because its row may come again. */
@@ -82,6 +92,7 @@ private:
   SubTransactionId begun_in_ = InvalidSubTransactionId;
   TimestampTz last_note_ = 0;
   std::optional<EventLookup> events_;
+  std::optional<SessionReaders> readers_;
   Relation staging_ = nullptr;
   BulkInsertState bulk_ = nullptr;
   MemoryContext batch_context_ = nullptr;

@@ -15,6 +15,7 @@ struct Memo {
   std::string stored; ///< the toast pointer, or all inline bytes
   DocumentText text;  ///< lives in Workspace::documents until the next document is fetched
   const Facts *facts = nullptr;
+  const SessionReading *reading = nullptr; ///< where another process has read it: the run's
 };
 
 /** The backend's reader and memo. Made when first needed, gone at the end of the transaction. */
@@ -86,9 +87,9 @@ DocumentText fetch(Workspace &space, Datum document, Oid type) {
 }
 
 SessionFacts facts_of(const Memo &memo) noexcept {
-  if (!memo.has_document)
-    return {memo.facts, std::nullopt, std::nullopt};
-  return {memo.facts, memo.text.bytes(), memo.text.kept_bytes()};
+  if (!memo.has_document || memo.reading)
+    return {memo.facts, std::nullopt, std::nullopt, memo.reading};
+  return {memo.facts, memo.text.bytes(), memo.text.kept_bytes(), nullptr};
 }
 
 void drop_workspace() noexcept { workspace.reset(); }
@@ -164,9 +165,21 @@ EnrichmentReader &read_document(Datum document, Oid type) {
   return space.reader;
 }
 
+std::uint64_t stored_hash(const SessionArguments &row) noexcept {
+  return row.has_document ? hash64(stored_bytes(row.document)) : 0;
+}
+
+DocumentSums document_sums(const SessionArguments &row, const SessionFacts &found) noexcept {
+  if (found.reading)
+    return {found.reading->document, found.reading->kept, found.reading->null_escape};
+  return {document_sum(row.session_id_text, found.document),
+          document_sum(row.session_id_text, found.kept),
+          row.document_type == JSONOID && found.document && holds_null_escape(*found.document)};
+}
+
 bool is_last_document(std::string_view session_id, Datum document) noexcept {
   return workspace && workspace->memo.valid && workspace->memo.has_document &&
-         workspace->memo.session_id == session_id &&
+         !workspace->memo.reading && workspace->memo.session_id == session_id &&
          workspace->memo.stored == stored_bytes(document);
 }
 
@@ -183,17 +196,22 @@ SessionFacts session_facts(const SessionArguments &row) {
   space.read.clear();
   if (memo.text.size > ordinary_document)
     space.reader.release(); // not before: the facts of the previous document go with it
-  DocumentText text;
-  if (row.has_document)
-    text = fetch(space, row.document, row.document_type);
-  space.reader.read(row.has_document ? text.json() : "null");
-
-  std::optional<EventAddress> event;
   FillRun *run = FillRun::current();
-  EventLookup *events = row.events ? row.events : run ? run->events() : nullptr;
-  if (events && row.source_ip.empty() && row.has_session_id)
-    event = ask_event(*events, space.reader, row.session_id);
-  memo.facts = &space.reader.resolve(row.source_ip, event ? &*event : nullptr);
+  const SessionReading *ahead = run ? run->read_ahead(row) : nullptr;
+  DocumentText text;
+  if (ahead) {
+    memo.facts = &ahead->facts;
+  } else {
+    if (row.has_document)
+      text = fetch(space, row.document, row.document_type);
+    space.reader.read(row.has_document ? text.json() : "null");
+    std::optional<EventAddress> event;
+    EventLookup *events = row.events ? row.events : run ? run->events() : nullptr;
+    if (events && row.source_ip.empty() && row.has_session_id)
+      event = ask_event(*events, space.reader, row.session_id);
+    memo.facts = &space.reader.resolve(row.source_ip, event ? &*event : nullptr);
+  }
+  memo.reading = ahead;
   memo.has_document = row.has_document;
   memo.stored = stored;
   memo.session_id = row.session_id_text;

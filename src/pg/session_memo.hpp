@@ -5,7 +5,7 @@
 // emptied at the end of every transaction. Error regime: throws.
 #pragma once
 
-#include "core/enrichment.hpp"
+#include "core/session_reading.hpp"
 #include "pg/event_lookup.hpp"
 
 namespace cowrie::pg {
@@ -27,7 +27,18 @@ struct SessionFacts {
   const Facts *facts = nullptr;
   std::optional<std::string_view> document; ///< its stored bytes; nothing for SQL NULL
   std::optional<std::string_view> kept;     ///< DocumentText::kept_bytes()
+  const SessionReading *reading = nullptr;  ///< where another process has read it, and no bytes
 };
+
+/** What the proof and the counts take from a document. */
+struct DocumentSums {
+  Sum128 document, kept; ///< as in SessionReading
+  bool null_escape = false;
+};
+DocumentSums document_sums(const SessionArguments &row, const SessionFacts &found) noexcept;
+
+/** A hash of the document as it is stored: of where it is, or of all its bytes. */
+std::uint64_t stored_hash(const SessionArguments &row) noexcept;
 
 /** Returns the facts of a session, reading its document unless it was the last one asked for. */
 SessionFacts session_facts(const SessionArguments &row);

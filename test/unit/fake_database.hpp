@@ -231,6 +231,8 @@ public:
 
   std::int64_t insert(const std::string &sql) override { return execute(sql); }
 
+  FillResult rewrite(const std::string &sql) override { return fill(sql, true, std::nullopt); }
+
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");

@@ -86,7 +86,8 @@ TEST(Fingerprint, IsThatOfTheSettledSessionsWithoutTheOthers) {
   const auto in_parts = [&](std::size_t from, std::size_t to) {
     ProofSum part;
     for (std::size_t i = from; i < to; ++i)
-      part.add(rows[i].id, rows[i].document, rows[i].first, rows[i].last, i % 7 != 3);
+      part.add(rows[i].id, document_sum(rows[i].id, rows[i].document), rows[i].first, rows[i].last,
+               i % 7 != 3);
     return part;
   };
   std::vector<Session> settled;
