@@ -110,7 +110,7 @@ public:
   virtual FillResult fill(const std::string &sql, bool stage,
                           std::optional<std::int64_t> start = std::nullopt) = 0;
   /** The same for an ALTER TABLE that rewrites them: staged, and with their documents read ahead by
-   *  parallel workers. */
+   *  a parallel worker. */
   virtual FillResult rewrite(const std::string &sql) = 0;
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */

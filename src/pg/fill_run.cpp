@@ -48,21 +48,21 @@ FillRun::~FillRun() {
 }
 
 void FillRun::have_read_ahead() {
-  readers_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed);
+  ahead_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed);
 }
 
 const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
-  if (!readers_)
+  if (!ahead_)
     return nullptr;
-  if (!readers_->at_work())
+  if (!ahead_->at_work())
     call([this] { show_progress_unsafe(); });
-  const SessionReading *reading = readers_->next();
+  const SessionReading *reading = ahead_->next();
   if (!reading)
     return nullptr;
-  // Another order of the rows than expected: what they read is of no use.
+  // Another order of the rows than expected: what was read is of no use.
   if (reading->session_id != row.session_id_text ||
       (reading->read && reading->stored != stored_hash(row))) {
-    readers_->stop();
+    ahead_->stop();
     return nullptr;
   }
   // A session that has an address is read with it.
@@ -70,8 +70,8 @@ const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
 }
 
 FillResult FillRun::finish() {
-  if (readers_)
-    readers_->stop();
+  if (ahead_)
+    ahead_->stop();
   call([&] {
     settle_unsafe();
     if (staging_) {
@@ -147,8 +147,8 @@ void FillRun::settle_unsafe() {
   if (latest_.staged && ++buffered_ == batch_size)
     flush_unsafe();
 
-  // Sequences cannot be set while others read ahead: see SessionReaders.
-  if (proof_.all.sessions % rows_between_clock_readings == 0 && !(readers_ && readers_->at_work()))
+  // Sequences cannot be set while another process reads ahead: see ReadAhead.
+  if (proof_.all.sessions % rows_between_clock_readings == 0 && !(ahead_ && ahead_->at_work()))
     show_progress_unsafe();
 }
 

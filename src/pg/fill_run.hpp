@@ -12,7 +12,7 @@
 #include "pg/event_lookup.hpp"
 #include "pg/progress.hpp"
 #include "pg/session_memo.hpp"
-#include "pg/session_readers.hpp"
+#include "pg/read_ahead.hpp"
 #include "pg/target.hpp"
 
 namespace cowrie::pg {
@@ -92,7 +92,7 @@ private:
   SubTransactionId begun_in_ = InvalidSubTransactionId;
   TimestampTz last_note_ = 0;
   std::optional<EventLookup> events_;
-  std::optional<SessionReaders> readers_;
+  std::optional<ReadAhead> ahead_;
   Relation staging_ = nullptr;
   BulkInsertState bulk_ = nullptr;
   MemoryContext batch_context_ = nullptr;

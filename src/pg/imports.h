@@ -80,7 +80,6 @@ extern "C" {
 #include "optimizer/paths.h"
 #include "postmaster/interrupt.h"
 #include "storage/bufmgr.h"
-#include "storage/condition_variable.h"
 #include "storage/dsm.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"

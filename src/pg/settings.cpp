@@ -16,7 +16,7 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
     pin_unsafe("search_path", "pg_catalog, pg_temp");
     pin_unsafe("row_security", "off");
     pin_unsafe("standard_conforming_strings", "on");
-    pin_unsafe("synchronize_seqscans", "off"); // the readers of a rewrite go with it
+    pin_unsafe("synchronize_seqscans", "off"); // the reader ahead of a rewrite goes with it
     // Recursive questions to the catalog look expensive to the planner: they would be compiled for
     // a second to run for a millisecond, some of them while nobody else may read. And what takes
     // time elsewhere is C++ already.

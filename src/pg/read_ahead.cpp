@@ -1,0 +1,133 @@
+// Read ahead: the side of the process that writes the table.
+#include "pg/read_ahead.hpp"
+
+#include <algorithm>
+
+namespace cowrie::pg {
+namespace {
+
+constexpr Size queue_size = 512 * 1024;
+constexpr BlockNumber first_portion = 1024, smallest_portion = 256;
+constexpr double growth = 4.0, portion_us = 1e6;
+
+} // namespace
+
+ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table)
+    : target_(target), portion_(first_portion) {
+  order_.schema = target.schema;
+  order_.sessions = target.sessions;
+  order_.ask_events = target.names.has_raw_events;
+  order_.by_table = by_table;
+  strlcpy(order_.schema_name, target.names.schema.c_str(), NAMEDATALEN);
+  call([&] {
+    Relation table = table_open(target_.sessions, AccessShareLock);
+    // A worker cannot reach temporary tables. Another access method may have another order.
+    if (table->rd_rel->relam == HEAP_TABLE_AM_OID && !RelationUsesLocalBuffers(table) &&
+        SessionColumns::of_unsafe(table).known() && max_parallel_workers_per_gather > 0 &&
+        RelationGetParallelWorkers(table, 1) > 0 && !IsInParallelMode()) {
+      const BlockNumber blocks = RelationGetNumberOfBlocks(table);
+      if (blocks >= static_cast<BlockNumber>(std::max(min_parallel_table_scan_size, 1)))
+        blocks_ = blocks;
+    }
+    table_close(table, NoLock);
+  });
+}
+
+const SessionReading *ReadAhead::next() {
+  while (rest_.empty() && !at_work()) {
+    if (order_.end >= blocks_)
+      return nullptr;
+    begin_portion();
+  }
+  const bool taken = take(rest_, reading_);
+  // After the last row of the table nobody asks any more: parallel mode must have ended by then.
+  while (rest_.empty() && at_work())
+    receive();
+  return taken ? &reading_ : nullptr;
+}
+
+void ReadAhead::stop() {
+  blocks_ = 0;
+  rest_ = {};
+  if (at_work())
+    end_portion();
+}
+
+void ReadAhead::begin_portion() {
+  begun_ = GetCurrentTimestamp();
+  order_.first = order_.end;
+  order_.end += std::min(portion_, blocks_ - order_.first);
+  if (!call([this] { return launch_unsafe(); })) {
+    stop(); // no process is free
+    return;
+  }
+  while (rest_.empty() && at_work())
+    receive();
+}
+
+bool ReadAhead::launch_unsafe() {
+  (void)GetCurrentTransactionId();         // none can be assigned later
+  PushActiveSnapshot(GetLatestSnapshot()); // what ALTER TABLE sees
+  EnterParallelMode();
+  context_ = CreateParallelContext("$libdir/cowrie_migrate", "cowrie_read_ahead", 1);
+  shm_toc_estimate_chunk(&context_->estimator, sizeof(ReadingOrder));
+  shm_toc_estimate_chunk(&context_->estimator, queue_size);
+  shm_toc_estimate_keys(&context_->estimator, 2);
+  InitializeParallelDSM(context_);
+  auto *order = static_cast<ReadingOrder *>(shm_toc_allocate(context_->toc, sizeof(ReadingOrder)));
+  *order = order_;
+  shm_toc_insert(context_->toc, key_order, order);
+  shm_mq *queue = shm_mq_create(shm_toc_allocate(context_->toc, queue_size), queue_size);
+  shm_mq_set_receiver(queue, MyProc);
+  shm_toc_insert(context_->toc, key_queue, queue);
+  LaunchParallelWorkers(context_);
+  PopActiveSnapshot();
+  if (context_->nworkers_launched == 0)
+    return false;
+  // What we are called in is the memory of one row.
+  MemoryContext previous = MemoryContextSwitchTo(TopTransactionContext);
+  queue_ = shm_mq_attach(queue, context_->seg, context_->worker[0].bgwhandle);
+  MemoryContextSwitchTo(previous);
+  return true;
+}
+
+void ReadAhead::receive() {
+  struct Message {
+    Size size = 0;
+    void *data = nullptr;
+    bool arrived = false;
+  };
+  const Message message = call([this]() -> Message {
+    Message result;
+    result.arrived = shm_mq_receive(queue_, &result.size, &result.data, false) == SHM_MQ_SUCCESS;
+    return result;
+  });
+  if (!message.arrived) { // it has ended before its time: the reason is raised here
+    stop();
+    return;
+  }
+  const char *bytes = static_cast<const char *>(message.data);
+  rest_ = {bytes + 1, message.size - 1};
+  if (bytes[0] == more_follows)
+    return;
+  last_message_ = rest_;
+  end_portion();
+  rest_ = last_message_;
+}
+
+void ReadAhead::end_portion() {
+  call([this] {
+    if (queue_)
+      shm_mq_detach(queue_); // a reader that would still send notices
+    WaitForParallelWorkersToFinish(context_);
+    DestroyParallelContext(context_);
+    ExitParallelMode();
+  });
+  context_ = nullptr;
+  queue_ = nullptr;
+  const auto took = static_cast<double>(std::max<TimestampTz>(GetCurrentTimestamp() - begun_, 1));
+  portion_ = static_cast<BlockNumber>(
+      std::clamp(portion_ * portion_us / took, double{smallest_portion}, portion_ * growth));
+}
+
+} // namespace cowrie::pg
