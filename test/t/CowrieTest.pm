@@ -25,14 +25,16 @@ sub full_counts
 	return ($ENV{COWRIE_FULL} // '') eq '1';
 }
 
-# Starts a server; further lines for postgresql.conf as arguments.
+# Starts a server; further lines for postgresql.conf as arguments. Documents of the smallest tables are
+# read ahead by a parallel worker, as those of large ones are everywhere.
 sub start_node
 {
 	my ($name, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(extra => [ '--encoding', 'UTF8', '--no-locale' ]);
 	$node->append_conf('postgresql.conf',
-		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB', @settings, ''));
+		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB',
+			'min_parallel_table_scan_size = 0', 'max_parallel_maintenance_workers = 0', @settings, ''));
 	$node->start;
 	return $node;
 }
