@@ -79,7 +79,6 @@ extern "C" {
 #include "optimizer/cost.h"
 #include "optimizer/paths.h"
 #include "postmaster/interrupt.h"
-#include "storage/bufmgr.h"
 #include "storage/dsm.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"

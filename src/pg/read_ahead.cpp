@@ -3,12 +3,41 @@
 
 #include <algorithm>
 
+#include "core/ddl.hpp"
+#include "pg/spi.hpp"
+
 namespace cowrie::pg {
 namespace {
 
 constexpr Size queue_size = 512 * 1024;
 constexpr BlockNumber first_portion = 1024, smallest_portion = 256;
 constexpr double growth = 4.0, portion_us = 1e6;
+
+/**
+ * Finds the number of blocks of the table; 0: it is not to be read ahead. A worker cannot reach a
+ * temporary table, and another access method may have another order. In parallel mode the functions
+ * of others may fail: those of a CHECK on the columns that are filled, which ALTER TABLE looks
+ * at again, and those behind a raw_events that is not a table.
+ */
+BlockNumber blocks_to_read(const ResolvedTarget &target) {
+  std::string filled;
+  for (const Column &each : schema_v16().table("session_summaries")->columns)
+    filled += (filled.empty() ? "" : ", ") + quote_literal(each.name);
+  const std::vector<Row> rows = spi_query(
+      "SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8 FROM pg_class AS c"
+      " WHERE c.oid = $1::int8::oid AND c.relam = 2 AND c.relpersistence <> 't'"
+      " AND NOT 'parallel_workers=0' = ANY (COALESCE(c.reloptions, '{}'))"
+      " AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k JOIN pg_attribute AS a"
+      " ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
+      " WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN (" +
+          filled +
+          ")) AND NOT EXISTS (SELECT 1 FROM pg_class AS e WHERE e.relnamespace = c.relnamespace"
+          " AND e.relname = 'raw_events' AND (e.relkind NOT IN ('r', 'p') OR EXISTS"
+          " (SELECT 1 FROM pg_partition_tree(e.oid) AS p JOIN pg_class AS f ON f.oid = p.relid"
+          " WHERE f.relkind NOT IN ('r', 'p'))))",
+      {std::int64_t(target.sessions)}, false);
+  return rows.empty() ? 0 : static_cast<BlockNumber>(std::stoll(rows.front()[0].value_or("0")));
+}
 
 } // namespace
 
@@ -19,18 +48,17 @@ ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table)
   order_.ask_events = target.names.has_raw_events;
   order_.by_table = by_table;
   strlcpy(order_.schema_name, target.names.schema.c_str(), NAMEDATALEN);
-  call([&] {
+  if (max_parallel_workers_per_gather == 0 || IsInParallelMode())
+    return;
+  const BlockNumber blocks = blocks_to_read(target);
+  const bool known = call([&] {
     Relation table = table_open(target_.sessions, AccessShareLock);
-    // A worker cannot reach temporary tables. Another access method may have another order.
-    if (table->rd_rel->relam == HEAP_TABLE_AM_OID && !RelationUsesLocalBuffers(table) &&
-        SessionColumns::of_unsafe(table).known() && max_parallel_workers_per_gather > 0 &&
-        RelationGetParallelWorkers(table, 1) > 0 && !IsInParallelMode()) {
-      const BlockNumber blocks = RelationGetNumberOfBlocks(table);
-      if (blocks >= static_cast<BlockNumber>(std::max(min_parallel_table_scan_size, 1)))
-        blocks_ = blocks;
-    }
+    const bool result = SessionColumns::of_unsafe(table).known();
     table_close(table, NoLock);
+    return result;
   });
+  if (known && blocks >= static_cast<BlockNumber>(std::max(min_parallel_table_scan_size, 1)))
+    blocks_ = blocks;
 }
 
 const SessionReading *ReadAhead::next() {

@@ -98,16 +98,19 @@ UPDATE session_summaries SET source_ip = '198.51.100.' || event_count % 250 WHER
 is_the_same('half', 1, 'a half-filled table, repaired', 'cowrie_migrate_v16(repair => true)');
 
 # Where there can be no reader it is done alone.
-my ($alone) = migrate_copy('json', $mode{alone});
+my $alone = (migrate_copy('json', $mode{alone}))[0] =~ s/^1\|add_columns\|.*\n//mr;
 foreach my $case (
-	[ 'no process is free', 'SET max_parallel_workers = 0;' ],
-	[ 'the table is small', q{SET min_parallel_table_scan_size = '1GB';} ],
-	[ 'the table wants none', 'ALTER TABLE session_summaries SET (parallel_workers = 0);' ])
+	[ 'no process is free', 'SET max_parallel_workers = 0' ],
+	[ 'the table is small', q{SET min_parallel_table_scan_size = '1GB'} ],
+	[ 'the table wants none', 'ALTER TABLE session_summaries SET (parallel_workers = 0)' ],
+	[ 'a function of others sees the addresses', q{ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45),
+		ADD CONSTRAINT application CHECK (source_ip IS NULL OR source_ip <> '')} ])
 {
 	my ($name, $settings) = @$case;
-	my ($result, $readers) = migrate_copy('json', $mode{ahead} . $settings);
+	my ($result, $readers) =
+	  migrate_copy('json', "$mode{ahead} $settings;", 'cowrie_migrate_v16(repair => true)');
 	is($readers, 0, "$name: no reader");
-	is($result, $alone, "$name: the same");
+	is($result =~ s/^1\|add_columns\|.*\n//mr, $alone, "$name: the same");
 }
 
 # In one transaction with what was written before, and in a block that catches the failure.
