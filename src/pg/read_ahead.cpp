@@ -10,7 +10,8 @@ namespace cowrie::pg {
 namespace {
 
 constexpr Size queue_size = 512 * 1024;
-constexpr BlockNumber first_portion = 1024, smallest_portion = 256;
+constexpr BlockNumber first_portion = 64; // small, so that progress is soon seen
+constexpr BlockNumber smallest_portion = 64;
 constexpr double growth = 4.0, portion_us = 1e6;
 
 /**
