@@ -347,17 +347,31 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   return sql + on_conflict(*schema_v16().table(table), existing, added);
 }
 
-// With a table of few narrow rows, and statistics of it, the planner hashes those and runs once
-// through the sessions: no document is hashed or sorted, and the scan can be a parallel one.
-std::vector<std::string> load_new_ip_inventory(const Target &target) {
+std::vector<std::string> choose_sessions(const Target &target) {
   const std::string chosen = qualified(target.schema, chosen_table);
   return {"CREATE UNLOGGED TABLE " + chosen + " AS " + addresses(target),
-          "ANALYZE " + chosen + " (session_id)",
-          insert_addresses(target, chosen + " AS g JOIN " + sessions_of(target) +
-                                       " AS d ON d.session_id = g.session_id COLLATE \"default\"") +
-              " UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions,"
-              " '{}'::jsonb FROM " +
-              chosen + " WHERE session_id IS NULL"};
+          "ANALYZE " + chosen + " (session_id)"};
+}
+
+std::string chosen_fits(const Target &target) {
+  // In a hash a row takes an eighth more than in its table.
+  return "SELECT pg_relation_size(" + quote_literal(qualified(target.schema, chosen_table)) +
+         "::regclass) * 1.25 <= setting::float8 * 1024 *"
+         " current_setting('hash_mem_multiplier')::float8 FROM pg_settings WHERE name = 'work_mem'";
+}
+
+// Knowing the size of the table, the planner hashes its narrow rows and runs once through the
+// sessions, in parallel too. It would write documents to temporary files where the hash does not
+// fit: then the places of the sessions are joined, as ever.
+std::string load_chosen(const Target &target, bool fits) {
+  const std::string chosen = qualified(target.schema, chosen_table);
+  if (!fits)
+    return insert_addresses(target, with_documents(target, "SELECT * FROM " + chosen));
+  return insert_addresses(target, chosen + " AS g JOIN " + sessions_of(target) +
+                                      " AS d ON d.session_id = g.session_id COLLATE \"default\"") +
+         " UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb"
+         " FROM " +
+         chosen + " WHERE session_id IS NULL";
 }
 
 std::string add_missing_asns(const Target &target) {

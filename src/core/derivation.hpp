@@ -19,7 +19,8 @@ namespace cowrie::derivation {
 inline constexpr const char *staging_table = "cowrie_migrate_staging";
 /** The earliest raw event of each session; made only where raw_events has no fitting index. */
 inline constexpr const char *event_table = "cowrie_migrate_events";
-/** A row per address, with the session whose document it gets; only while ip_inventory is loaded. */
+/** A row per address, with the session whose document it gets; only while ip_inventory is loaded.
+ */
 inline constexpr const char *chosen_table = "cowrie_migrate_chosen";
 
 std::string create_staging(const Target &target);
@@ -65,9 +66,15 @@ enum class OnExisting {
 std::string load_rows(const Target &target, const std::string &table, OnExisting existing,
                       const std::set<std::string> &added = {});
 
-/** The same for an ip_inventory that was just made, while nobody can write sessions: makes
- *  chosen_table, then inserts, which parallel workers can do the reading for. */
-std::vector<std::string> load_new_ip_inventory(const Target &target);
+/** Makes chosen_table from the staged sessions. */
+std::vector<std::string> choose_sessions(const Target &target);
+
+/** Tells whether a hash of chosen_table has room in memory; one row, one value. */
+std::string chosen_fits(const Target &target);
+
+/** INSERT … SELECT of the chosen sessions into an ip_inventory that was just made, while nobody can
+ *  write sessions. Where they fit into memory, parallel workers can do the reading for it. */
+std::string load_chosen(const Target &target, bool fits);
 
 /** Gives ASNs that rows of ip_inventory refer to, and no session tells of, a row of their own. */
 std::string add_missing_asns(const Target &target);

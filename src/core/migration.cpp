@@ -363,15 +363,22 @@ private:
     if (!analyzed_)
       database_.execute(derivation::analyze_staging(target()));
     analyzed_ = true;
-    // All but the last statement make what that one reads.
-    const bool prepared = step.statements.size() > 1;
-    if (prepared)
-      drop_work_table(derivation::chosen_table);
-    for (std::size_t i = 0; i + 1 < step.statements.size(); ++i)
-      database_.execute(step.statements[i]);
-    row.rows = database_.insert(step.statements.back());
-    if (prepared)
-      drop_work_table(derivation::chosen_table);
+    if (!step.new_table)
+      row.rows = database_.execute(step.statements.front());
+    else if (step.table == "ip_inventory")
+      row.rows = load_new_addresses();
+    else
+      row.rows = database_.insert(step.statements.front());
+  }
+
+  std::int64_t load_new_addresses() {
+    drop_work_table(derivation::chosen_table);
+    for (const std::string &sql : derivation::choose_sessions(target()))
+      database_.execute(sql);
+    const bool fits = database_.query(derivation::chosen_fits(target())).front()[0] == "t";
+    const std::int64_t rows = database_.insert(derivation::load_chosen(target(), fits));
+    drop_work_table(derivation::chosen_table);
+    return rows;
   }
 
   void create_index(const Step &step, StepResult &row) {

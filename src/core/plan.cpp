@@ -244,12 +244,9 @@ private:
       for (const Column &each : table.columns)
         if (!before->column(each.name) && after->column(each.name) && !renamed(*before, each))
           added.insert(each.name);
-    const bool parallel =
-        table.name == "ip_inventory" && existing == derivation::OnExisting::none_there;
     add("load_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
-        parallel ? derivation::load_new_ip_inventory(target_)
-                 : std::vector<std::string>{
-                       derivation::load_rows(target_, table.name, existing, added)});
+        {derivation::load_rows(target_, table.name, existing, added)})
+        .new_table = existing == derivation::OnExisting::none_there;
   }
 
   /** A column that had another name has its values. */

@@ -77,6 +77,7 @@ struct Step {
   std::string table;
   std::vector<std::string> statements;
   std::string lock_mode;            ///< the strongest lock it takes
+  bool new_table = false;           ///< of load_rows: the table was just made
   std::vector<std::string> columns; ///< of an index, looked up before it is created
   std::string detail;               ///< what it does, where the name does not tell
   std::string relation;             ///< the table or index that a step of cleanup drops

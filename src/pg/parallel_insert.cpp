@@ -69,9 +69,11 @@ Query *analyzed_unsafe(const char *sql) {
 
 /** Tells whether a row is written by nothing but writing it. */
 bool is_bare_unsafe(Relation table) {
+  // A check may call what must not run in parallel mode.
+  const TupleConstr *rules = RelationGetDescr(table)->constr;
   return table->rd_rel->relkind == RELKIND_RELATION && !table->rd_rel->relispartition &&
          !table->rd_rel->relhasindex && !table->rd_rules && !table->trigdesc &&
-         !table->rd_rel->relrowsecurity;
+         !table->rd_rel->relrowsecurity && !(rules && rules->num_check > 0);
 }
 
 /** Makes the INSERT the SELECT that gives its rows. */

@@ -14,7 +14,7 @@ my $node = start_node('reference');
 
 my @variants = (
 	{ name => 'json_timestamptz', zone => 'America/New_York', parallel => 1 },
-	{ name => 'json_timestamp', event_type => 'timestamp', zone => 'Asia/Kathmandu' },
+	{ name => 'json_timestamp', event_type => 'timestamp', zone => 'Asia/Kathmandu', memory => '64kB' },
 	{ name => 'jsonb_timestamptz', doc_type => 'jsonb', column_order => 'reversed' },
 	{ name => 'owned', owner => 'o\'wn"er', schema => 'x\'y"z', zone => 'America/New_York' });
 
@@ -28,6 +28,9 @@ foreach my $variant (@variants)
 	my $user = $options{owner};
 	# Migrates with everything in parallel that can be, however small, and prints the plans.
 	my $parallel = delete $options{parallel};
+	# And with less memory than a hash of the addresses needs.
+	my $memory = delete $options{memory};
+	my $count = $memory ? $sessions + 2_000 : $sessions;
 	my $messages;
 
 	# Calls as the owner of the tables, with a session time zone that must not matter.
@@ -37,6 +40,7 @@ foreach my $variant (@variants)
 		my $settings = $parallel && $function eq 'cowrie_migrate_v16'
 		  ? 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
 		     SET debug_print_plan = on; SET client_min_messages = log;'
+		  : $memory ? "SET work_mem = '$memory'; SET hash_mem_multiplier = 1;"
 		  : '';
 		my $status = $node->psql(
 			$database, "$settings SET timezone = '$zone'; SELECT count(*) FROM $function($argument);",
@@ -48,11 +52,11 @@ foreach my $variant (@variants)
 		return $stdout;
 	};
 
-	create_v15($node, $database, n => $sessions, %options);
+	create_v15($node, $database, n => $count, %options);
 	load_reference($node, $database, $schema);
 	my $data = data_hash($node, $database, $schema);
 	my $dump = schema_dump($node, $database, $schema);
-	like($data, qr/^$sessions\|/, "$database: $sessions sessions");
+	like($data, qr/^$count\|/, "$database: $count sessions");
 
 	foreach my $round ('first', 'second')
 	{
@@ -68,6 +72,8 @@ foreach my $variant (@variants)
 		}
 		is(compare($node, $database, $schema), $no_difference, "$database: $round, as the reference");
 		is(data_hash($node, $database, $schema), $data, "$database: $round, data unchanged");
+		cmp_ok($node->safe_psql($database, 'SELECT count(*) * 90 FROM ip_inventory'),
+			'>', 65536 / 1.25, "$database: $round, its addresses are more than fit") if $memory;
 		is($call->('cowrie_validate_schema'), '0', "$database: $round, no findings");
 		next if $round eq 'second';
 

@@ -61,11 +61,11 @@ public:
       schema_.tables.push_back(made);
       return 0;
     }
-    if (declared.name == "ip_inventory" &&
-        sql == derivation::load_new_ip_inventory(target_).back()) {
-      require(seen && schema_.table(derivation::chosen_table), "42P01", sql);
-      return 100;
-    }
+    for (const bool fits : {false, true})
+      if (declared.name == "ip_inventory" && sql == derivation::load_chosen(target_, fits)) {
+        require(seen && schema_.table(derivation::chosen_table), "42P01", sql);
+        return 100;
+      }
     const std::string load =
         derivation::load_rows(target_, declared.name, derivation::OnExisting::none_there);
     if (declared.phase > 0 && starts_with(sql, load)) {

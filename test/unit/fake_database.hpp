@@ -100,6 +100,7 @@ public:
   std::int64_t orphans = 0;      ///< rows without a parent, per foreign key
   std::vector<Dependent> others; ///< what depends on the declared objects
   std::vector<std::string> routines;        ///< whose body names them
+  bool chosen_fit = true;                   ///< into the memory of a hash
   std::string work_table_persistence = "u"; ///< pg_class.relpersistence of the work tables
   std::function<void(const Statement &)> before_statement; ///< may throw, may change the state
 
@@ -184,6 +185,10 @@ public:
           std::get<std::string>(parameters.at(0)) == name(each))
         return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
                                         : std::vector<Row>{};
+    if (sql == derivation::chosen_fits(target_)) {
+      require(state.schema.table(derivation::chosen_table), "42P01", sql);
+      return {{chosen_fit ? "t" : "f"}};
+    }
     if (starts_with(sql, "SELECT CASE WHEN reltuples"))
       return {{"600", "1000000"}};
     if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))

@@ -386,6 +386,23 @@ TEST(MigrateRefuses, AnUnknownVersion) {
   EXPECT_FALSE(failure.hint.empty());
 }
 
+TEST(Migrate, HashesChosenSessionsOnlyWhereTheyFit) {
+  for (const bool fit : {true, false}) {
+    FakeDatabase database;
+    database.chosen_fit = fit;
+    migrate_it(database);
+    EXPECT_EQ(database.state.dump(), complete_v16);
+    EXPECT_FALSE(database.state.schema.table(derivation::chosen_table));
+    for (const bool other : {true, false})
+      EXPECT_EQ(std::count_if(database.statements.begin(), database.statements.end(),
+                              [&](const auto &each) {
+                                return each.sql ==
+                                       derivation::load_chosen(database.target(), other);
+                              }),
+                other == fit ? 1 : 0);
+  }
+}
+
 TEST(Migrate, ReplacesOnlyAWorkTableOfItsOwn) {
   for (const char *work_table : {derivation::staging_table, derivation::chosen_table}) {
     const auto left_over = [&](FakeDatabase &database) {
