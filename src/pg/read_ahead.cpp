@@ -16,21 +16,32 @@ constexpr double growth = 4.0, portion_us = 1e6;
 
 /**
  * Finds the number of blocks of the table; 0: it is not to be read ahead. A worker cannot reach a
- * temporary table, and another access method may have another order. In parallel mode the functions
- * of others may fail: those of a CHECK on the columns that are filled, which ALTER TABLE looks
- * at again, and those behind a raw_events that is not a table.
+ * temporary table, and another access method may have another order. Where ALTER TABLE changes a
+ * type, the catalog that a worker sees has the new one already, and no longer tells where in a row
+ * the columns are. In parallel mode the functions of others may fail: those of a CHECK on the
+ * columns that are filled, which ALTER TABLE looks at again, and those behind a raw_events that is
+ * not a table.
  */
 BlockNumber blocks_to_read(const ResolvedTarget &target) {
-  std::string filled;
-  for (const Column &each : schema_v16().table("session_summaries")->columns)
+  std::string filled, as_declared;
+  for (const Column &each : schema_v16().table("session_summaries")->columns) {
+    const std::string type =
+        each.type.substr(0, std::min(each.type.find('('), each.type.find(" COLLATE")));
     filled += (filled.empty() ? "" : ", ") + quote_literal(each.name);
+    as_declared += (as_declared.empty() ? "(" : ", (") + quote_literal(each.name) + ", " +
+                   quote_literal(type) + ")";
+  }
   const std::vector<Row> rows = spi_query(
       "SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8 FROM pg_class AS c"
       " WHERE c.oid = $1::int8::oid AND c.relam = 2 AND c.relpersistence <> 't'"
       " AND NOT 'parallel_workers=0' = ANY (COALESCE(c.reloptions, '{}'))"
-      " AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k JOIN pg_attribute AS a"
-      " ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
-      " WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN (" +
+      " AND NOT EXISTS (SELECT 1 FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname IN "
+      "(" +
+          filled + ") AND (a.attname::text, format_type(a.atttypid, NULL)) NOT IN (" + as_declared +
+          "))"
+          " AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k JOIN pg_attribute AS a"
+          " ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
+          " WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN (" +
           filled +
           ")) AND NOT EXISTS (SELECT 1 FROM pg_class AS e WHERE e.relnamespace = c.relnamespace"
           " AND e.relname = 'raw_events' AND (e.relkind NOT IN ('r', 'p') OR EXISTS"

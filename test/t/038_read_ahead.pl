@@ -97,6 +97,19 @@ ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45);
 UPDATE session_summaries SET source_ip = '198.51.100.' || event_count % 250 WHERE event_count % 3 = 0});
 is_the_same('half', 1, 'a half-filled table, repaired', 'cowrie_migrate_v16(repair => true)');
 
+# Columns of other types, before the document: while ALTER TABLE turns them into the declared ones, the
+# catalog no longer tells where in a row the document is.
+create_v15($node, 'other_types', n => 1500);
+$node->safe_psql('other_types', q{
+ALTER TABLE password_session_usage DROP CONSTRAINT fk_password_session_usage_session;
+ALTER TABLE longtail_detection_sessions DROP CONSTRAINT fk_longtail_detection_sessions_session;
+ALTER TABLE session_summaries RENAME TO former;
+CREATE TABLE session_summaries AS
+SELECT CASE WHEN event_count % 3 = 0 THEN '4134' END::text AS snapshot_asn, NULL::timestamp AS enrichment_at, * FROM former;
+DROP TABLE former;
+ALTER TABLE session_summaries ADD PRIMARY KEY (session_id)});
+is_the_same('other_types', 0, 'columns of other types', 'cowrie_migrate_v16(repair => true)');
+
 # Where there can be no reader it is done alone.
 my $alone = (migrate_copy('json', $mode{alone}))[0] =~ s/^1\|add_columns\|.*\n//mr;
 foreach my $case (
