@@ -6,11 +6,11 @@
 
 #include "core/capacity.hpp"
 #include "core/ddl.hpp"
-#include "core/derivation.hpp"
 #include "core/failure.hpp"
 #include "core/online.hpp"
 #include "core/row_conflicts.hpp"
 #include "core/run_place.hpp"
+#include "core/session_fill.hpp"
 #include "core/zero_loss.hpp"
 
 namespace cowrie {
@@ -69,8 +69,9 @@ class AtomicRun : Live {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        place_(monitor, database.target().command(migrate_function,
-                                                  options.repair ? "repair => true" : "")) {}
+        place_(monitor,
+               database.target().command(migrate_function, options.repair ? "repair => true" : "")),
+        sessions_(database) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
@@ -180,7 +181,7 @@ private:
         failure.message};
     ledger_.record(run_, failed, failure.sqlstate, failure.message);
     results_.push_back(std::move(failed));
-    drop_staging();
+    sessions_.drop_staging();
     const std::string phase = "phase " + std::to_string(place_.phase());
     monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) + ") failed at step " +
                          place_.step() + ": " + failure.message,
@@ -189,14 +190,6 @@ private:
                          " before it are kept.",
                      "Mend the cause and run " + target().command(migrate_function) +
                          " it resumes at " + phase + ".");
-  }
-
-  void drop_work_table(const std::string &name) { cowrie::drop_work_table(database_, name); }
-
-  // `staged_` stays: should the phase be rolled back after all, the table is there again.
-  void drop_staging() {
-    if (staged_)
-      drop_work_table(derivation::staging_table);
   }
 
   void run_phase(int phase) {
@@ -212,7 +205,7 @@ private:
     if (skipped_indexes_.empty())
       record_subphase(database_, phase);
     if (phase == phase_count)
-      drop_staging();
+      sessions_.drop_staging();
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
     ledger_.record(run_, row);
   }
@@ -300,45 +293,15 @@ private:
     results_.push_back(row);
   }
 
-  // Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version
-  // 15 is not for a migration to cause. The table is locked, so no other session misses them.
   void fill_new_rows(const Step &step, StepResult &row) {
-    const std::string table = qualified(target().schema, step.table);
-    const std::vector<Row> triggers = database_.query(
-        "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN"
-        " 'REPLICA ' ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT"
-        " tgisinternal AND tgenabled <> 'D' ORDER BY tgname",
-        {table});
-    for (const Row &each : triggers)
-      database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
-    const FillResult filled =
-        fill_sessions([&](const std::string &sql) { return database_.fill(sql, false); }, step);
-    for (const Row &each : triggers)
-      database_.execute("ALTER TABLE " + table + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
+    const FillResult filled = sessions_.update(step);
     row.rows = filled.rows;
     row.detail = describe(filled.rejects);
     refresh_ = filled.rows > 0;
   }
 
-  /** Runs a statement that fills session columns, with the raw events at hand. */
-  template <typename Pass> FillResult fill_sessions(Pass pass, const Step &step) {
-    const bool by_table = target().has_raw_events && !target().raw_events_indexed;
-    if (by_table) {
-      drop_work_table(derivation::event_table);
-      database_.execute(derivation::create_event_table(target()));
-      database_.execute(derivation::index_event_table(target()));
-    }
-    FillResult result = pass(step.statements.front());
-    if (by_table)
-      drop_work_table(derivation::event_table);
-    return result;
-  }
-
   void fill(const Step &step, StepResult &row) {
-    drop_work_table(derivation::staging_table);
-    database_.execute(derivation::create_staging(target()));
-    staged_ = true;
-    proof_ = fill_sessions([&](const std::string &sql) { return database_.rewrite(sql); }, step);
+    proof_ = sessions_.rewrite(step);
     proof_taken_ = true;
     ledger_.record_proof(run_, proof_);
     row.rows = proof_.before.sessions;
@@ -354,31 +317,7 @@ private:
       row.detail = "no sessions were added meanwhile";
       return;
     }
-    if (!staged_) {
-      drop_work_table(derivation::staging_table);
-      database_.execute(derivation::stage_from_documents(
-          target(), *database_.observe(schema_v15()).table("session_summaries")));
-      staged_ = true;
-    }
-    if (!analyzed_)
-      database_.execute(derivation::analyze_staging(target()));
-    analyzed_ = true;
-    if (!step.new_table)
-      row.rows = database_.execute(step.statements.front());
-    else if (step.table == "ip_inventory")
-      row.rows = load_new_addresses();
-    else
-      row.rows = database_.insert(step.statements.front());
-  }
-
-  std::int64_t load_new_addresses() {
-    drop_work_table(derivation::chosen_table);
-    for (const std::string &sql : derivation::choose_sessions(target()))
-      database_.execute(sql);
-    const bool fits = database_.query(derivation::chosen_fits(target())).front()[0] == "t";
-    const std::int64_t rows = database_.insert(derivation::load_chosen(target(), fits));
-    drop_work_table(derivation::chosen_table);
-    return rows;
+    row.rows = sessions_.load(step);
   }
 
   void create_index(const Step &step, StepResult &row) {
@@ -435,12 +374,11 @@ private:
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;
   RunPlace place_;
+  SessionFill sessions_;
   std::int64_t step_begun_ = 0;
   FillResult proof_;
   bool proof_taken_ = false;
   bool lost_ = false;
-  bool staged_ = false;
-  bool analyzed_ = false;
   bool refresh_ = false;
   std::vector<std::string> skipped_indexes_;
 };
