@@ -151,6 +151,23 @@ SELECT count(*) FROM cowrie_validate_schema();
 SHOW cowrie_migrate.live_objects;
 }), "0\n189\n0\n0", 'beside uncommitted rows, after a failure that was caught');
 
+# Somebody adds a CHECK to every new table; what it calls cannot run while workers select the rows for it.
+$node->safe_psql('postgres', 'CREATE DATABASE checked TEMPLATE json');
+$node->safe_psql('checked', q{
+CREATE FUNCTION is_fine(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN PERFORM 1 / 0; RETURN false; EXCEPTION WHEN division_by_zero THEN RETURN true; END $$;
+CREATE FUNCTION check_new() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.ip_inventory') THEN
+    ALTER TABLE public.ip_inventory ADD CONSTRAINT fine CHECK (public.is_fine(ip_address));
+  END IF;
+END $$;
+CREATE EVENT TRIGGER check_new ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION check_new()});
+my ($checked) = migrate_copy('checked',
+	"$mode{ahead} SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;");
+like($checked, qr/^5\|set_version\|done/m, 'a CHECK of others on a new table: it succeeds');
+is($node->safe_psql('copy', q{SELECT count(*) FROM pg_constraint WHERE conname = 'fine'}), '1', 'and is there');
+
 # The reader is ended: the run fails and leaves nothing; the same session goes on.
 create_v15($node, 'ended', n => 1500);
 my $before = schema_dump($node, 'ended') . data_hash($node, 'ended');
