@@ -37,19 +37,18 @@ bool get(std::string_view &message, std::string &text) {
 
 /** What has a fixed size. */
 struct Fixed {
-  std::uint64_t stored;
+  std::uint64_t stored = 0;
   Sum128 document, kept;
-  std::int64_t enriched_at;
-  std::int32_t asn;
-  std::uint32_t rejects;
-  Provider asn_source;
-  bool read, null_escape, has_enriched_at, has_document, has_provider_data;
+  std::int64_t enriched_at = 0;
+  std::int32_t asn = 0;
+  std::uint32_t rejects = 0;
+  Provider asn_source = Provider::none;
+  bool read = false, null_escape = false;
+  bool has_enriched_at = false, has_document = false, has_provider_data = false;
 };
 
-// Padding is never written: every byte of a message has been given a value.
 Fixed fixed_of(const SessionReading &reading) noexcept {
   Fixed fixed;
-  std::memset(static_cast<void *>(&fixed), 0, sizeof fixed);
   const Facts &facts = reading.facts;
   fixed.stored = reading.stored;
   fixed.document = reading.document;

@@ -14,8 +14,8 @@ bool EventScan::open_unsafe(Oid schema) {
     events_ = nullptr;
     return false;
   }
-  // Not the caller's snapshot: it may be older than the sessions that are looked up. A parallel worker
-  // has been given the latest.
+  // Not the caller's snapshot: it may be older than the sessions that are looked up. A parallel
+  // worker has been given the latest.
   snapshot_ = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
   scan_ = compat::index_beginscan_unsafe(events_, index_, snapshot_, 1);
   current_ = table_slot_create(events_, nullptr);

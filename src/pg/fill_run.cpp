@@ -54,8 +54,8 @@ void FillRun::have_read_ahead() {
 const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
   if (!ahead_)
     return nullptr;
-  if (!ahead_->at_work())
-    call([this] { show_progress_unsafe(); });
+  if (ahead_->begins_portion())
+    call([this] { show_progress_unsafe(0); }); // the last chance for a while
   const SessionReading *reading = ahead_->next();
   if (!reading)
     return nullptr;
@@ -149,12 +149,12 @@ void FillRun::settle_unsafe() {
 
   // Sequences cannot be set while another process reads ahead: see ReadAhead.
   if (proof_.all.sessions % rows_between_clock_readings == 0 && !(ahead_ && ahead_->at_work()))
-    show_progress_unsafe();
+    show_progress_unsafe(note_interval_us);
 }
 
-void FillRun::show_progress_unsafe() {
+void FillRun::show_progress_unsafe(std::int64_t interval_us) {
   const TimestampTz now = GetCurrentTimestamp();
-  if (now - last_note_ >= note_interval_us) {
+  if (now - last_note_ >= interval_us) {
     last_note_ = now;
     progress_.note_rows_unsafe(proof_.all.sessions, expected_rows_, rejects_);
   }

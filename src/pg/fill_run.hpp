@@ -67,7 +67,8 @@ private:
   void open_staging_unsafe(const char *name);
   void stage_unsafe(const FilledSession &session);
   void settle_unsafe();
-  void show_progress_unsafe();
+  /** Shows how far it is, unless that was done less than the interval ago. */
+  void show_progress_unsafe(std::int64_t interval_us);
   void flush_unsafe();
 
   /** The session that was taken last: not counted yet, because its row may come again. */

@@ -9,7 +9,7 @@
 namespace cowrie::pg {
 namespace {
 
-constexpr Size queue_size = 512 * 1024;
+constexpr Size queue_size = Size{512} * 1024;
 constexpr BlockNumber first_portion = 64; // small, so that progress is soon seen
 constexpr BlockNumber smallest_portion = 64;
 constexpr double growth = 4.0, portion_us = 1e6;
@@ -74,11 +74,8 @@ ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table)
 }
 
 const SessionReading *ReadAhead::next() {
-  while (rest_.empty() && !at_work()) {
-    if (order_.end >= blocks_)
-      return nullptr;
+  while (begins_portion())
     begin_portion();
-  }
   const bool taken = take(rest_, reading_);
   // After the last row of the table nobody asks any more: parallel mode must have ended by then.
   while (rest_.empty() && at_work())

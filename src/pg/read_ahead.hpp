@@ -22,6 +22,7 @@ public:
   /** Looks whether the table is of a kind and size that a reader is worth while for, and whether
    * the settings allow one. `by_table`: how raw events are looked up, as in EventLookup. */
   ReadAhead(const ResolvedTarget &target, bool by_table);
+  ~ReadAhead() = default; // what is in the server goes with its (sub)transaction
   ReadAhead(const ReadAhead &) = delete;
   ReadAhead &operator=(const ReadAhead &) = delete;
 
@@ -31,6 +32,11 @@ public:
 
   /** Tells whether the reader is at work: this process is in parallel mode then. */
   bool at_work() const noexcept { return context_ != nullptr; }
+
+  /** Tells whether next() will set it to work again. */
+  bool begins_portion() const noexcept {
+    return !at_work() && rest_.empty() && order_.end < blocks_;
+  }
 
   /** Ends it. What has been read and not been taken is forgotten. */
   void stop();

@@ -29,7 +29,7 @@ SessionColumns SessionColumns::of_unsafe(Relation sessions) {
 namespace {
 
 /** Small against the queue: the writer shall not wait for a message while there is room. */
-constexpr std::size_t message_size = 16 * 1024;
+constexpr std::size_t message_size = std::size_t{16} * 1024;
 
 class PortionReader : Live {
 public:

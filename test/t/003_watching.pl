@@ -14,7 +14,7 @@ use Time::HiRes qw(usleep);
 
 my $node = start_node('watching', 'restart_after_crash = on', 'wal_level = replica',
 	'max_wal_senders = 5');
-create_v15($node, 'watched', n => full_counts() ? 100_000 : 20_000);
+create_v15($node, 'watched', n => full_counts() ? 100_000 : 40_000);
 
 # A second session that looks as often as it can while the first one migrates.
 my $call = 'SELECT count(*) FROM cowrie_migrate_v16()';

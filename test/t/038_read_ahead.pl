@@ -209,14 +209,21 @@ $killer->close;
 my %met;
 foreach my $milliseconds (1 .. 40)
 {
-	$met{ $session->run(qq{SET statement_timeout = ${\ ($milliseconds * 5)}; DO \$\$
+	my $came = eval { $session->run(qq{SET statement_timeout = ${\ ($milliseconds * 5)}; DO \$\$
 BEGIN
   PERFORM cowrie_migrate_v16();
   RAISE SQLSTATE 'UNDO1';
 EXCEPTION
   WHEN SQLSTATE 'UNDO1' THEN PERFORM set_config('test.ended', 'done', false);
   WHEN query_canceled THEN PERFORM set_config('test.ended', SQLSTATE, false);
-END \$\$; SET statement_timeout = 0; SELECT current_setting('test.ended')}) }++;
+END \$\$; SET statement_timeout = 0; SELECT current_setting('test.ended')}) };
+	# On a busy machine it may hit the statements around as well.
+	$came //= $@ =~ /due to statement timeout/ ? '57014' : $@;
+	foreach (1 .. 100)
+	{
+		last if eval { $session->run('SET statement_timeout = 0'); 1 };
+	}
+	$met{$came}++;
 }
 is_deeply([ grep { !/^(?:done|57014)$/ } keys %met ], [], 'timeouts and nothing else');
 cmp_ok($met{57014} // 0, '>=', 5, 'of which there were ' . ($met{57014} // 0));
