@@ -109,18 +109,20 @@ bool ask_events(Relation sessions, EnrichmentReader &reader, Datum session_id,
     return true; // there are none
   try {
     Subtransaction lookup;
-    const AsUser owner(sessions->rd_rel->relowner);
-    const PinnedSettings settings;
-    if (prepared.events != events || !prepared.lookup) {
-      const SpiSession spi;
-      Target target;
-      target.schema = call(
-          [&]() -> const char * { return get_namespace_name(RelationGetNamespace(sessions)); });
-      prepared.lookup.reset();
-      prepared.lookup = std::make_unique<EventLookup>(target, /* by_table: */ false);
-      prepared.events = events;
+    { // the settings end before the subtransaction that they were made in
+      const AsUser owner(sessions->rd_rel->relowner);
+      const PinnedSettings settings;
+      if (prepared.events != events || !prepared.lookup) {
+        const SpiSession spi;
+        Target target;
+        target.schema = call(
+            [&]() -> const char * { return get_namespace_name(RelationGetNamespace(sessions)); });
+        prepared.lookup.reset();
+        prepared.lookup = std::make_unique<EventLookup>(target, /* by_table: */ false);
+        prepared.events = events;
+      }
+      address = ask_event(*prepared.lookup, reader, session_id);
     }
-    address = ask_event(*prepared.lookup, reader, session_id);
     lookup.commit();
     return true;
   } catch (const Failure &failure) {
