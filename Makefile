@@ -6,7 +6,7 @@ MODULE_big = cowrie_migrate
 DATA = $(wildcard sql/cowrie_migrate--*.sql)
 # make installcheck, on a server that has the extension: the same tests as make test has.
 REGRESS = $(shell sed -n 's/^test: //p' test/regress_schedule)
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/core/*.cpp src/pg/*.cpp))
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/api/*.cpp src/core/*/*.cpp src/pg/*/*.cpp))
 
 # gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of
 # our code only. Nothing is exported but what carries PGDLLEXPORT, which is empty before PostgreSQL 16.

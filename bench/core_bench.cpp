@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 namespace {
 

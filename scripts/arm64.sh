@@ -15,7 +15,7 @@ for header in simdjson.h xxhash.h xxh3.h; do
   [ ! -f "/usr/include/$header" ] || cp "/usr/include/$header" "$work/"
 done
 count=0
-for source in src/core/*.cpp; do
+for source in src/core/*/*.cpp; do
   "$compiler" -std=c++17 -O2 -Wall -Wextra -Werror -isystem "$work" -Isrc -c "$source" -o "$work/object.o"
   count=$((count + 1))
 done

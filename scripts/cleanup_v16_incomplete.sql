@@ -10,7 +10,7 @@
 -- CASCADE, and refuses when other objects depend on what it would remove. Unlike the extension it
 -- cannot compare with the documents: only rows that the application has marked as its own stop it.
 --
--- Generated from src/core/schema_v16.cpp by "make cleanup-script". Do not edit.
+-- Generated from src/core/schema/v16.cpp by "make cleanup-script". Do not edit.
 
 \set ON_ERROR_STOP on
 \if :{?schema}

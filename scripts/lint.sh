@@ -137,9 +137,9 @@ rules() {
     found=$(grep -nE "$3" /dev/null "${room[@]}" | grep -vE "^$2:" | grep -vE '^[^:]+:[0-9]+: *(//|/?\*)' || true)
     [ -z "$found" ] || { printf '%s\n  %s\n' "$found" "$1"; result=1; }
   }
-  only_in 'the version of the server is asked for in pg/compat.hpp only' 'src/(pg/compat|core/pure)\.hpp' '\bPG_VERSION_NUM\b'
-  only_in 'PG_TRY stands in pg/guard.cpp only' src/pg/guard.cpp '\bPG_(TRY|CATCH|FINALLY)\b'
-  only_in 'server headers are included in pg/imports.h only' src/pg/imports.h \
+  only_in 'the version of the server is asked for in pg/boundary/compat.hpp only' 'src/(pg/boundary/compat|core/base/pure)\.hpp' '\bPG_VERSION_NUM\b'
+  only_in 'PG_TRY stands in pg/boundary/guard.cpp only' src/pg/boundary/guard.cpp '\bPG_(TRY|CATCH|FINALLY)\b'
+  only_in 'server headers are included in pg/boundary/imports.h only' src/pg/boundary/imports.h \
     '#include "(access|catalog|commands|executor|libpq|mb|miscadmin|nodes|parser|postgres|storage|tcop|utils|fmgr|funcapi)[./]'
   only_in 'a script of the extension takes over nothing that stands under a name' '-' \
     '^(CREATE|ALTER) (.* )?(OR REPLACE|IF NOT EXISTS)\b'

@@ -1,11 +1,11 @@
 // Module magic, settings and _PG_init: nothing else.
-#include "pg/imports.h"
+#include "pg/boundary/imports.h"
 
-#include "core/live.hpp"
-#include "pg/error.hpp"
-#include "pg/fault.hpp"
-#include "pg/session_memo.hpp"
-#include "pg/settings.hpp"
+#include "core/base/live.hpp"
+#include "pg/boundary/error.hpp"
+#include "pg/boundary/fault.hpp"
+#include "pg/reading/session_memo.hpp"
+#include "pg/boundary/settings.hpp"
 
 namespace cowrie::pg {
 

@@ -1,9 +1,9 @@
 // Cleanup script: the cleanup as plain SQL. Puts what is declared into the template.
 #include "tools/cleanup_script.hpp"
 
-#include "core/dependents.hpp"
-#include "core/derivation.hpp"
-#include "core/schema.hpp"
+#include "core/sql/dependents.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/schema/schema.hpp"
 #include "tools/cleanup_template.hpp"
 
 namespace cowrie {

@@ -12,7 +12,7 @@
 #include <simdjson.h>
 
 #include "../unit/facts_text.hpp"
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 namespace {
 

@@ -122,7 +122,7 @@ my %state_of = (
 	ERRCODE_INVALID_PARAMETER_VALUE => '22023',
 	ERRCODE_ACTIVE_SQL_TRANSACTION => '25001',
 	ERRCODE_WARNING => '01000');
-my $failures = slurp("$root/src/core/failure.hpp");
+my $failures = slurp("$root/src/core/base/failure.hpp");
 $state_of{"sqlstate::$1"} = $2
 	while $failures =~ /constexpr const char \*(\w+) = "(\w{5})";/g;
 
@@ -302,7 +302,7 @@ for my $name (sort keys %entry)
 }
 
 # Reject reasons, steps and phases that the guide names exist; and every reject reason is named.
-my $enrichment = slurp("$root/src/core/enrichment.hpp");
+my $enrichment = slurp("$root/src/core/document/enrichment.hpp");
 my ($reasons) = $enrichment =~ /enum class RejectReason[^{]*\{(.*?)\}/s;
 for my $reason (without_comments($reasons) =~ /(\w+)/g)
 {
@@ -310,9 +310,9 @@ for my $reason (without_comments($reasons) =~ /(\w+)/g)
 }
 
 # Every hazard and every criterion has its section, and what to run.
-my ($names) = slurp("$root/src/core/hazard.hpp") =~ /namespace hazards \{(.*?)\n\}/s;
+my ($names) = slurp("$root/src/core/survey/hazard.hpp") =~ /namespace hazards \{(.*?)\n\}/s;
 my @hazards = map { s/\\\\/\\/gr } $names =~ /= "([^"]+)";/g;
-my @criteria = slurp("$root/src/core/checkpoint.cpp") =~ /measure\("(\w+)"/g;
+my @criteria = slurp("$root/src/core/survey/checkpoint.cpp") =~ /measure\("(\w+)"/g;
 cmp_ok(scalar @hazards, '>=', 30, 'hazards in the sources');
 is(scalar @criteria, 8, 'criteria in the sources');
 for my $name (@hazards, @criteria)

@@ -118,7 +118,7 @@ like(slurp('docs/RECOVERY.md'), qr/^For `cowrie_migrate` \Q$version\E\./m, 'docs
 like(slurp('debian/changelog'), qr/^cowrie-migrate \(\Q$version\E\.0-\d+\) /, 'debian/changelog');
 
 # The server versions: the package for each that the source accepts, and no other.
-my ($oldest) = slurp('src/pg/compat.hpp') =~ /PG_VERSION_NUM < (\d+)0000/;
+my ($oldest) = slurp('src/pg/boundary/compat.hpp') =~ /PG_VERSION_NUM < (\d+)0000/;
 is(slurp('debian/pgversions'), "$oldest+\n", 'debian/pgversions');
 is($meta->{prereqs}{runtime}{requires}{PostgreSQL}, "$oldest.0.0", 'META.json, PostgreSQL');
 (my $control = slurp('debian/control.in')) =~ s/PGVERSION/15/g;

@@ -166,7 +166,7 @@ sub migrates
 # The names of hazards, as the source has them.
 sub all_hazards
 {
-	my $source = slurp_file("$FindBin::RealBin/../../src/core/hazard.hpp");
+	my $source = slurp_file("$FindBin::RealBin/../../src/core/survey/hazard.hpp");
 	my ($names) = $source =~ /namespace hazards \{(.*?)\}/s;
 	return map { s/\\\\/\\/r } $names =~ /= "(.*?)";/g;
 }

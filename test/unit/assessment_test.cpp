@@ -1,5 +1,5 @@
 // Assessment: the same counts in whatever order and in however many parts.
-#include "core/assessment.hpp"
+#include "core/document/assessment.hpp"
 
 #include <stdexcept>
 

@@ -1,5 +1,5 @@
 // Capacity: what goes where, and what is refused; the numbers themselves are measured in a server.
-#include "core/capacity.hpp"
+#include "core/inspect/capacity.hpp"
 
 #include <gtest/gtest.h>
 

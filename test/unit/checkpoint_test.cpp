@@ -1,9 +1,9 @@
 // Checkpoint: how long is too long, by a clock that goes as the test wants it.
-#include "core/checkpoint.hpp"
+#include "core/survey/checkpoint.hpp"
 
 #include <gtest/gtest.h>
 
-#include "core/checkpoint_queries.hpp"
+#include "core/survey/checkpoint_queries.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {

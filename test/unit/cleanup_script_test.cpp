@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/schema.hpp"
+#include "core/schema/schema.hpp"
 #include "tools/cleanup_script.hpp"
 
 namespace cowrie {

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "core/losses.hpp"
-#include "core/migration.hpp"
+#include "core/run/losses.hpp"
+#include "core/run/atomic_run.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {

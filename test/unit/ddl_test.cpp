@@ -1,5 +1,5 @@
 // DDL: the exact texts, for one object of each kind.
-#include "core/ddl.hpp"
+#include "core/schema/ddl.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Enrichment: one row per document, all facts of it in one line of text.
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 #include <ostream>
 #include <string>

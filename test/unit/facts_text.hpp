@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 namespace cowrie {
 

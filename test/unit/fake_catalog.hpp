@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "core/ddl.hpp"
-#include "core/derivation.hpp"
-#include "core/failure.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/base/failure.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie::test {

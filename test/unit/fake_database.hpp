@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "core/ddl.hpp"
-#include "core/derivation.hpp"
-#include "core/failure.hpp"
-#include "core/losses.hpp"
-#include "core/migration.hpp"
-#include "core/online_sql.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/base/failure.hpp"
+#include "core/run/losses.hpp"
+#include "core/run/atomic_run.hpp"
+#include "core/sql/online.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
 

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "core/online.hpp"
+#include "core/online/online_run.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie::test {

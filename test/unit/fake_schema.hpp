@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/plan.hpp"
-#include "core/schema.hpp"
-#include "core/schema_diff.hpp"
+#include "core/plan/plan.hpp"
+#include "core/schema/schema.hpp"
+#include "core/schema/diff.hpp"
 
 namespace cowrie::test {
 

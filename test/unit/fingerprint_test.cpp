@@ -1,5 +1,5 @@
 // Fingerprint: the same rows give the same sums in any order; every change to one shows.
-#include "core/fingerprint.hpp"
+#include "core/document/fingerprint.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 #include "facts_text.hpp"
 
 namespace cowrie {

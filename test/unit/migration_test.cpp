@@ -1,5 +1,5 @@
 // Migration and cleanup: a whole run through the ports, and every way in which it can end.
-#include "core/migration.hpp"
+#include "core/run/atomic_run.hpp"
 
 #include <algorithm>
 #include <tuple>

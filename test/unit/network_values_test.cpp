@@ -1,5 +1,5 @@
 // Network values: one row per spelling, one test per row.
-#include "core/network_values.hpp"
+#include "core/document/network_values.hpp"
 
 #include <ostream>
 #include <string>

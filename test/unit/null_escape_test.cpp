@@ -1,7 +1,7 @@
 // holds_null_escape(): which documents PostgreSQL's own json operators cannot read.
 #include <gtest/gtest.h>
 
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 namespace cowrie {
 namespace {

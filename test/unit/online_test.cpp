@@ -1,7 +1,7 @@
 // The online run: the order of its steps, what is done in one moment, where it goes on after every
 // interruption, what it refuses, how patient it is with locks, and that it ends however fast others
 // write.
-#include "core/online.hpp"
+#include "core/online/online_run.hpp"
 
 #include <gtest/gtest.h>
 

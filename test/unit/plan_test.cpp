@@ -1,12 +1,12 @@
 // Plan: what kind of database this is, and the steps from there to version 16 and back.
-#include "core/plan.hpp"
+#include "core/plan/plan.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
 
-#include "core/ddl.hpp"
+#include "core/schema/ddl.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie {

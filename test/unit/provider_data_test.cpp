@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/enrichment.hpp"
+#include "core/document/enrichment.hpp"
 
 namespace cowrie {
 namespace {

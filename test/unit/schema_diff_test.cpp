@@ -1,6 +1,6 @@
 // Schema diff: every declared object is missed when it is gone, noticed when it is another, and
 // nothing else is.
-#include "core/schema_diff.hpp"
+#include "core/schema/diff.hpp"
 
 #include <functional>
 #include <ostream>

@@ -1,5 +1,5 @@
 // Session reading: what one process writes another reads, and nothing else.
-#include "core/session_reading.hpp"
+#include "core/document/facts_message.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/migration.hpp"
+#include "core/run/atomic_run.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {

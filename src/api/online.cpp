@@ -1,0 +1,210 @@
+// SQL online: the procedure that migrates beside a writing application, and how it is stopped.
+//
+// Error regime: every function runs in pg::entry. The procedure commits, so nothing of a
+// transaction may be kept from one to the next but C++ values.
+#include "pg/boundary/imports.h"
+
+#include "core/online/online_run.hpp"
+#include "pg/reading/fill_run.hpp"
+#include "pg/ledger/online_state.hpp"
+#include "pg/online/session.hpp"
+#include "pg/reading/session_memo.hpp"
+#include "api/calls.hpp"
+#include "api/values.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+/** `CALL cowrie_migrate_v16_online(…);` with the schema of this call. */
+std::string this_call(const std::optional<std::string> &schema) {
+  Target target;
+  target.named_schema = schema.value_or("");
+  return target.online_call();
+}
+
+/** Tells whether the client's statement is this CALL itself: not a block, a function or another
+ *  procedure around it, nor a string of several statements. */
+bool is_bare_call(FunctionCallInfo fcinfo) {
+  if (!fcinfo->context || !IsA(fcinfo->context, CallContext) ||
+      reinterpret_cast<CallContext *>(fcinfo->context)->atomic)
+    return false;
+  if (GetCurrentTransactionNestLevel() > 1 || !ActivePortal ||
+      list_length(ActivePortal->stmts) != 1)
+    return false;
+  const Node *statement = linitial_node(PlannedStmt, ActivePortal->stmts)->utilityStmt;
+  return statement && IsA(statement, CallStmt) &&
+         reinterpret_cast<const CallStmt *>(statement)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
+}
+
+void refuse_unless_bare_call(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
+  if (!is_bare_call(fcinfo))
+    throw Failure(sqlstate::active_transaction,
+                  "cowrie_migrate_v16_online must be called by a statement of its own",
+                  "It commits after every batch, which cannot be done in a transaction block, a"
+                  " function, a DO block, another procedure, or a string of several statements.",
+                  "Run nothing but " + this_call(schema) +
+                      " Settings come before it, in a statement of their own or with ALTER ROLE.");
+  if (IsolationUsesXactSnapshot())
+    throw Failure(
+        sqlstate::active_transaction,
+        "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
+        "default_transaction_isolation of this session is not read committed.",
+        "Run SET default_transaction_isolation = 'read committed'; and then, by itself, " +
+            this_call(schema));
+}
+
+OnlineOptions options_of(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
+  OnlineOptions options;
+  options.repair = flag_argument(fcinfo, 1);
+  if (!PG_ARGISNULL(2))
+    options.batch_size = PG_GETARG_INT32(2);
+  if (!PG_ARGISNULL(3)) {
+    const Interval *pause = PG_GETARG_INTERVAL_P(3);
+    options.pause_us =
+        pause->time + (std::int64_t(pause->month) * DAYS_PER_MONTH + pause->day) * USECS_PER_DAY;
+  }
+  if (options.batch_size < 1)
+    throw Failure(sqlstate::invalid_parameter, "batch_size must be at least 1",
+                  "It is " + std::to_string(options.batch_size) + ".",
+                  "Leave it out: " + this_call(schema));
+  if (options.pause_us < 0)
+    throw Failure(sqlstate::invalid_parameter, "pause must not be negative",
+                  "It is a time to wait between two batches.",
+                  "Leave it out: " + this_call(schema));
+  return options;
+}
+
+Datum migrate_v16_online(FunctionCallInfo fcinfo) {
+  const auto schema = schema_argument(fcinfo, 0);
+  refuse_unless_bare_call(fcinfo, schema);
+  const OnlineOptions options = options_of(fcinfo, schema);
+  ResolvedTarget target = target_of(fcinfo, schema, Access::change);
+  fault::begin_call();
+  const Oid owner_of_extension = extension_owner(target);
+  LedgerStore ledger(target.names, owner_of_extension);
+  OnlineLedger memory(target.names, ledger, owner_of_extension);
+  Progress progress(target.extension_schema, owner_of_extension);
+  const SpiSession spi(true);
+  ServerDatabase database(target, progress, false);
+  OnlineSession session(target, database, progress);
+  session.in_transaction(TransactionKind::work, [&] {
+    inspect_raw_events(target);
+    refuse_missing_privileges(target);
+    refuse_unsuitable_tables(target);
+  });
+  migrate_online({database, ledger, memory, progress, progress, session}, options);
+  return Datum(0);
+}
+
+/** Who runs an online migration, and whose tables they are. */
+struct RunningMigration {
+  int pid;
+  Oid caller;
+  Oid owner;
+};
+
+std::optional<RunningMigration> running_online_migration(const std::string &extension_schema) {
+  const auto last = [&](const char *name) {
+    return "(SELECT last_value FROM " +
+           qualified(extension_schema, std::string("cowrie_progress_") + name) + ")";
+  };
+  const std::vector<Row> found = spi_query(
+      "SELECT k.pid, " + last("user") + ", c.relowner FROM pg_locks AS k, " +
+          qualified(extension_schema, "cowrie_migration_log") +
+          " AS l JOIN pg_namespace AS n ON n.nspname = l.target_schema JOIN pg_class AS c ON"
+          " c.relnamespace = n.oid AND c.relname = 'session_summaries' WHERE k.locktype ="
+          " 'advisory' AND k.granted AND k.classid = $1::int8::oid AND k.objid = $2::int8::oid AND"
+          " k.objsubid = 2 AND k.database = (SELECT oid FROM pg_database WHERE datname ="
+          " current_database()) AND k.pid = " +
+          last("pid") + " AND " + last("mode") +
+          " = 1 AND l.phase IS NULL AND l.mode = 'online' AND l.status = 'running' ORDER BY"
+          " l.log_id DESC LIMIT 1",
+      {run_lock_class, run_lock_object}, false);
+  if (found.empty())
+    return std::nullopt;
+  const Row &row = found.front();
+  return RunningMigration{std::stoi(row[0].value_or("0")),
+                          static_cast<Oid>(std::stoul(row[1].value_or("0"))),
+                          static_cast<Oid>(std::stoul(row[2].value_or("0")))};
+}
+
+Datum stop_migration(FunctionCallInfo fcinfo) {
+  ResolvedTarget extension;
+  extension.extension_schema = call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); });
+  const std::string schema =
+      call([&]() -> const char * { return get_namespace_name(extension.extension_schema); });
+  Progress progress(extension.extension_schema, extension_owner(extension));
+  const PinnedSettings settings;
+  const SpiSession spi;
+  const std::optional<RunningMigration> running = running_online_migration(schema);
+  if (!running)
+    PG_RETURN_BOOL(false);
+  const bool allowed = call([&] {
+    return has_privs_of_role(GetUserId(), running->owner) ||
+           has_privs_of_role(GetUserId(), running->caller);
+  });
+  if (!allowed)
+    throw Failure(sqlstate::insufficient_privilege, "must not stop a migration of somebody else",
+                  "It was called by role \"" + name_of_role(running->caller) +
+                      "\"; the tables belong to \"" + name_of_role(running->owner) + "\".",
+                  "Run SELECT cowrie_stop_migration(); as one of these roles.");
+  progress.request_stop(running->pid);
+  PG_RETURN_BOOL(true);
+}
+
+/** Called for every row that a batch has written: document and times must be as they were read. */
+Datum session_unchanged(FunctionCallInfo fcinfo) {
+  const std::string_view session_id = text_argument(fcinfo, 0);
+  const FillRun *run = FillRun::current();
+  const SessionsFingerprint *before = run ? run->latest(session_id) : nullptr;
+  if (!before)
+    throw Failure(sqlstate::prerequisite_state,
+                  "cowrie_session_unchanged is called by a migration only",
+                  "No batch has just written this session.", "Do not call it.");
+  std::optional<std::string_view> document;
+  Sum128 documents = before->documents;
+  const auto first = time_argument(fcinfo, 2), last = time_argument(fcinfo, 3);
+  SessionsFingerprint now;
+  if (!PG_ARGISNULL(1) && is_last_document(session_id, PG_GETARG_DATUM(1))) {
+    now.add(session_id, std::nullopt, first, last);
+  } else {
+    const DocumentText text = call([&]() -> DocumentText {
+      const Oid type = document_type_unsafe(fcinfo, 1);
+      return PG_ARGISNULL(1) ? DocumentText()
+                             : document_text_unsafe(PG_GETARG_DATUM(1), type, false);
+    });
+    if (!PG_ARGISNULL(1))
+      document = text.bytes();
+    now.add(session_id, document, first, last);
+    documents = now.documents;
+  }
+  if (documents.hex() != before->documents.hex() || now.times.hex() != before->times.hex())
+    throw Failure(sqlstate::data_corrupted,
+                  "zero-loss gate: a batch changed a session that it should only fill",
+                  "Session \"" + std::string(session_id) +
+                      "\" is not written as it was read. The batch is rolled back.",
+                  "Look for triggers and rules on session_summaries with \\d session_summaries");
+  PG_RETURN_BOOL(true);
+}
+
+} // namespace
+} // namespace cowrie::pg
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(cowrie_migrate_v16_online);
+PGDLLEXPORT Datum cowrie_migrate_v16_online(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::migrate_v16_online(fcinfo); });
+}
+
+PG_FUNCTION_INFO_V1(cowrie_stop_migration);
+PGDLLEXPORT Datum cowrie_stop_migration(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::stop_migration(fcinfo); });
+}
+
+PG_FUNCTION_INFO_V1(cowrie_session_unchanged);
+PGDLLEXPORT Datum cowrie_session_unchanged(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::session_unchanged(fcinfo); });
+}
+
+} // extern "C"

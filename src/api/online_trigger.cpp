@@ -1,0 +1,279 @@
+// SQL online trigger: what happens to a session that the application inserts, changes or deletes
+// while an online migration is on its way: it is filled as a batch would fill it, and its key is
+// noted, because the inventories have to follow.
+//
+// It runs in the sessions of the application, as any role that may write. So it must be cheap, need
+// no privilege, and never make a write fail: what it cannot do it leaves to the migration, which
+// looks at every noted session. Error regime: runs in pg::entry; what raises is only what would
+// have raised without it, a damaged document for instance.
+#include "pg/boundary/imports.h"
+
+#include "core/sql/online.hpp"
+#include "pg/catalog/refusals.hpp"
+#include "pg/reading/session_memo.hpp"
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+#include "pg/boundary/subtransaction.hpp"
+#include "api/values.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+/** One row of the table that the trigger belongs to. */
+class Session {
+public:
+  Session(HeapTuple row, TupleDesc shape) : row_(row), shape_(shape) {}
+
+  /** Finds a column by name, if it has one of these types. */
+  int column(const char *name, std::initializer_list<Oid> types) const {
+    for (int i = 0; i < shape_->natts; ++i) {
+      const Form_pg_attribute each = TupleDescAttr(shape_, i);
+      if (each->attisdropped || std::strcmp(NameStr(each->attname), name) != 0)
+        continue;
+      for (const Oid type : types)
+        if (each->atttypid == type)
+          return i + 1;
+    }
+    return 0;
+  }
+
+  std::optional<Datum> value(int column) const {
+    if (column == 0)
+      return std::nullopt;
+    bool is_null = false;
+    const Datum result = heap_getattr(row_, column, shape_, &is_null);
+    return is_null ? std::nullopt : std::optional<Datum>(result);
+  }
+
+  /** Compares a column with that of another version of the row, as they are stored. */
+  bool same(const Session &other, const char *name) const {
+    for (int i = 0; i < shape_->natts; ++i) {
+      const Form_pg_attribute each = TupleDescAttr(shape_, i);
+      if (each->attisdropped || std::strcmp(NameStr(each->attname), name) != 0)
+        continue;
+      const std::optional<Datum> mine = value(i + 1), theirs = other.value(i + 1);
+      return mine.has_value() == theirs.has_value() &&
+             (!mine || datumIsEqual(*mine, *theirs, each->attbyval, each->attlen));
+    }
+    return true;
+  }
+
+  Oid type(int column) const { return TupleDescAttr(shape_, column - 1)->atttypid; }
+
+  std::string_view text_of(const std::optional<Datum> &value) const {
+    if (!value)
+      return {};
+    const struct varlena *detoasted = call([&] { return DatumGetTextPP(*value); });
+    return {VARDATA_ANY(detoasted), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(detoasted))};
+  }
+
+private:
+  HeapTuple row_;
+  TupleDesc shape_;
+};
+
+/** The look-up of raw events that this backend has prepared, for one table. */
+struct PreparedLookup {
+  Oid events = InvalidOid;
+  std::unique_ptr<EventLookup> lookup;
+};
+PreparedLookup prepared;
+
+/** Finds raw_events beside the sessions, where the owner of the sessions may safely read it. */
+Oid readable_events(Relation sessions) {
+  return call([&]() -> Oid {
+    const Oid events = get_relname_relid("raw_events", RelationGetNamespace(sessions));
+    if (!OidIsValid(events))
+      return InvalidOid;
+    const Oid owner = sessions->rd_rel->relowner;
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
+    if (!HeapTupleIsValid(tuple))
+      return InvalidOid;
+    const Form_pg_class row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const bool table =
+        row->relkind == RELKIND_RELATION || row->relkind == RELKIND_PARTITIONED_TABLE;
+    const Oid events_owner = row->relowner;
+    ReleaseSysCache(tuple);
+    const bool trusted =
+        table && (superuser_arg(events_owner) || has_privs_of_role(owner, events_owner));
+    return trusted && pg_class_aclcheck(events, owner, ACL_SELECT) == ACLCHECK_OK ? events
+                                                                                  : InvalidOid;
+  });
+}
+
+/** Asks the earliest raw event, as the owner of the sessions; false: that was not possible. */
+bool ask_events(Relation sessions, EnrichmentReader &reader, Datum session_id,
+                std::optional<EventAddress> &address) {
+  const Oid events = readable_events(sessions);
+  if (!OidIsValid(events))
+    return true; // there are none
+  try {
+    Subtransaction lookup;
+    { // the settings end before the subtransaction that they were made in
+      const AsUser owner(sessions->rd_rel->relowner);
+      const PinnedSettings settings;
+      if (prepared.events != events || !prepared.lookup) {
+        const SpiSession spi;
+        Target target;
+        target.schema = call(
+            [&]() -> const char * { return get_namespace_name(RelationGetNamespace(sessions)); });
+        prepared.lookup.reset();
+        prepared.lookup = std::make_unique<EventLookup>(target, /* by_table: */ false);
+        prepared.events = events;
+      }
+      address = ask_event(*prepared.lookup, reader, session_id);
+    }
+    lookup.commit();
+    return true;
+  } catch (const Failure &failure) {
+    prepared.lookup.reset();
+    if (failure.must_propagate)
+      throw;
+    const std::string &message = failure.message;
+    call([&] {
+      ereport(LOG, (errmsg("cowrie_migrate could not look up a raw event: %s", message.c_str()),
+                    errhint("The migration will look at this session again.")));
+    });
+    return false;
+  }
+}
+
+/** Fills what is missing of a session; the row as it is when nothing is. */
+HeapTuple filled(const TriggerData *data, HeapTuple row) {
+  Relation sessions = data->tg_relation;
+  TupleDesc shape = RelationGetDescr(sessions);
+  const Session session(row, shape);
+  const int source_ip = session.column("source_ip", {VARCHAROID, TEXTOID});
+  const int enrichment_at = session.column("enrichment_at", {TIMESTAMPTZOID});
+  const int enrichment = session.column("enrichment", {JSONOID, JSONBOID});
+  const int session_id = session.column("session_id", {VARCHAROID, TEXTOID});
+  if (!source_ip || !enrichment_at || !enrichment || !session_id)
+    return row;
+  const std::optional<Datum> known_ip = session.value(source_ip);
+  // A snapshot that has been taken stays as it is.
+  const bool taken = session.value(enrichment_at).has_value();
+  if (known_ip && taken)
+    return row;
+
+  const std::optional<Datum> document = session.value(enrichment);
+  const std::optional<Datum> key = session.value(session_id);
+  EnrichmentReader &reader =
+      document ? read_document(*document, session.type(enrichment)) : read_no_document();
+  std::optional<EventAddress> event;
+  const bool wants_events = data->tg_trigger->tgnargs == 1 && *data->tg_trigger->tgargs[0] != '\0';
+  if (!known_ip && key && wants_events && reader.needs_event() &&
+      !ask_events(sessions, reader, *key, event))
+    return row;
+  const Facts &facts = reader.resolve(session.text_of(known_ip), event ? &*event : nullptr);
+
+  int columns[5];
+  Datum values[5];
+  bool nulls[5] = {};
+  int count = 0;
+  const auto put = [&](int column, Datum value) {
+    if (column == 0 || session.value(column))
+      return;
+    columns[count] = column;
+    values[count++] = value;
+  };
+  const auto put_text = [&](int column, const std::string &value) {
+    if (column != 0 && !value.empty())
+      put(column, call([&] { return text_datum_unsafe(value); }));
+  };
+  put_text(source_ip, facts.source_ip);
+  if (!taken && facts.has_document) {
+    const auto time = [&](const char *name) -> std::optional<std::int64_t> {
+      const auto found = session.value(session.column(name, {TIMESTAMPTZOID, TIMESTAMPOID}));
+      return found ? std::optional<std::int64_t>(DatumGetTimestampTz(*found)) : std::nullopt;
+    };
+    if (const auto moment = enrichment_moment(facts, time("created_at"), time("last_event_at")))
+      put(enrichment_at, TimestampTzGetDatum(*moment));
+    if (facts.asn != 0)
+      put(session.column("snapshot_asn", {INT4OID}), Int32GetDatum(facts.asn));
+    put_text(session.column("snapshot_country", {VARCHAROID}), facts.country);
+    put_text(session.column("snapshot_ip_type", {TEXTOID}), facts.ip_type);
+  }
+  if (count == 0)
+    return row;
+  return call([&] { return heap_modify_tuple_by_cols(row, shape, count, columns, values, nulls); });
+}
+
+/** Notes the key of a session, where the migration has its table for that. */
+void note(Relation sessions, const std::optional<Datum> &key) {
+  if (!key)
+    return;
+  call([&] {
+    const Oid changes = get_relname_relid(online::changes_table, RelationGetNamespace(sessions));
+    if (!OidIsValid(changes))
+      return;
+    Relation table = table_open(changes, RowExclusiveLock);
+    TupleDesc shape = RelationGetDescr(table);
+    // A table of that name that is somebody else's gets nothing.
+    if (table->rd_rel->relkind == RELKIND_RELATION &&
+        table->rd_rel->relowner == sessions->rd_rel->relowner && shape->natts == 1 &&
+        TupleDescAttr(shape, 0)->atttypid == VARCHAROID) {
+      TupleTableSlot *slot = MakeSingleTupleTableSlot(shape, table_slot_callbacks(table));
+      slot->tts_values[0] = *key;
+      slot->tts_isnull[0] = false;
+      ExecStoreVirtualTuple(slot);
+      table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, nullptr);
+      ExecDropSingleTupleTableSlot(slot);
+    }
+    table_close(table, NoLock);
+  });
+}
+
+/** Tells whether an UPDATE leaves everything as it is that the inventories are derived from. */
+bool same_for_derivation(const Session &before, const Session &after) {
+  for (const char *name : {"session_id", "enrichment", "first_event_at", "last_event_at",
+                           "created_at", "source_ip", "snapshot_asn"})
+    if (!before.same(after, name))
+      return false;
+  return true;
+}
+
+[[noreturn]] void refuse_truncate(Relation notes) {
+  Target target;
+  target.named_schema =
+      call([&]() -> const char * { return get_namespace_name(RelationGetNamespace(notes)); });
+  throw Failure(sqlstate::prerequisite_state, "cannot truncate the notes of an online migration",
+                "The sessions that it has still to look at would be forgotten.",
+                "Finish it with " + target.online_call() + " or give it up with " +
+                    target.command("cowrie_cleanup_v16"));
+}
+
+Datum online_change(FunctionCallInfo fcinfo) {
+  const TriggerData *data = reinterpret_cast<const TriggerData *>(fcinfo->context);
+  if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+    refuse_truncate(data->tg_relation);
+  if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+      !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+    throw Failure(sqlstate::prerequisite_state,
+                  "cowrie_online_change is called by the trigger of an online migration only",
+                  "It must be fired before a row is written.",
+                  "Start a migration with CALL cowrie_migrate_v16_online();");
+  const bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+  HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
+  TupleDesc shape = RelationGetDescr(data->tg_relation);
+  const Session before(data->tg_trigtuple, shape), after(row, shape);
+  const int key = before.column("session_id", {VARCHAROID, TEXTOID});
+  if (!update || !same_for_derivation(before, after))
+    note(data->tg_relation, before.value(key));
+  if (update && before.text_of(before.value(key)) != after.text_of(after.value(key)))
+    note(data->tg_relation, after.value(key));
+  if (!TRIGGER_FIRED_BY_DELETE(data->tg_event))
+    row = filled(data, row);
+  return PointerGetDatum(row);
+}
+
+} // namespace
+} // namespace cowrie::pg
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(cowrie_online_change);
+PGDLLEXPORT Datum cowrie_online_change(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::online_change(fcinfo); });
+}
+
+} // extern "C"

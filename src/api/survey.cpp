@@ -1,0 +1,284 @@
+// SQL functions that look before and prove after: the preflight, the checkpoint, and the aggregate
+// over documents that both count with.
+//
+// Error regime: every function runs in pg::entry.
+#include "pg/boundary/imports.h"
+
+#include "core/document/assessment.hpp"
+#include "core/survey/checkpoint.hpp"
+#include "core/base/live.hpp"
+#include "core/survey/preflight.hpp"
+#include "api/row_builder.hpp"
+#include "pg/reading/session_memo.hpp"
+#include "pg/boundary/subtransaction.hpp"
+#include "api/calls.hpp"
+#include "api/values.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+// The aggregate cowrie_assessment. Its state is a C++ object that lives as long as the aggregate's
+// memory context: that is reset at the end of the query, and when it fails.
+
+struct AssessmentState : Live {
+  Assessment sums;
+  std::optional<EventLookup> events;
+  MemoryContextCallback at_end{};
+};
+
+/** Gives an object to a memory context: it is destroyed with it. */
+AssessmentState *owned_by(MemoryContext context, std::unique_ptr<AssessmentState> state) {
+  AssessmentState *kept = state.get();
+  kept->at_end.func = [](void *each) { delete static_cast<AssessmentState *>(each); };
+  kept->at_end.arg = kept;
+  call([&] { MemoryContextRegisterResetCallback(context, &kept->at_end); });
+  (void)state.release();
+  return kept;
+}
+
+AssessmentState *assessment_state(FunctionCallInfo fcinfo) {
+  if (!PG_ARGISNULL(0))
+    return reinterpret_cast<AssessmentState *>(PG_GETARG_POINTER(0));
+  MemoryContext context = call([&] {
+    MemoryContext found;
+    if (!AggCheckCallContext(fcinfo, &found))
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("this function must be called as part of an aggregate")));
+    return found;
+  });
+  return owned_by(context, std::make_unique<AssessmentState>());
+}
+
+/** cowrie_stored_size(jsonb): the bytes that it takes in an inventory, as the TOAST code decides.
+ */
+Datum stored_size(FunctionCallInfo fcinfo) {
+  return call([&]() -> Datum {
+    const Datum value = PG_GETARG_DATUM(0);
+    constexpr int64_t other_columns = 160, chunk_overhead = 60, pointer = 18;
+    constexpr int64_t chunk = TOAST_MAX_CHUNK_SIZE;
+    constexpr int64_t most_inline = TOAST_TUPLE_THRESHOLD - other_columns;
+    int64_t size = static_cast<int64_t>(VARSIZE_ANY(DatumGetPointer(value)));
+    if (size > most_inline) {
+      const Datum compressed = toast_compress_datum(value, InvalidCompressionMethod);
+      if (DatumGetPointer(compressed))
+        size = static_cast<int64_t>(VARSIZE_ANY(DatumGetPointer(compressed)));
+    }
+    if (size > most_inline)
+      size += pointer + chunk_overhead * (1 + size / chunk);
+    PG_RETURN_INT64(size);
+  });
+}
+
+// The arguments of cowrie_assessment_add, after the state.
+enum AssessmentArgument {
+  arg_enrichment = 1,
+  arg_session_id,
+  arg_source_ip,
+  arg_asn,
+  arg_country,
+  arg_ended,
+  arg_events_schema,
+};
+
+Datum assessment_add(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0))
+    forget_memo(); // what another query read may have been read without raw events
+  AssessmentState *state = assessment_state(fcinfo);
+  if (PG_ARGISNULL(0) && !PG_ARGISNULL(arg_events_schema)) {
+    Target place;
+    place.schema = text_argument(fcinfo, arg_events_schema);
+    const SpiSession spi;
+    state->events.emplace(place, /* by_table: */ false);
+  }
+  SessionArguments row;
+  row.document_type = call([&] { return document_type_unsafe(fcinfo, arg_enrichment); });
+  row.has_document = !PG_ARGISNULL(arg_enrichment);
+  if (row.has_document)
+    row.document = PG_GETARG_DATUM(arg_enrichment);
+  row.has_session_id = !PG_ARGISNULL(arg_session_id);
+  if (row.has_session_id)
+    row.session_id = PG_GETARG_DATUM(arg_session_id);
+  row.session_id_text = text_argument(fcinfo, arg_session_id);
+  row.source_ip = text_argument(fcinfo, arg_source_ip);
+  row.events = state->events ? &*state->events : nullptr;
+  const SessionFacts found = session_facts(row);
+
+  AssessedSession session;
+  session.session_id = row.session_id_text;
+  session.ended = time_argument(fcinfo, arg_ended);
+  session.facts = found.facts;
+  session.null_escape =
+      row.document_type == JSONOID && found.document && holds_null_escape(*found.document);
+  session.has_asn = !PG_ARGISNULL(arg_asn);
+  session.has_country = !PG_ARGISNULL(arg_country);
+  state->sums.add(session);
+  return PointerGetDatum(state);
+}
+
+Datum assessment_combine(FunctionCallInfo fcinfo) {
+  AssessmentState *state = assessment_state(fcinfo);
+  if (!PG_ARGISNULL(1))
+    state->sums.add(reinterpret_cast<AssessmentState *>(PG_GETARG_POINTER(1))->sums);
+  return PointerGetDatum(state);
+}
+
+Datum assessment_serialize(FunctionCallInfo fcinfo) {
+  const std::string bytes = reinterpret_cast<AssessmentState *>(PG_GETARG_POINTER(0))->sums.bytes();
+  return call([&]() -> Datum {
+    bytea *result = static_cast<bytea *>(palloc(VARHDRSZ + bytes.size()));
+    SET_VARSIZE(result, VARHDRSZ + bytes.size());
+    std::memcpy(VARDATA(result), bytes.data(), bytes.size());
+    return PointerGetDatum(result);
+  });
+}
+
+Datum assessment_deserialize(FunctionCallInfo fcinfo) {
+  auto state = std::make_unique<AssessmentState>();
+  state->sums = Assessment::from_bytes(text_argument(fcinfo, 0)); // a bytea is stored as text is
+  return PointerGetDatum(owned_by(CurrentMemoryContext, std::move(state)));
+}
+
+Datum assessment_result(FunctionCallInfo fcinfo) {
+  TupleDesc shape = result_shape(fcinfo);
+  const Assessment none;
+  const Assessment &state =
+      PG_ARGISNULL(0) ? none : reinterpret_cast<AssessmentState *>(PG_GETARG_POINTER(0))->sums;
+  std::vector<std::string_view> names;
+  std::vector<std::string> examples;
+  std::vector<Datum> amounts;
+  for (const Assessment::Amount &each : state.amounts()) {
+    names.push_back(each.name);
+    amounts.push_back(Int64GetDatum(each.amount));
+    std::string listed;
+    for (const std::string &id : each.examples.ids())
+      listed += (listed.empty() ? "" : ", ") + quote_literal(id);
+    examples.push_back(std::move(listed));
+  }
+  const std::vector<std::string_view> example_views(examples.begin(), examples.end());
+  const int count = static_cast<int>(names.size());
+  return call([&] {
+    Columns row;
+    row.put(true, text_array_unsafe(names.data(), count));
+    row.put(true, PointerGetDatum(construct_array(amounts.data(), count, INT8OID, sizeof(int64_t),
+                                                  true, TYPALIGN_DOUBLE)));
+    row.put(true, server_text_array_unsafe(example_views.data(), count));
+    return row.row_unsafe(shape);
+  });
+}
+
+void put_hazards(ReturnSetInfo *result, const std::vector<Hazard> &hazards) {
+  RowBuilder row(result);
+  for (const HazardSeverity severity :
+       {HazardSeverity::blocker, HazardSeverity::warning, HazardSeverity::info})
+    for (const Hazard &each : hazards)
+      if (each.severity == severity)
+        row.text(name_of(each.severity))
+            .text(each.hazard)
+            .text_or_null(each.detail)
+            .text_or_null(each.remedy)
+            .put();
+}
+
+/** Runs a check; a refusal becomes a row. */
+template <typename Check> void collect(std::vector<Hazard> &hazards, Check check) {
+  try {
+    const Subtransaction rolled_back;
+    check();
+  } catch (const Failure &refusal) {
+    if (refusal.must_propagate)
+      throw;
+    hazards.push_back(blocker(refusal));
+  }
+}
+
+/** What a migration refuses of session, caller and tables: everything, not only the first. */
+void collect_refusals(std::vector<Hazard> &hazards, const ResolvedTarget &target) {
+  // The transaction that migrates is another one: what counts is how it will begin.
+  collect(hazards, [] { refuse_read_only(DefaultXactReadOnly); });
+  collect(hazards, [] { refuse_unsuitable_isolation(DefaultXactIsoLevel); });
+  collect(hazards, [&] { refuse_without_rights(target); });
+  collect(hazards, [&] { refuse_planted_table(target, "schema_state", Access::change); });
+  collect(hazards, [&] { refuse_planted_table(target, "raw_events", Access::change); });
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0)
+      collect(hazards, [&] { refuse_planted_table(target, table.name, Access::change); });
+  collect(hazards, [&] { refuse_unreadable_raw_events(target); });
+  for (const Refusal refuse : privilege_refusals())
+    collect(hazards, [&] { refuse(target); });
+  for (const Refusal refuse : table_refusals())
+    collect(hazards, [&] { refuse(target); });
+}
+
+/** Reads the tables as their owner, where the caller may act as that role. */
+std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target) {
+  std::optional<AsUser> owner;
+  try {
+    become_owner(owner, target);
+  } catch (const Failure &) { // it is among the refusals
+  }
+  inspect_raw_events(target);
+  PreflightOptions options;
+  options.sample = setting_preflight_sample;
+  return inspect_tables(database, options);
+}
+
+/** Sees as much of the server and its sessions as the caller may. */
+std::vector<Hazard> preflight_of(ResolvedTarget &target) {
+  Progress progress(target.extension_schema, extension_owner(target));
+  const PinnedSettings settings;
+  const SpiSession spi;
+  ServerDatabase database(target, progress, true);
+  std::vector<Hazard> inspected = inspect_as_owner(database, target);
+  if (inspected.size() == 1 && inspected.front().hazard == hazards::nothing_to_do)
+    return inspected;
+  std::vector<Hazard> found;
+  collect_refusals(found, target);
+  for (std::vector<Hazard> more : {probe_server(database), std::move(inspected)})
+    found.insert(found.end(), more.begin(), more.end());
+  return found;
+}
+
+Datum preflight_v16(FunctionCallInfo fcinfo) {
+  ReturnSetInfo *result = begin_rows(fcinfo);
+  const auto schema = schema_argument(fcinfo, 0);
+  fault::begin_call();
+  std::vector<Hazard> hazards;
+  std::optional<ResolvedTarget> target;
+  collect(hazards, [&] { target = target_of(fcinfo, schema, Access::read); });
+  if (target)
+    hazards = preflight_of(*target);
+  put_hazards(result, hazards);
+  return Datum(0);
+}
+
+Datum checkpoint_v16(FunctionCallInfo fcinfo) {
+  ReturnSetInfo *result = begin_rows(fcinfo);
+  const auto schema = schema_argument(fcinfo, 0);
+  ResolvedTarget target = target_of(fcinfo, schema, Access::read);
+  // EXPLAIN is no read-only statement to SPI, although it changes nothing.
+  const std::vector<Criterion> criteria = with_database(
+      target, Access::change, [&](auto &database, auto &, auto &) { return checkpoint(database); });
+  RowBuilder row(result);
+  for (const Criterion &each : criteria)
+    row.text(each.criterion)
+        .flag(each.passed)
+        .text_or_null(each.measured)
+        .text(each.target)
+        .text_or_null(each.detail)
+        .put();
+  return Datum(0);
+}
+
+} // namespace
+} // namespace cowrie::pg
+
+extern "C" {
+COWRIE_FUNCTION(cowrie_preflight_v16, preflight_v16(fcinfo))
+COWRIE_FUNCTION(cowrie_checkpoint_v16, checkpoint_v16(fcinfo))
+COWRIE_FUNCTION(cowrie_stored_size, stored_size(fcinfo))
+COWRIE_FUNCTION(cowrie_assessment_add, assessment_add(fcinfo))
+COWRIE_FUNCTION(cowrie_assessment_combine, assessment_combine(fcinfo))
+COWRIE_FUNCTION(cowrie_assessment_serialize, assessment_serialize(fcinfo))
+COWRIE_FUNCTION(cowrie_assessment_deserialize, assessment_deserialize(fcinfo))
+COWRIE_FUNCTION(cowrie_assessment_result, assessment_result(fcinfo))
+}

@@ -1,0 +1,290 @@
+// Capacity: what a migration needs of the machine, and whether that is there.
+#include "core/inspect/capacity.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/sql/derivation_parts.hpp"
+#include "core/base/failure.hpp"
+#include "core/online/batches.hpp"
+
+namespace cowrie {
+namespace {
+
+constexpr double page = 8192, page_header = 24, line_pointer = 4, tuple_header = 24;
+
+// A migration takes about as long for each session as reading one of the sample takes, and this for
+// indexes and keys: measured with documents of 0.6 and of 4 KB, 20,000 and 200,000 of them.
+constexpr double fixed_us = 15;
+
+std::int64_t align8(std::int64_t bytes) { return (bytes + 7) / 8 * 8; }
+
+std::int64_t rounded(double value) { return std::llround(std::max(0.0, value)); }
+
+/** Bytes that a value of this type takes in a row. */
+double width_of(const std::string &type, const CapacityFacts &facts) {
+  if (type == "boolean")
+    return 1;
+  if (type == "integer")
+    return 4;
+  if (type.compare(0, 9, "timestamp") == 0)
+    return 8;
+  if (type == "text[]")
+    return 36;
+  if (type == "jsonb")
+    return facts.provider_bytes;
+  if (type == "character varying(45)")
+    return facts.ip_length + 1;
+  if (type == "character varying(2)")
+    return 3;
+  return 12;
+}
+
+/** Different values that a column of this type has among `rows` rows. */
+double distinct_of(const std::string &type, const CapacityFacts &facts, double rows) {
+  if (type == "character varying(45)")
+    return std::min(rows, facts.ips);
+  if (type == "integer")
+    return std::min(rows, facts.asns);
+  return std::min(rows, 200.0);
+}
+
+double rows_of(const Table &table, const CapacityFacts &facts) {
+  if (table.name == "session_summaries")
+    return facts.sessions;
+  if (table.name == "asn_inventory")
+    return facts.asns;
+  // One address in four or so has been seen in more than one network.
+  return table.name == "ip_inventory" ? facts.ips : facts.ips * 1.3;
+}
+
+double table_bytes(const Table &table, const CapacityFacts &facts) {
+  double row = tuple_header + 8 + line_pointer; // with a bitmap of NULLs
+  for (const Column &each : table.columns)
+    row += width_of(each.type, facts);
+  return rows_of(table, facts) * row * page / (page - page_header);
+}
+
+double index_bytes(const Table &table, const Index &index, const CapacityFacts &facts) {
+  if (index.method != "btree")
+    return 3 * page;
+  double key = 0, distinct = 1;
+  for (const IndexColumn &each : index.columns) {
+    const Column *column = table.column(each.name);
+    const std::string type = column ? column->type : "";
+    key += width_of(type, facts);
+    distinct = std::max(distinct, distinct_of(type, facts, rows_of(table, facts)));
+  }
+  return static_cast<double>(
+      btree_bytes(rounded(rows_of(table, facts)), rounded(distinct), rounded(key)));
+}
+
+/** What the sessions are with the new columns. */
+struct FilledSessions {
+  double bytes = 0; ///< of a new copy: what is alive of the old one, and the new columns
+  double more = 0;  ///< of it, what comes with the columns
+};
+
+FilledSessions filled_sessions(const CapacityFacts &facts, const Table &seen) {
+  double added = 0;
+  for (const Column &each : schema_v16().table("session_summaries")->columns)
+    if (!seen.column(each.name))
+      added += width_of(each.type, facts);
+  constexpr double alignment = 20, long_row = 1000, no_longer_inline = 0.07;
+  FilledSessions result;
+  result.more = facts.sessions * (added + alignment);
+  result.bytes = facts.heap * facts.live_heap + facts.toast * facts.live_toast + result.more;
+  // Where rows are long, some documents have no room in them any more and go to TOAST.
+  if (result.bytes > facts.sessions * long_row) {
+    result.more += result.bytes * no_longer_inline;
+    result.bytes *= 1 + no_longer_inline;
+  }
+  return result;
+}
+
+/** Dead rows of batches, until they are removed: as a part of the heap. Measured: of the room that
+ *  they leave, about half is used again. */
+double dead_part(const CapacityFacts &facts) {
+  const double rows = std::max(1.0, facts.sessions);
+  return std::min(1.0, 2 * dead_rows_before_vacuum(rows) / rows);
+}
+
+/** The queue of the batches, with its index. */
+double queue_bytes(const CapacityFacts &facts) {
+  constexpr double place = 8, key = 24;
+  const std::int64_t rows = rounded(facts.sessions);
+  return facts.sessions * (tuple_header + line_pointer + place + key) +
+         static_cast<double>(btree_bytes(rows, rows, 8));
+}
+
+/** The staging table, and the largest sorts that go to disk. */
+double temporary_bytes(const CapacityFacts &facts) {
+  const double staged = facts.sessions * (tuple_header + facts.ip_length + 70);
+  double sorts = staged > facts.work_memory ? 2 * staged : 0;
+  const double keys = facts.sessions * (facts.ip_length + 40);
+  if (keys > facts.maintenance_memory)
+    sorts = std::max(sorts, keys);
+  return staged + sorts;
+}
+
+} // namespace
+
+Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
+  Need need;
+  need.sessions = rounded(facts.sessions);
+  if (facts.sampled > 0)
+    need.duration_us = rounded((facts.sample_us / facts.sampled + fixed_us) * facts.sessions);
+  // Rows are logged about as they are stored, indexes page by page. With wal_level minimal only
+  // what is small is: what else is made or rewritten in the same transaction is written to disk.
+  constexpr double logged = 0.95, catalog = 1 << 20, grown_index = 0.5;
+  double wal = catalog;
+  const auto take = [&](std::int64_t &total, std::int64_t &of_inventories, const Table &table,
+                        double bytes) {
+    total += rounded(bytes);
+    if (table.phase > 0)
+      of_inventories += rounded(bytes);
+    if (way == Way::online || !facts.wal_minimal || bytes < facts.wal_skip_threshold)
+      wal += bytes * logged;
+  };
+  for (const Table &table : schema_v16().tables) {
+    const Table *seen = look.observed.table(table.name);
+    const auto take_table = [&](double bytes) {
+      take(need.tables, need.inventory_tables, table, bytes);
+    };
+    const auto take_index = [&](double bytes) {
+      take(need.indexes, need.inventory_indexes, table, bytes);
+    };
+    if (!seen) { // with its primary key
+      const std::int64_t rows = rounded(rows_of(table, facts));
+      take_table(table_bytes(table, facts));
+      take_index(static_cast<double>(btree_bytes(rows, rows, 16)));
+    } else if (table.phase == 0 && look.situation.state != SchemaState::resumable) {
+      const FilledSessions filled = filled_sessions(facts, *seen);
+      const bool online = way == Way::online;
+      take_table(online ? facts.heap * dead_part(facts) + filled.more : filled.bytes);
+      for (const double bytes : facts.rebuilt_indexes)
+        take_index(online ? bytes * grown_index : bytes);
+      if (online) {
+        // Each row once more, and each page as it was after a checkpoint.
+        wal += 2 * facts.heap * facts.live_heap * logged;
+        const double queue = queue_bytes(facts);
+        need.tables += rounded(queue);
+        need.inventory_tables += rounded(queue); // where new tables come
+        wal += queue * logged;
+      }
+    }
+    for (const Index &each : table.indexes)
+      if (!seen || !same_definition(*seen, each))
+        take_index(index_bytes(table, each, facts));
+  }
+  need.temporary = rounded(temporary_bytes(facts));
+  need.wal = rounded(wal);
+  need.wal_kept = facts.keeps_wal ? need.wal : std::min(need.wal, rounded(facts.largest_wal));
+  return need;
+}
+
+std::int64_t btree_bytes(std::int64_t rows, std::int64_t distinct, std::int64_t key) {
+  if (rows <= 0)
+    return static_cast<std::int64_t>(page);
+  distinct = std::clamp<std::int64_t>(distinct, 1, rows);
+  constexpr std::int64_t entry_header = 8, row_pointer = 6, longest_list = 200;
+  const std::int64_t entry = align8(entry_header + key) + static_cast<std::int64_t>(line_pointer);
+  double bytes = static_cast<double>(rows) * static_cast<double>(entry);
+  const std::int64_t each = rows / distinct;
+  if (each >= 2) { // a list of rows for each value, several for a frequent one
+    const std::int64_t lists = distinct * ((each + longest_list - 1) / longest_list);
+    bytes = static_cast<double>(lists) * static_cast<double>(entry) +
+            static_cast<double>(rows * row_pointer);
+  }
+  const double leaves = std::ceil(bytes / ((page - 40) * 0.9));
+  return rounded((leaves * 1.006 + 2) * page); // inner pages, the meta page
+}
+
+std::int64_t distinct_in_all(std::int64_t rows, std::int64_t sample, std::int64_t distinct,
+                             std::int64_t once) {
+  if (sample <= 0 || rows <= sample)
+    return distinct;
+  const auto n = static_cast<double>(sample), d = static_cast<double>(distinct);
+  const auto f = static_cast<double>(once);
+  return std::min(rows, rounded(n * d / (n - f + f * n / static_cast<double>(rows))));
+}
+
+std::string system_sample(double share) {
+  return " SYSTEM (" + std::to_string(share * 100) + ") REPEATABLE (16)";
+}
+
+std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks) {
+  struct FileSystem {
+    std::uint64_t device;
+    DiskNeed total;
+    std::int64_t tables = 0, indexes = 0, temporary = 0, wal = 0;
+  };
+  std::vector<FileSystem> systems;
+  for (const Disk &disk : disks) {
+    auto system = std::find_if(systems.begin(), systems.end(),
+                               [&](const FileSystem &each) { return each.device == disk.device; });
+    if (system == systems.end())
+      system = systems.insert(systems.end(), FileSystem{disk.device, {}});
+    std::string &places = system->total.places;
+    if (places.find(disk.place) == std::string::npos)
+      places += (places.empty() ? "" : ", ") + disk.place;
+    system->total.free = disk.free;
+    switch (disk.use) {
+    case Disk::Use::sessions:
+      system->tables += need.tables - need.inventory_tables;
+      system->indexes += need.indexes - need.inventory_indexes;
+      break;
+    case Disk::Use::new_tables:
+      system->tables += need.inventory_tables;
+      system->indexes += need.inventory_indexes;
+      break;
+    case Disk::Use::temporary:
+      system->temporary += need.temporary;
+      break;
+    case Disk::Use::wal:
+      system->wal += need.wal_kept;
+      break;
+    }
+  }
+  std::vector<DiskNeed> result;
+  for (FileSystem &each : systems) {
+    std::string parts;
+    for (const auto &[what, bytes] : {std::pair{"tables", each.tables},
+                                      {"indexes", each.indexes},
+                                      {"temporary files", each.temporary},
+                                      {"WAL", each.wal}}) {
+      each.total.need += bytes;
+      if (bytes > 0)
+        parts += (parts.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(bytes);
+    }
+    each.total.detail = "about " + std::to_string(each.total.need) +
+                        " bytes needed on the file"
+                        " system of " +
+                        each.total.places + " (" + parts + "), " + std::to_string(each.total.free) +
+                        " bytes free";
+    result.push_back(std::move(each.total));
+  }
+  return result;
+}
+
+void refuse_full_disk(Database &database, const Look &look, Way way) {
+  if (!database.disks().empty())
+    refuse_full_disk(database, look, read_capacity(database), way);
+}
+
+void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts, Way way) {
+  std::string detail;
+  for (const DiskNeed &each : disk_needs(need_of(facts, look, way), database.disks()))
+    if (each.need > each.free)
+      detail += (detail.empty() ? "" : "\n") + each.detail;
+  if (!detail.empty())
+    throw Failure(sqlstate::disk_full, "not enough free space for the migration", detail,
+                  "Make room there, or move what is there to another file system. Where the figure"
+                  " of the operating system does not hold (compression, thin provisioning), give"
+                  " your own: SET cowrie_migrate.free_space = '100GB'; then run " +
+                      (way == Way::online ? database.target().online_call()
+                                          : database.target().command("cowrie_migrate_v16")));
+}
+
+} // namespace cowrie

@@ -1,0 +1,160 @@
+// Capacity facts: what the catalog tells of the sessions, and a sample of their documents.
+#include <algorithm>
+#include <cmath>
+
+#include "core/inspect/capacity.hpp"
+#include "core/sql/derivation_parts.hpp"
+
+namespace cowrie {
+namespace {
+
+constexpr double page = 8192;
+constexpr double wanted_sample = 3000;
+
+std::int64_t rounded(double value) { return std::llround(std::max(0.0, value)); }
+
+/** The part of the sessions that is read. */
+double sampled_share(double sessions) {
+  return std::clamp(wanted_sample / std::max(1.0, sessions), 1e-6, 1.0);
+}
+
+double number(const std::optional<std::string> &value) { return std::stod(value.value_or("0")); }
+
+/** Reads the facts: catalog and statistics, then a few documents. */
+class FactReader {
+public:
+  explicit FactReader(Database &database)
+      : database_(database), target_(database.target()),
+        sessions_(qualified(target_.schema, "session_summaries")) {}
+
+  CapacityFacts read() {
+    read_catalog();
+    if (facts_.sessions > 0)
+      read_sample();
+    read_indexes();
+    return facts_;
+  }
+
+private:
+  void read_catalog() {
+    const Row row =
+        database_
+            .query("SELECT pg_relation_size(c.oid), pg_table_size(c.oid) -"
+                   " pg_relation_size(c.oid), c.reltuples, c.relpages,"
+                   " pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),"
+                   " pg_stat_get_live_tuples(c.reltoastrelid),"
+                   " pg_stat_get_dead_tuples(c.reltoastrelid),"
+                   " pg_size_bytes(current_setting('work_mem')),"
+                   " pg_size_bytes(current_setting('maintenance_work_mem')),"
+                   " current_setting('wal_level') = 'minimal',"
+                   " pg_size_bytes(current_setting('max_wal_size')),"
+                   " EXISTS (SELECT FROM pg_replication_slots WHERE NOT active AND restart_lsn IS"
+                   " NOT NULL) OR (current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM"
+                   " pg_stat_archiver WHERE last_failed_time > COALESCE(last_archived_time,"
+                   " '-infinity'))), pg_size_bytes(current_setting('wal_skip_threshold'))"
+                   " FROM pg_class AS c WHERE c.oid = $1::text::regclass",
+                   {sessions_})
+            .front();
+    facts_.heap = number(row[0]);
+    facts_.toast = number(row[1]);
+    const double pages = facts_.heap / page;
+    const double counted = number(row[2]), counted_pages = number(row[3]);
+    // Exact as long as the table has not grown since; else the sample tells.
+    counted_ = counted >= 0 && counted_pages == pages;
+    facts_.sessions = counted > 0 && counted_pages > 0 ? counted / counted_pages * pages
+                                                       : pages * 4; // a few on each page
+    const auto alive = [&](std::size_t live) {
+      const double dead = number(row[live + 1]);
+      return dead > 0 ? number(row[live]) / (number(row[live]) + dead) : 1;
+    };
+    facts_.live_heap = alive(4);
+    facts_.live_toast = alive(6);
+    facts_.work_memory = number(row[8]);
+    facts_.maintenance_memory = number(row[9]);
+    facts_.wal_minimal = row[10] == "t";
+    facts_.largest_wal = number(row[11]);
+    facts_.keeps_wal = row[12] == "t";
+    facts_.wal_skip_threshold = number(row[13]);
+  }
+
+  /** Reads a few documents as the migration will, with a clock at hand. */
+  void read_sample() {
+    const std::string document = derivation::document(target_, "s.");
+    const auto ours = [&](const char *function) {
+      return qualified(target_.extension_schema, function);
+    };
+    const double share = sampled_share(facts_.sessions);
+    const std::int64_t begun = database_.clock_us();
+    const Row row =
+        database_
+            .query("WITH sampled AS MATERIALIZED (SELECT f.source_ip, f.asn, " +
+                   ours("cowrie_stored_size") + "(" + ours("cowrie_provider_data") + "(" +
+                   document + ", f.source_ip)) AS provider FROM " + sessions_ +
+                   " AS s TABLESAMPLE" + system_sample(share) + ", LATERAL " +
+                   ours("cowrie_enrichment_facts") + "(" + document +
+                   ") AS f), by_ip AS (SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT"
+                   " NULL GROUP BY source_ip), by_asn AS (SELECT count(*) AS n FROM sampled WHERE"
+                   " asn IS NOT NULL GROUP BY asn) SELECT (SELECT count(*) FROM sampled),"
+                   " (SELECT count(source_ip) FROM sampled), (SELECT count(asn) FROM sampled),"
+                   " (SELECT count(*) FROM by_ip), (SELECT count(*) FROM by_ip WHERE n = 1),"
+                   " (SELECT count(*) FROM by_asn), (SELECT count(*) FROM by_asn WHERE n = 1),"
+                   " (SELECT avg(length(source_ip)) FROM sampled),"
+                   " (SELECT avg(provider) FROM sampled WHERE source_ip IS NOT NULL)")
+            .front();
+    facts_.sample_us = static_cast<double>(database_.clock_us() - begun);
+    facts_.sampled = number(row[0]);
+    if (!counted_)
+      facts_.sessions = facts_.sampled / share;
+    if (facts_.sampled == 0)
+      return;
+    // Sessions whose document has no address find one in their raw events.
+    const double with_ip = target_.has_raw_events ? facts_.sampled : number(row[1]);
+    const auto extrapolate = [&](double with, std::size_t distinct) {
+      return static_cast<double>(distinct_in_all(rounded(facts_.sessions * with / facts_.sampled),
+                                                 rounded(with), rounded(number(row[distinct])),
+                                                 rounded(number(row[distinct + 1]))));
+    };
+    facts_.ips = extrapolate(with_ip, 3);
+    facts_.asns = extrapolate(number(row[2]), 5);
+    if (row[7])
+      facts_.ip_length = number(row[7]);
+    facts_.provider_bytes = number(row[8]);
+  }
+
+  /** The indexes that are there, sorted anew. */
+  void read_indexes() {
+    for (const Row &row : database_.query(
+             "SELECT m.amname, pg_relation_size(i.indexrelid), (SELECT sum(COALESCE(s.avg_width,"
+             " 16)) FROM unnest(i.indkey::int2[]) AS k LEFT JOIN pg_attribute AS a ON a.attrelid ="
+             " i.indrelid AND a.attnum = k LEFT JOIN pg_stats AS s ON s.schemaname = $2::text AND"
+             " s.tablename = 'session_summaries' AND s.attname = a.attname),"
+             " (SELECT max(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $3::int8 ELSE"
+             " s.n_distinct END) FROM unnest(i.indkey::int2[]) AS k JOIN pg_attribute AS a ON"
+             " a.attrelid = i.indrelid AND a.attnum = k JOIN pg_stats AS s ON s.schemaname ="
+             " $2::text AND s.tablename = 'session_summaries' AND s.attname = a.attname)"
+             " FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON"
+             " m.oid = c.relam WHERE i.indrelid = $1::text::regclass",
+             {sessions_, target_.schema, rounded(facts_.sessions)})) {
+      const double now = number(row[1]);
+      // Without statistics, and for other kinds: what it has now.
+      facts_.rebuilt_indexes.push_back(
+          row[0] == "btree" && row[3]
+              ? std::min(now, static_cast<double>(btree_bytes(rounded(facts_.sessions),
+                                                              rounded(number(row[3])),
+                                                              rounded(number(row[2])))))
+              : now);
+    }
+  }
+
+  Database &database_;
+  const Target &target_;
+  const std::string sessions_;
+  CapacityFacts facts_;
+  bool counted_ = false; ///< the number of sessions is that of the catalog
+};
+
+} // namespace
+
+CapacityFacts read_capacity(Database &database) { return FactReader(database).read(); }
+
+} // namespace cowrie

@@ -1,0 +1,304 @@
+// Row conflicts: what the rows say to a repair.
+#include "core/inspect/row_conflicts.hpp"
+
+#include <algorithm>
+
+#include "core/sql/conversion.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/base/failure.hpp"
+#include "core/plan/repair.hpp"
+
+namespace cowrie {
+namespace {
+
+/** One session in so many: below that an UPDATE is cheaper than writing the whole table. */
+constexpr std::int64_t few = 10;
+
+std::int64_t number(const std::optional<std::string> &text) {
+  return std::stoll(text.value_or("0"));
+}
+
+/** The rows of one table, as they would be with the declared types. */
+class Rows {
+public:
+  Rows(Database &database, const Table &declared, const Table &seen)
+      : database_(database), declared_(declared), seen_(seen),
+        name_(qualified(database.target().schema, declared.name)) {}
+
+  const std::string &name() const { return name_; }
+
+  /** `"ip_address"`, or what it will be converted to. */
+  std::string value(const std::string &column) const {
+    const Column &declared = *declared_.column(column);
+    const Column &found = *seen_.column(column);
+    return must_be_retyped(declared, found) ? conversion(database_.target(), declared, found).values
+                                            : quote_identifier(column);
+  }
+
+  bool has(const std::vector<std::string> &columns) const {
+    return std::all_of(columns.begin(), columns.end(),
+                       [&](const std::string &each) { return seen_.column(each); });
+  }
+
+  /** Counts in a subtransaction; nothing when a value does not even let itself be converted. */
+  std::optional<std::int64_t> count(const std::string &sql, std::string &problem) const {
+    std::optional<std::int64_t> result;
+    try {
+      database_.in_subtransaction([&] { result = number(database_.query(sql).front().front()); });
+    } catch (const Failure &failure) {
+      if (failure.must_propagate || failure.sqlstate.compare(0, 2, "22") != 0)
+        throw;
+      problem = failure.message;
+    }
+    return result;
+  }
+
+private:
+  Database &database_;
+  const Table &declared_;
+  const Table &seen_;
+  const std::string name_;
+};
+
+class Weigher {
+public:
+  Weigher(Database &database, Look &look) : database_(database), look_(look) {}
+
+  void run() {
+    for (Finding &each : look_.situation.findings) {
+      const Table *declared = look_.declared.table(each.table);
+      const Table *seen = look_.observed.table(each.table);
+      if (!declared || !seen)
+        continue;
+      if (each.object_type == ObjectType::column && each.problem == Problem::wrong)
+        column(each, *declared, *seen);
+      else if (each.object_type == ObjectType::constraint)
+        constraint(each, *declared, *seen);
+    }
+  }
+
+private:
+  const Target &target() const { return database_.target(); }
+  std::string repair() const { return target().command("cowrie_migrate_v16", "repair => true"); }
+
+  // The remedy only decides about the rows; repair does the rest.
+  static void loses(Finding &finding, const std::string &what, std::string remedy) {
+    finding.loses_data = true;
+    finding.loss = what;
+    finding.actual += (finding.actual.empty() ? "" : "; ") + what;
+    finding.remedy = std::move(remedy);
+  }
+
+  void column(Finding &finding, const Table &table, const Table &seen) {
+    const Column *declared = table.column(finding.object);
+    const Column *found = seen.column(finding.object);
+    if (!declared || !found)
+      return; // an undeclared column: its remedy is complete
+    const Rows rows(database_, table, seen);
+    if (must_be_replaced(*declared, *found)) {
+      finding.remedy = repair();
+      return;
+    }
+    if (must_be_retyped(*declared, *found)) {
+      finding.remedy = repair();
+      if (!(table.phase == 0 && declared->type == "text" && is_list_of_texts(*found)))
+        values_that_do_not_survive(finding, rows, table, seen, *declared, *found);
+      keys_that_become_one(finding, rows, table);
+      return;
+    }
+    if (declared->not_null && !found->not_null)
+      nulls(finding, rows, table, seen, *declared, *found);
+  }
+
+  void values_that_do_not_survive(Finding &finding, const Rows &rows, const Table &table,
+                                  const Table &seen, const Column &declared, const Column &found) {
+    const Conversion how = conversion(target(), declared, found);
+    if (how.survives.empty())
+      return;
+    const std::string name = quote_identifier(declared.name);
+    std::string problem;
+    const auto lost = rows.count("SELECT count(*) FROM " + rows.name() + " WHERE " + name +
+                                     " IS NOT NULL AND (" + how.survives + ") IS NOT TRUE",
+                                 problem);
+    if (lost == 0)
+      return;
+    const std::string kept = free_column_name(seen, declared.name);
+    std::string aside = ddl::rename_column(target().schema, table.name, declared.name, kept) + ";";
+    if (found.not_null)
+      aside += " " + ddl::drop_not_null(target().schema, table.name, kept) + ";";
+    loses(finding,
+          "values that are no " + declared.type + ": " + (lost ? std::to_string(*lost) : problem),
+          aside);
+    unreadable_.push_back(table.name + "." + declared.name);
+  }
+
+  // Two masks of one address are two values of inet and one text.
+  void keys_that_become_one(Finding &finding, const Rows &rows, const Table &table) {
+    const Constraint *key = table.primary_key();
+    if (key && rows.has(key->columns) && !unreadable(table.name, key->columns) &&
+        std::find(key->columns.begin(), key->columns.end(), finding.object) != key->columns.end())
+      duplicates(finding, rows, *key);
+  }
+
+  void nulls(Finding &finding, const Rows &rows, const Table &table, const Table &seen,
+             const Column &declared, const Column &found) {
+    const std::string alter = ddl::alter_column(target().schema, table.name, declared, found) + ";";
+    const std::string value =
+        declared.default_value.empty() ? declared.fallback : declared.default_value.sql;
+    // Only other declared columns can tell: where one of them is missing, repair adds it first.
+    const bool known = std::all_of(table.columns.begin(), table.columns.end(),
+                                   [&](const Column &each) { return seen.column(each.name); });
+    if (!value.empty() && known)
+      finding.remedy =
+          ddl::fill_nulls(target().schema, table.name, declared.name, value) + "; " + alter;
+    if (!value.empty())
+      return;
+    const std::string condition = quote_identifier(declared.name) + " IS NULL";
+    std::string problem;
+    const auto keyless =
+        rows.count("SELECT count(*) FROM " + rows.name() + " WHERE " + condition, problem);
+    if (keyless.value_or(0) > 0)
+      loses(finding, "rows without it: " + std::to_string(*keyless),
+            "DELETE FROM " + rows.name() + " WHERE " + condition + ";");
+  }
+
+  bool unreadable(const std::string &table, const std::vector<std::string> &columns) const {
+    return std::any_of(columns.begin(), columns.end(), [&](const std::string &each) {
+      return std::find(unreadable_.begin(), unreadable_.end(), table + "." + each) !=
+             unreadable_.end();
+    });
+  }
+
+  void constraint(Finding &finding, const Table &table, const Table &seen) {
+    const Constraint *declared = by_name(table.constraints, finding.object);
+    const Rows rows(database_, table, seen);
+    if (!declared || !rows.has(declared->columns) || unreadable(table.name, declared->columns))
+      return;
+    if (declared->kind == ConstraintKind::primary_key)
+      duplicates(finding, rows, *declared);
+    else if (declared->kind == ConstraintKind::check)
+      violations(finding, rows, table, *declared);
+  }
+
+  void duplicates(Finding &finding, const Rows &rows, const Constraint &key) {
+    std::string values, same, sizes, problem;
+    for (const std::string &each : key.columns) {
+      const std::string value = rows.value(each);
+      values += (values.empty() ? "" : ", ") + value;
+      const auto of = [&](const std::string &alias) {
+        std::string text = value;
+        const std::string name = quote_identifier(each);
+        return text.replace(text.find(name), name.size(), alias + "." + name);
+      };
+      same += (same.empty() ? "" : " AND ") + of("a") + " = " + of("b");
+    }
+    const auto twice = rows.count("SELECT count(*) FROM (SELECT FROM " + rows.name() +
+                                      " GROUP BY " + values + " HAVING count(*) > 1) AS repeated",
+                                  problem);
+    if (twice.value_or(0) > 0)
+      loses(finding, "keys that occur more than once: " + std::to_string(*twice),
+            "DELETE FROM " + rows.name() + " AS a USING " + rows.name() + " AS b WHERE " + same +
+                " AND a.ctid < b.ctid;");
+  }
+
+  void violations(Finding &finding, const Rows &rows, const Table &table, const Constraint &check) {
+    std::string values;
+    for (const std::string &each : check.columns)
+      values += (values.empty() ? "" : ", ") + rows.value(each) + " AS " + quote_identifier(each);
+    std::string problem;
+    const auto violating =
+        rows.count("SELECT count(*) FROM (SELECT " + values + " FROM " + rows.name() +
+                       ") AS converted WHERE NOT (" + check.check.sql + ")",
+                   problem);
+    if (violating.value_or(0) == 0)
+      return;
+    const Column &column = *table.column(check.columns.front());
+    const std::string where = " WHERE NOT (" + check.check.sql + ");";
+    loses(finding, "rows that violate it: " + std::to_string(*violating),
+          column.not_null && column.default_value.empty()
+              ? "DELETE FROM " + rows.name() + where
+              : "UPDATE " + rows.name() + " SET " + quote_identifier(column.name) + " = " +
+                    (column.not_null ? "DEFAULT" : "NULL") + where);
+  }
+
+  Database &database_;
+  Look &look_;
+  std::vector<std::string> unreadable_; ///< columns whose values cannot be converted
+};
+
+} // namespace
+
+void weigh(Database &database, Look &look) { Weigher(database, look).run(); }
+
+derivation::Unfilled unfilled_in(const Situation &situation) {
+  return situation.subphase ? derivation::Unfilled::unfinished : derivation::Unfilled::any;
+}
+
+Unfilled count_unfilled(Database &database, const Situation &situation) {
+  const Row row =
+      database
+          .query(derivation::count_unfilled(
+              database.target(), *schema_v16().table("session_summaries"), unfilled_in(situation)))
+          .front();
+  return {number(row[0]), number(row[1])};
+}
+
+RowFacts row_facts(Database &database, const Look &look) {
+  RowFacts facts;
+  const Target &target = database.target();
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0 && look.observed.table(table.name) &&
+        database.query("SELECT EXISTS (SELECT FROM " + qualified(target.schema, table.name) + ")")
+                .front()
+                .front() == "t")
+      facts.filled_tables.insert(table.name);
+
+  for (const Table &table : look.declared.tables) {
+    const Table *seen = look.observed.table(table.name);
+    std::vector<std::string> changing;
+    for (const Column &each : table.columns)
+      if (const Column *found = seen ? seen->column(each.name) : nullptr)
+        if (must_be_retyped(each, *found) || must_be_replaced(each, *found))
+          changing.push_back(each.name);
+    if (changing.empty())
+      continue;
+    const std::vector<std::string> users = database.users_of_columns(table.name, changing);
+    if (users.empty())
+      continue;
+    std::string detail;
+    for (const std::string &each : users)
+      detail += (detail.empty() ? "" : "\n") + each;
+    throw Failure(
+        sqlstate::dependent_objects,
+        "other objects depend on columns of \"" + table.name + "\" that must change", detail,
+        "Save their definitions and drop them, run " +
+            target.command("cowrie_migrate_v16", "repair => true") + " and create them again.");
+  }
+
+  const Table &sessions = *look.declared.table("session_summaries");
+  const Table &seen = *look.observed.table(sessions.name);
+  std::vector<std::string> there;
+  bool whole = true;
+  for (const Column &each : sessions.columns) {
+    const Column *found = seen.column(each.name);
+    whole = whole && found && !must_be_retyped(each, *found);
+    if (found)
+      there.push_back(each.name);
+  }
+  // Without a record of phase 1 nobody has looked the raw events up for every session.
+  const bool looked_up = look.situation.subphase.value_or(0) >= 1;
+  if (whole && looked_up) {
+    const Unfilled unfilled = count_unfilled(database, look.situation);
+    if (unfilled.sessions == 0)
+      facts.fill_by = FillBy::nothing;
+    else if (unfilled.sessions * few < unfilled.of)
+      facts.fill_by = FillBy::update;
+  }
+  if (facts.fill_by == FillBy::rewrite && !there.empty() &&
+      !database.users_of_columns(sessions.name, there).empty())
+    facts.fill_by = FillBy::update;
+  return facts;
+}
+
+} // namespace cowrie

@@ -1,0 +1,35 @@
+// Row conflicts: what the rows say to a repair: which of them stand in its way, and how much there
+// is to fill.
+//
+// What it may know: the ports. Reads only what a finding gives reason to read: a complete database
+// costs nothing. Error regime: throws what the port throws.
+#pragma once
+
+#include <vector>
+
+#include "core/run/atomic_run.hpp"
+
+namespace cowrie {
+
+/**
+ * Completes findings with what only the rows can tell. A finding whose mending would lose a value
+ * or a row gets `loses_data`, a remedy that says so in SQL, and in `actual` the number of rows.
+ */
+void weigh(Database &database, Look &look);
+
+/** Learns what the plan of a repair depends on. Throws (2BP01) when columns must change their type
+ *  and something of the user's forbids it. */
+RowFacts row_facts(Database &database, const Look &look);
+
+/** How many sessions lack something which their document tells, of how many. */
+struct Unfilled {
+  std::int64_t sessions;
+  std::int64_t of;
+};
+Unfilled count_unfilled(Database &database, const Situation &situation);
+
+/** Which sessions are looked at: once a run of ours has been through them all, a snapshot that is
+ *  there is final. */
+derivation::Unfilled unfilled_in(const Situation &situation);
+
+} // namespace cowrie

@@ -1,0 +1,146 @@
+// Online fill: the batches that fill the session columns.
+#include "core/online/batches.hpp"
+
+#include <algorithm>
+
+#include "core/base/failure.hpp"
+#include "core/document/fingerprint.hpp"
+
+namespace cowrie {
+namespace {
+
+/** What a writer may have to wait for a batch that holds its row, roughly. */
+constexpr std::int64_t longest_batch_us = 80'000;
+constexpr std::int64_t first_batch = 100;
+constexpr std::int64_t smallest_batch = 10;
+
+/** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
+constexpr double dead_part = 0.05;
+constexpr double least_dead_rows = 5000;
+
+void add(Fingerprint &total, const Fingerprint &more) {
+  const auto sum = [](std::string &text, const std::string &other) {
+    Sum128 result = Sum128::of_hex(text);
+    result.add(Sum128::of_hex(other));
+    text = result.hex();
+  };
+  total.sessions += more.sessions;
+  sum(total.documents, more.documents);
+  sum(total.times, more.times);
+}
+
+} // namespace
+
+void add(FillResult &total, const FillResult &more) {
+  total.rows += more.rows;
+  for (std::size_t i = 0; i < total.rejects.size(); ++i)
+    total.rejects[i] += more.rejects[i];
+  total.null_escapes += more.null_escapes;
+  add(total.before, more.before);
+  add(total.settled, more.settled);
+}
+
+double dead_rows_before_vacuum(double sessions) {
+  return std::max(least_dead_rows, sessions * dead_part);
+}
+
+void OnlineFill::run(const Table &declared, const Table &base) {
+  size_ = std::min(first_batch, options_.batch_size);
+  for (;;) {
+    const std::int64_t begun = ports_.database.clock_us();
+    const Outcome outcome = batch(declared, base);
+    if (outcome == Outcome::nothing_left)
+      return;
+    if (outcome == Outcome::filled) {
+      adapt(ports_.database.clock_us() - begun);
+      vacuum_if_due();
+      if (options_.pause_us > 0)
+        ports_.transactions.wait_us(options_.pause_us);
+    } else {
+      // Whoever holds one of its rows shall not hold up the others.
+      size_ = std::max<std::int64_t>(1, size_ / 4);
+    }
+    if (ports_.transactions.stop_requested())
+      throw Stopped();
+  }
+}
+
+OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) {
+  Database &database = ports_.database;
+  const Target &target = database.target();
+  const auto taken =
+      state_.completes_snapshots ? online::TakenSnapshots::complete : online::TakenSnapshots::keep;
+  const online::Places places = {state_.position,
+                                 std::min(state_.position + size_, state_.queue.length)};
+  if (places.last <= places.after)
+    return Outcome::nothing_left;
+  OnlineState after = state_;
+  std::int64_t heap_only_rows = 0;
+  const bool locked = patience_.if_locked(TransactionKind::batch, [&] {
+    refuse_other_queue(places);
+    ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
+    heap_only_rows = -heap_only();
+    add(after.filled,
+        database.fill(online::fill_batch(target, declared, base, places, taken), true));
+    heap_only_rows += heap_only();
+    after.position = places.last;
+    ports_.memory.remember(run_, after);
+  });
+  if (!locked)
+    return Outcome::refused;
+  dead_rows_ += after.filled.rows - state_.filled.rows - heap_only_rows;
+  state_ = std::move(after);
+  ++number_;
+  return Outcome::filled;
+}
+
+void OnlineFill::adapt(std::int64_t took_us) {
+  if (took_us > longest_batch_us)
+    size_ = std::max(smallest_batch, size_ * longest_batch_us / 2 / took_us);
+  else if (took_us < longest_batch_us / 2)
+    size_ *= 2;
+  size_ = std::clamp<std::int64_t>(size_, 1, options_.batch_size);
+}
+
+// Every row that has moved to another page leaves a dead one, and autovacuum comes late: by default
+// when a fifth of the table is dead, and then slowly. Where it is at work already, or no process is
+// free, it is left to it.
+void OnlineFill::vacuum_if_due() {
+  if (static_cast<double>(dead_rows_) <
+      dead_rows_before_vacuum(static_cast<double>(state_.queue.length)))
+    return;
+  dead_rows_ = 0;
+  const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " +
+                          qualified(ports_.database.target().schema, "session_summaries");
+  try {
+    ports_.transactions.execute_alone(sql, sql + ";");
+  } catch (const Failure &failure) {
+    if (failure.sqlstate != sqlstate::configuration_limit)
+      throw;
+  }
+}
+
+// Without statistics nothing is known to have stayed in its page.
+std::int64_t OnlineFill::heap_only() {
+  return std::stoll(ports_.database.query(online::count_heap_only(ports_.database.target()))
+                        .front()[0]
+                        .value_or("0"));
+}
+
+// The position counts in this queue, as it was made.
+void OnlineFill::refuse_other_queue(const online::Places &places) {
+  Database &database = ports_.database;
+  const Target &target = database.target();
+  if (find_online_objects(database).queue == state_.queue.table &&
+      database.query(online::count_places(target, places)).front()[0] ==
+          std::to_string(places.last - places.after))
+    return;
+  throw Failure(sqlstate::prerequisite_state,
+                "the queue of an online migration is not as it was made",
+                "Somebody else has changed, dropped or replaced " +
+                    qualified(target.schema, online::queue_table) + ".",
+                "Let it be, and run " + target.online_call() +
+                    " it begins with the first session again, and keeps what is filled.");
+}
+
+} // namespace cowrie

@@ -1,0 +1,47 @@
+// Online fill: the batches that fill the session columns beside an application that goes on
+// writing.
+//
+// Error regime: throws Failure; Stopped when the run is asked to stop between two batches.
+#pragma once
+
+#include "core/online/lock_retry.hpp"
+
+namespace cowrie {
+
+class OnlineFill {
+public:
+  OnlineFill(const OnlinePorts &ports, Patience &patience, const OnlineOptions &options,
+             OnlineState &state, std::int64_t run)
+      : ports_(ports), patience_(patience), options_(options), state_(state), run_(run) {}
+
+  /** Fills what comes after the position in the queue, batch by batch; the position moves with each
+   *  commit. */
+  void run(const Table &declared, const Table &base);
+
+private:
+  /** Fills one batch; nothing: a lock was not granted, `size` has been made smaller. */
+  enum class Outcome : std::uint8_t { filled, refused, nothing_left };
+  Outcome batch(const Table &declared, const Table &base);
+  void adapt(std::int64_t took_us);
+  /** Has the dead rows of the batches removed, now and then, so that the table grows but little. */
+  void vacuum_if_due();
+  void refuse_other_queue(const online::Places &places);
+  std::int64_t heap_only();
+
+  const OnlinePorts &ports_;
+  Patience &patience_;
+  const OnlineOptions &options_;
+  OnlineState &state_;
+  const std::int64_t run_;
+  std::int64_t size_ = 0;
+  std::int64_t number_ = 0;
+  std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
+};
+
+/** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
+double dead_rows_before_vacuum(double sessions);
+
+/** Adds what one statement has found to what others have. */
+void add(FillResult &total, const FillResult &more);
+
+} // namespace cowrie

@@ -1,0 +1,244 @@
+// Online schema: what an online run changes in the catalog.
+#include "core/online/catalog_steps.hpp"
+
+#include "core/schema/ddl.hpp"
+#include "core/base/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+bool is_drop(const Step &step) {
+  return step.kind == StepKind::statement && step.name.compare(0, 5, "drop_") == 0;
+}
+
+} // namespace
+
+std::vector<Step> OnlineSchema::planned() const {
+  Situation situation = view_.look.situation;
+  if (situation.state == SchemaState::resumable)
+    situation.state = SchemaState::incomplete;
+  return plan_migration(view_.look.declared, view_.look.observed, steps_.target(), situation,
+                        view_.rows);
+}
+
+void OnlineSchema::run_phase(int phase, const std::function<void(const Step &)> &load) {
+  for (const Step &each : planned()) {
+    if (each.phase != phase)
+      continue;
+    switch (each.kind) {
+    case StepKind::load_rows:
+      load(each);
+      break;
+    case StepKind::create_index:
+      create_index(each);
+      break;
+    case StepKind::mend:
+      steps_.step_in(Kind::catalog, each.phase, each.name,
+                     [&](StepResult &row) { mend(database(), steps_.monitor(), each, row); });
+      break;
+    case StepKind::analyze:
+      steps_.step_in(Kind::work, each.phase, each.name,
+                     [&](StepResult &) { analyze(database(), each); });
+      break;
+    case StepKind::statement:
+      run_statements(each);
+      break;
+    default:
+      break; // this mode's own way: the rewrite, the gate, the version
+    }
+  }
+}
+
+void OnlineSchema::drop_obstacles(int phase) {
+  for (const Step &each : planned())
+    if (each.phase == phase && is_drop(each))
+      run_statements(each);
+}
+
+void OnlineSchema::run_statements(const Step &planned) {
+  // VALIDATE stands in nobody's way and may take its time.
+  const bool weak = planned.lock_mode == "SHARE UPDATE EXCLUSIVE";
+  steps_.step_in(weak ? Kind::work : Kind::catalog, planned.phase, planned.name, [&](StepResult &) {
+    if (!weak && view_.look.observed.table(planned.table))
+      steps_.lock(planned.table, planned.lock_mode);
+    for (const std::string &sql : planned.statements)
+      database().execute(sql);
+    if (planned.name.compare(0, 7, "create_") == 0)
+      database().copy_grants(planned.table);
+  });
+}
+
+// On a table that others write, not in a transaction of this session.
+void OnlineSchema::create_index(const Step &planned) {
+  const bool written_by_others =
+      planned.table == "session_summaries" ||
+      (view_.look.observed.table(planned.table) && steps_.state.origin != Origin::version15);
+  steps_.step(planned.phase, planned.name, [&](StepResult &row) {
+    steps_.in(Kind::work, [&] {
+      if (skipped_for_missing_column(database(), steps_.monitor(), planned, row))
+        steps_.report(row);
+    });
+    if (row.status == "skipped") {
+      view_.skipped.push_back(planned.name);
+      return;
+    }
+    std::string sql = planned.statements.front();
+    if (written_by_others) {
+      sql.insert(sql.find("INDEX ") + 6, "CONCURRENTLY ");
+      steps_.ports().transactions.execute_alone(sql, sql + ";");
+      row.detail = "concurrently";
+    }
+    steps_.patience().until_locked(Kind::catalog, [&] {
+      if (!written_by_others)
+        database().execute(sql);
+      steps_.report(row);
+    });
+  });
+}
+
+void OnlineSchema::create_work_tables(bool unfilled) {
+  const OnlineObjects &found = view_.found;
+  steps_.step_in(Kind::work, 1, "create_work_tables", [&](StepResult &) {
+    drop_work_table(database(), online::delta_table);
+    drop_work_table(database(), derivation::staging_table);
+    if (found.changes_table)
+      database().execute("DROP TABLE " + name_of(online::changes_table));
+    else
+      refuse_taken(online::changes_table);
+    if (found.queue == 0)
+      refuse_taken(online::queue_table);
+    database().execute(derivation::create_staging(steps_.target()));
+    if (unfilled)
+      database().execute(online::mark_staging(steps_.target()));
+    database().execute(online::create_delta(steps_.target()));
+    for (const std::string &sql : online::create_changes(steps_.target()))
+      database().execute(sql);
+  });
+}
+
+void OnlineSchema::refuse_taken(const std::string &table) {
+  const std::string name = name_of(table);
+  if (!database().query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
+    throw Failure(sqlstate::duplicate_table, "relation " + name + " is in the way",
+                  "The migration needs this name for a table of its own.",
+                  "Rename it: ALTER TABLE " + name + " RENAME TO other_name;");
+}
+
+bool OnlineSchema::queue_is_lost() {
+  const OnlineState &state = steps_.state;
+  if (state.done.count("fill_columns"))
+    return false;
+  if (state.queue.table == 0)
+    return state.filled.before.sessions > 0; // in another order
+  return view_.found.queue != state.queue.table ||
+         database().query(online::count_queue(steps_.target())).front()[0] !=
+             std::to_string(state.queue.length);
+}
+
+void OnlineSchema::queue_sessions() {
+  if (steps_.state.queue.table != 0)
+    return;
+  Queue made;
+  steps_.step_in(Kind::work, 1, "queue_sessions", [&](StepResult &row) {
+    if (view_.found.queue != 0)
+      database().execute("DROP TABLE " + name_of(online::queue_table));
+    else
+      refuse_taken(online::queue_table);
+    row.rows = database().execute(online::create_queue(steps_.target()));
+    for (const std::string &sql : online::finish_queue(steps_.target()))
+      database().execute(sql);
+    OnlineState after = steps_.state;
+    made = after.queue = {find_online_objects(database()).queue, *row.rows};
+    steps_.ports().memory.remember(steps_.run(), after);
+  });
+  steps_.state.queue = made;
+}
+
+void OnlineSchema::add_columns() {
+  const Table &declared = *view_.look.declared.table("session_summaries");
+  const Table &seen = *view_.look.observed.table("session_summaries");
+  std::vector<const Column *> columns;
+  for (const Column &each : declared.columns)
+    if (!seen.column(each.name))
+      columns.push_back(&each);
+  std::vector<const Constraint *> constraints;
+  for (const Constraint &each : declared.constraints)
+    if (each.phase == 1 && !same_definition(seen, each))
+      constraints.push_back(&each);
+  if (columns.empty() && constraints.empty() && steps_.state.trigger != 0)
+    return; // a call that resumes: it needs no lock for that
+
+  std::int64_t made = 0;
+  steps_.step_in(Kind::catalog, 1, "add_columns", [&](StepResult &row) {
+    steps_.lock(declared.name, "ACCESS EXCLUSIVE");
+    if (!columns.empty())
+      database().execute(ddl::add_columns(steps_.target().schema, declared.name, columns));
+    for (const Constraint *each : constraints)
+      database().execute(ddl::add_constraint(steps_.target().schema, declared.name, *each) +
+                         " NOT VALID");
+    if (steps_.state.trigger != 0)
+      return;
+    if (view_.found.trigger != 0)
+      database().execute(online::drop_trigger(steps_.target()));
+    for (const std::string &sql : online::create_trigger(steps_.target()))
+      database().execute(sql);
+    OnlineState after = steps_.state;
+    made = after.trigger = find_online_objects(database()).trigger;
+    steps_.ports().memory.remember(steps_.run(), after);
+    row.detail = "with the trigger that catches changes";
+  });
+  if (made != 0)
+    steps_.state.trigger = made;
+}
+
+void OnlineSchema::validate_constraints(int phase) {
+  steps_.in(Kind::work, [&] { view_.look = look(database()); });
+  for (const Table &table : view_.look.declared.tables)
+    for (const Constraint &each : table.constraints) {
+      const Table *seen = view_.look.observed.table(table.name);
+      const Constraint *same = seen && each.phase == phase ? same_definition(*seen, each) : nullptr;
+      if (same && !same->validated)
+        steps_.step_in(Kind::work, phase, "validate_" + each.name, [&](StepResult &) {
+          database().execute(
+              ddl::validate_constraint(steps_.target().schema, table.name, same->name));
+        });
+    }
+}
+
+void OnlineSchema::cut_over() {
+  steps_.step_in(Kind::catalog, phase_count, "cut_over", [&](StepResult &row) {
+    row.detail = "the trigger is gone, the foreign keys are there";
+    // The table that everybody writes last: it is held for the shortest time.
+    for (const bool sessions : {false, true}) {
+      for (const Table &table : view_.look.declared.tables)
+        if ((table.name == "session_summaries") == sessions)
+          add_foreign_keys(table);
+      if (!sessions) {
+        steps_.lock("session_summaries", "ACCESS EXCLUSIVE");
+        refuse_other_trigger();
+        database().execute(online::drop_trigger(steps_.target()));
+      }
+    }
+  });
+}
+
+/** Nobody may have switched it off meanwhile: what was written then would be missing. */
+void OnlineSchema::refuse_other_trigger() {
+  const OnlineObjects now = find_online_objects(database());
+  if (now.trigger == steps_.state.trigger && now.fires_always && now.changes_table)
+    return;
+  throw Failure(sqlstate::prerequisite_state,
+                "changes have been missed while sessions were migrated",
+                "The trigger " + quote_identifier(online::change_trigger) +
+                    " or its table has been dropped, disabled or made anew by somebody else.",
+                "Let it be, and run " + steps_.target().online_call() +
+                    " it begins with the first session again, and keeps what is filled.");
+}
+
+void OnlineSchema::add_foreign_keys(const Table &table) {
+  for (const Constraint &each : table.constraints)
+    if (each.phase == phase_count && !same_definition(*view_.look.observed.table(table.name), each))
+      database().execute(ddl::add_constraint(steps_.target().schema, table.name, each));
+}
+
+} // namespace cowrie

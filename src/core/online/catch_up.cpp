@@ -1,0 +1,152 @@
+// Online catch-up: brings up to date what the application has changed meanwhile.
+#include "core/online/catch_up.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+constexpr long long notes_per_round = 20'000;
+/** Rows that are written in one transaction: others may be waiting for them. */
+constexpr std::size_t sessions_per_fill = 500;
+constexpr int most_attempts = 5;
+/** More notes than this part of the sessions are many. */
+constexpr std::int64_t many_part = 10;
+constexpr std::int64_t few = 20;
+
+} // namespace
+
+// To stage everything in one scan, with parallel workers, takes a fraction of the time per session.
+// And what is not whole any more cannot be brought up to date.
+std::int64_t OnlineCatchUp::start_over_if_less_work() {
+  std::int64_t notes = 0;
+  bool over = false;
+  patience_.until_locked(TransactionKind::work, [&] {
+    Database &database = ports_.database;
+    const Row counts =
+        database
+            .query("SELECT (" + online::count_changes(database.target()) +
+                       "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass",
+                   {qualified(database.target().schema, "session_summaries")})
+            .front();
+    notes = std::stoll(counts[0].value_or("0"));
+    OnlineRefresh refresh(database, origin_);
+    over = notes > std::max(notes_per_round, std::stoll(counts[1].value_or("0")) / many_part) ||
+           !refresh.staging_is_whole();
+    if (over)
+      refresh.refresh_all(base_);
+  });
+  return over ? notes : 0;
+}
+
+std::int64_t OnlineCatchUp::work_off(std::int64_t enough) {
+  return start_over_if_less_work() + work_off_notes(enough);
+}
+
+// The foreign key is there by now, so there will be no more such sessions.
+std::int64_t OnlineCatchUp::work_off_all() {
+  const std::int64_t sessions = work_off(0);
+  std::int64_t orphans = 0;
+  patience_.until_locked(TransactionKind::work, [&] {
+    orphans = ports_.database.execute(online::note_orphans(ports_.database.target()));
+  });
+  return sessions + (orphans > 0 ? work_off_notes(0) : 0);
+}
+
+std::int64_t OnlineCatchUp::work_off_notes(std::int64_t enough) {
+  std::int64_t sessions = 0;
+  for (;;) {
+    if (ports_.transactions.stop_requested())
+      throw Stopped();
+    Round round;
+    for (int attempt = 1;; ++attempt) {
+      round = derive();
+      try {
+        fill(round.sessions);
+        break;
+      } catch (const Failure &failure) {
+        // The session has changed since its address was looked at, and has another one by now.
+        if (failure.sqlstate != sqlstate::foreign_key_violation || attempt == most_attempts)
+          throw;
+      }
+    }
+    const std::int64_t left = forget(round);
+    sessions += static_cast<std::int64_t>(round.sessions.size());
+    const auto done = static_cast<std::int64_t>(round.notes.size());
+    const std::int64_t came = left - (round.before - done);
+    if (left <= enough || (enough > 0 && came > done / 2))
+      return sessions;
+  }
+}
+
+// The first pass takes all that have come so far. A later one takes half as many as the one before,
+// and is the last one when more have come meanwhile: so it ends, however fast they come.
+std::int64_t OnlineCatchUp::fill_rest() {
+  std::int64_t sessions = 0, noted = 0;
+  std::optional<std::int64_t> most;
+  do {
+    patience_.until_locked(TransactionKind::work, [&] {
+      noted =
+          ports_.database
+              .fill(online::note_unfilled(ports_.database.target(), declared_, base_, most), false)
+              .rows;
+    });
+    sessions += work_off_notes(0);
+    if (most && noted == *most)
+      break;
+    most = noted / 2;
+  } while (noted > few);
+  return sessions;
+}
+
+// The inventories first: where the foreign keys are there already, a session must not get an
+// address before that has its row. The notes stay until all is done, so that a crash forgets none.
+OnlineCatchUp::Round OnlineCatchUp::derive() {
+  Round round;
+  patience_.until_locked(TransactionKind::catalog, [&] {
+    round = Round();
+    OnlineRefresh refresh(ports_.database, origin_);
+    round.before = refresh.pending();
+    std::set<std::string> keys;
+    for (const Row &row :
+         ports_.database.query(online::read_changes(ports_.database.target(), notes_per_round))) {
+      round.notes.push_back(row[0].value_or(""));
+      round.file = row[2].value_or("");
+      keys.insert(row[1].value_or(""));
+    }
+    round.sessions.assign(keys.begin(), keys.end());
+    if (!round.sessions.empty())
+      refresh.refresh(round.sessions, declared_, base_);
+  });
+  return round;
+}
+
+void OnlineCatchUp::fill(const std::vector<std::string> &sessions) {
+  for (std::size_t from = 0; from < sessions.size(); from += sessions_per_fill) {
+    const std::vector<std::string> part(
+        sessions.begin() + static_cast<std::ptrdiff_t>(from),
+        sessions.begin() +
+            static_cast<std::ptrdiff_t>(std::min(sessions.size(), from + sessions_per_fill)));
+    patience_.until_locked(TransactionKind::batch, [&] {
+      ports_.database.fill(online::fill_sessions(ports_.database.target(), declared_, base_, part),
+                           false);
+    });
+  }
+}
+
+std::int64_t OnlineCatchUp::forget(const Round &round) {
+  std::int64_t left = 0;
+  patience_.until_locked(TransactionKind::work, [&] {
+    OnlineRefresh refresh(ports_.database, origin_);
+    if (!round.notes.empty())
+      ports_.database.execute(
+          online::forget_notes(ports_.database.target(), round.notes, round.file));
+    left = refresh.pending();
+  });
+  return left;
+}
+
+} // namespace cowrie

@@ -1,0 +1,282 @@
+// Online: the migration beside an application that goes on writing. Which step comes when; what a
+// call begins with, and where one that resumes goes on.
+//
+// In short: the columns and a trigger first, in one moment; then the keys of all sessions in their
+// order on disk; then batches in that order, while the trigger fills what is inserted or changed
+// and notes its key; then the
+// inventories, from what the batches have staged; then what has changed meanwhile, until little is
+// left; then, in one moment, the trigger goes and the foreign keys come; then the last changes, and
+// the version. docs/DESIGN.md says why this is right.
+#include "core/online/online_run.hpp"
+
+#include <algorithm>
+
+#include "core/inspect/capacity.hpp"
+#include "core/base/failure.hpp"
+#include "core/online/catch_up.hpp"
+#include "core/online/batches.hpp"
+#include "core/online/inventories.hpp"
+#include "core/online/refusals.hpp"
+#include "core/online/catalog_steps.hpp"
+#include "core/inspect/row_conflicts.hpp"
+
+namespace cowrie {
+namespace {
+
+class OnlineRun : Live {
+public:
+  OnlineRun(const OnlinePorts &ports, const OnlineOptions &options)
+      : ports_(ports), database_(ports.database), options_(options), steps_(ports),
+        state_(steps_.state), schema_(steps_, view_) {}
+
+  bool run() {
+    try {
+      run_to_the_end();
+      return true;
+    } catch (const Stopped &) {
+      steps_.record_stop();
+      return false;
+    } catch (Failure &failure) {
+      steps_.record(failure);
+      throw;
+    }
+  }
+
+private:
+  using Kind = TransactionKind;
+
+  const Target &target() const { return database_.target(); }
+  const Look &seen() const { return view_.look; }
+
+  void run_to_the_end() {
+    steps_.in(Kind::work, [&] { inspect(); });
+    if (seen().situation.state == SchemaState::complete) {
+      if (view_.found.any())
+        steps_.patience().until_locked(Kind::catalog,
+                                       [&] { drop_online_objects(database_, view_.found); });
+      ports_.monitor.notice("schema version 16 is complete, nothing to do");
+      return;
+    }
+    begin();
+    if (!after_cut_over_)
+      for (int phase = 1; phase < phase_count; ++phase)
+        run_phase(phase);
+    run_last_phase();
+  }
+
+  // What is there ------------------------------------------------------------------------------
+
+  void inspect() {
+    view_.look = look(database_);
+    view_.found = seen().situation.online;
+    if (seen().situation.state == SchemaState::complete)
+      return;
+    if (auto unfinished = ports_.memory.unfinished()) {
+      state_ = *std::move(unfinished);
+      resuming_ = true;
+      queue_is_lost_ = schema_.queue_is_lost();
+    } else {
+      if (!options_.repair)
+        refuse_incomplete(target(), seen().situation);
+      refuse_losses(database_, view_.look);
+      state_.origin = seen().situation.state == SchemaState::version15   ? Origin::version15
+                      : seen().situation.state == SchemaState::resumable ? Origin::phases
+                                                                         : Origin::repair;
+      state_.completes_snapshots = state_.origin == Origin::repair && !seen().situation.subphase;
+    }
+    if (state_.origin == Origin::repair)
+      view_.rows = row_facts(database_, seen());
+    view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
+    refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
+    refuse_rewrites(target(), schema_.planned());
+    refuse_names_in_the_way(database_, schema_.planned());
+    if (!resuming_) // one that is begun has been weighed
+      refuse_full_disk(database_, seen(), Way::online);
+  }
+
+  void begin() {
+    after_cut_over_ = resuming_ && view_.found.trigger == 0 && state_.done.count("cut_over") > 0;
+    // Whatever was written while the trigger or its table was not there has been missed.
+    const bool missed =
+        !after_cut_over_ && (view_.found.trigger == 0 || view_.found.trigger != state_.trigger ||
+                             !view_.found.fires_always || !view_.found.changes_table);
+    const bool anew = missed || queue_is_lost_;
+    if (anew) {
+      state_.queue = Queue();
+      state_.position = 0;
+      state_.filled = FillResult();
+      state_.done.clear();
+      state_.trigger = 0;
+    }
+    steps_.in(Kind::work, [&] {
+      ports_.monitor.started("online", 0);
+      const std::int64_t run =
+          ports_.ledger.begin_run("online", state_.origin == Origin::repair ? "repair" : "");
+      if (state_.first_run == 0)
+        state_.first_run = run;
+      ports_.memory.remember(run, state_);
+      view_.base = *database_.observe(schema_v15()).table("session_summaries");
+      steps_.begin(run);
+    });
+    if (!resuming_)
+      return;
+    ports_.monitor.notice(
+        !anew ? "resuming the online migration after " + steps_.words_of_position()
+              : std::string("resuming the online migration from the first session: ") +
+                    (missed ? "the trigger that catches changes was not there all the time"
+                            : "the queue of sessions is not as it was"));
+  }
+
+  // Phases -------------------------------------------------------------------------------------
+
+  void run_phase(int phase) {
+    const std::int64_t begun = database_.clock_us();
+    if (phase == 1)
+      fill_phase();
+    else
+      schema_.run_phase(phase, [this](const Step &each) { load(each); });
+    steps_.stop_if_asked();
+    steps_.in(Kind::work, [&] {
+      steps_.place().at(phase, "verify");
+      verify_phase(database_, phase, view_.skipped);
+      if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
+        record_subphase(database_, phase);
+      ports_.ledger.record(steps_.run(),
+                           {phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
+    });
+  }
+
+  void fill_phase() {
+    schema_.drop_obstacles(1);
+    if (state_.trigger == 0)
+      schema_.create_work_tables(true);
+    schema_.add_columns();
+    if (!state_.done.count("fill_columns")) {
+      schema_.queue_sessions();
+      steps_.step(1, "fill_columns", [&](StepResult &row) { fill(row); });
+    }
+    steps_.in(Kind::work, [&] { ports_.online_monitor.hold_rows(state_.filled); });
+    stage_if_lost();
+    schema_.validate_constraints(1);
+  }
+
+  void fill(StepResult &row) {
+    if (target().has_raw_events && !target().raw_events_indexed)
+      steps_.patience().until_locked(Kind::work, [&] { create_event_table(); });
+    OnlineFill(ports_, steps_.patience(), options_, state_, steps_.run())
+        .run(*seen().declared.table("session_summaries"), *view_.base);
+    row.rows = state_.filled.before.sessions;
+    const std::string rejects = describe(state_.filled.rejects);
+    row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    steps_.report_by_itself(row);
+  }
+
+  /** Without an index every look-up would read all raw events. */
+  void create_event_table() {
+    drop_work_table(database_, derivation::event_table);
+    database_.execute(derivation::create_event_table(target()));
+    database_.execute(derivation::index_event_table(target()));
+  }
+
+  /** An unlogged table does not survive a crash of the server, nor what is staged a TRUNCATE. */
+  void stage_if_lost() {
+    bool whole = false;
+    steps_.in(Kind::work,
+              [&] { whole = OnlineRefresh(database_, state_.origin).staging_is_whole(); });
+    if (whole)
+      return;
+    steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &) {
+      OnlineRefresh(database_, state_.origin).stage_all(*view_.base);
+    });
+    for (const Table &table : seen().declared.tables)
+      state_.done.erase("load_" + table.name);
+  }
+
+  void load(const Step &planned) {
+    const std::string name = "load_" + planned.table;
+    if (planned.name != name)
+      steps_.step_in(Kind::work, planned.phase, planned.name, [&](StepResult &row) {
+        row.rows = database_.execute(planned.statements.front());
+      });
+    else if (!state_.done.count(name))
+      steps_.step_in(Kind::work, planned.phase, name, [&](StepResult &row) {
+        const bool existed = seen().observed.table(planned.table) != nullptr;
+        row.rows = OnlineRefresh(database_, state_.origin).load_all(planned.table, existed);
+      });
+  }
+
+  // The end ------------------------------------------------------------------------------------
+
+  void run_last_phase() {
+    steps_.in(Kind::work, [&] { view_.look = look(database_); });
+    if (!after_cut_over_) {
+      schema_.drop_obstacles(phase_count);
+      catch_up("catch_up",
+               [](OnlineCatchUp &each) { return each.work_off(enough_for_the_moment); });
+      schema_.cut_over();
+    } else if (!view_.found.changes_table) {
+      schema_.create_work_tables(false); // somebody has dropped them
+    }
+    catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
+    schema_.validate_constraints(phase_count);
+    catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
+    finish();
+  }
+
+  template <typename Body> void catch_up(const std::string &name, Body body) {
+    steps_.step(phase_count, name, [&](StepResult &row) {
+      OnlineCatchUp catch_up(ports_, steps_.patience(), state_.origin,
+                             *seen().declared.table("session_summaries"), *view_.base);
+      row.rows = body(catch_up);
+      steps_.report_by_itself(row);
+    });
+  }
+
+  // Verified, recorded and rid of the work tables in one transaction.
+  void finish() {
+    steps_.step_in(Kind::work, phase_count, "set_version", [&](StepResult &row) {
+      verify_phase(database_, phase_count, view_.skipped);
+      const int version = seen().situation.version;
+      if (view_.skipped.empty()) {
+        if (version < 16)
+          record_version(database_, 16);
+        record_subphase(database_, phase_count);
+        row.detail = "schema version " + std::to_string(std::max(version, 16));
+      } else {
+        row.status = "skipped";
+        row.detail = "schema version stays " + std::to_string(version) + ": " +
+                     std::to_string(view_.skipped.size()) + " indexes were skipped";
+      }
+      drop_online_objects(database_, find_online_objects(database_));
+      const StepResult outcome{0,
+                               "",
+                               "done",
+                               state_.filled.before.sessions,
+                               steps_.elapsed_us(),
+                               describe(state_.filled.rejects)};
+      ports_.ledger.finish_run(steps_.run(), outcome);
+    });
+    steps_.in(Kind::work, [&] { ports_.monitor.finished(); });
+  }
+
+  static constexpr std::int64_t enough_for_the_moment = 200;
+
+  const OnlinePorts &ports_;
+  Database &database_;
+  const OnlineOptions options_;
+  OnlineSteps steps_;
+  OnlineState &state_;
+  OnlineView view_;
+  OnlineSchema schema_;
+  bool resuming_ = false;
+  bool queue_is_lost_ = false;
+  bool after_cut_over_ = false;
+};
+
+} // namespace
+
+bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options) {
+  return OnlineRun(ports, options).run();
+}
+
+} // namespace cowrie

@@ -1,0 +1,19 @@
+// Online refusals: what an online migration cannot do beside an application that goes on writing.
+//
+// Takes ACCESS SHARE locks, writes nothing. Error regime: throws Failure, and what the port throws.
+#pragma once
+
+#include <vector>
+
+#include "core/run/atomic_run.hpp"
+
+namespace cowrie {
+
+/** Refuses triggers and rules that would fire for the rows that the batches write. */
+void refuse_update_triggers(Database &database, const Table &declared_sessions);
+
+/** Refuses a plan that changes the type of a column of the sessions: that rewrites the whole table
+ *  under a lock. */
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan);
+
+} // namespace cowrie

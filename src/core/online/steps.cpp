@@ -1,0 +1,108 @@
+// Online steps: what every step of an online run goes through, whatever it does.
+#include "core/online/steps.hpp"
+
+namespace cowrie {
+namespace {
+
+/** `0.8 ms`. */
+std::string milliseconds(std::int64_t microseconds) {
+  const std::int64_t tenths = (microseconds + 50) / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
+
+} // namespace
+
+OnlineSteps::OnlineSteps(const OnlinePorts &ports)
+    : ports_(ports), monitor_(ports.monitor),
+      place_(ports.monitor, ports.database.target().online_call()), patience_(ports) {}
+
+void OnlineSteps::begin(std::int64_t run) {
+  run_ = run;
+  begun_ = database().clock_us();
+}
+
+void OnlineSteps::lock(const std::string &table, const std::string &mode) {
+  database().execute("LOCK TABLE " + qualified(target().schema, table) + " IN " + mode + " MODE");
+  locked_at_ = database().clock_us();
+}
+
+void OnlineSteps::report(StepResult &row) {
+  row.elapsed_us = database().clock_us() - step_begun_;
+  if (locked_at_)
+    row.detail += (row.detail.empty() ? "" : ", ") +
+                  ("lock held for " + milliseconds(database().clock_us() - *locked_at_));
+  monitor_.notice(in_words(row));
+  ledger().record(run_, row);
+}
+
+void OnlineSteps::report_by_itself(StepResult &row) {
+  in(TransactionKind::work, [&] { report(row); });
+  remember(row);
+}
+
+// Only once it is committed: an attempt in vain has done nothing.
+void OnlineSteps::remember(const StepResult &row) {
+  if (row.status == "done")
+    state.done.insert(row.step);
+}
+
+void OnlineSteps::stop_if_asked() {
+  if (ports_.transactions.stop_requested())
+    throw Stopped();
+}
+
+std::string OnlineSteps::words_of_position() const {
+  if (state.done.count("cut_over"))
+    return "the foreign keys were added";
+  if (state.done.count("fill_columns"))
+    return "all sessions were filled";
+  return state.position == 0
+             ? std::string("no session was filled")
+             : "place " + std::to_string(state.position) + " of " +
+                   std::to_string(state.queue.length) + " in the queue, " +
+                   std::to_string(state.filled.before.sessions) + " sessions filled";
+}
+
+void OnlineSteps::record_stop() {
+  const std::string words = words_of_position();
+  in(TransactionKind::work, [&] {
+    ledger().finish_run(
+        run_, {0, "", "stopped", state.filled.before.sessions, elapsed_us(), place_.words()}, {},
+        {});
+  });
+  monitor_.warning("the online migration has stopped as it was asked to",
+                   "It was at " + place_.words() + ", after " + words + ".",
+                   "Resume it with " + target().online_call());
+}
+
+void OnlineSteps::record(Failure &failure) {
+  if (run_ != 0) {
+    failure.context = place_.words();
+    try {
+      in(TransactionKind::work, [&] {
+        monitor_.failed(failure.sqlstate);
+        const StepResult step{place_.phase(),
+                              place_.step(),
+                              "failed",
+                              std::nullopt,
+                              database().clock_us() - step_begun_,
+                              failure.detail};
+        ledger().record(run_, step, failure.sqlstate, failure.message);
+        const StepResult outcome{
+            0, "", "failed", state.filled.before.sessions, elapsed_us(), place_.words()};
+        ledger().finish_run(run_, outcome, failure.sqlstate, failure.message);
+      });
+    } catch (const Failure &second) { // the first one is what matters
+      failure.context += "\nthe ledger could not be told: " + second.message;
+    }
+  }
+  if (failure.detail.empty())
+    failure.detail = run_ == 0 ? "Nothing has been changed."
+                               : "What has been committed stays: " + words_of_position() + ".";
+  if (failure.hint.empty())
+    failure.hint = "Mend the cause, then run " + target().online_call() +
+                   (run_ == 0 ? "" : " it resumes there.") +
+                   " docs/RECOVERY.md tells what to look for.";
+}
+
+} // namespace cowrie

@@ -1,0 +1,409 @@
+// Plan: findings -> ordered steps by phase.
+#include "core/plan/plan.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "core/schema/ddl.hpp"
+#include "core/base/failure.hpp"
+#include "core/plan/repair.hpp"
+
+namespace cowrie {
+namespace {
+
+bool has_errors(const std::vector<Finding> &findings, int last_phase) {
+  return std::any_of(findings.begin(), findings.end(), [&](const Finding &each) {
+    return each.severity == Severity::error && each.object_type != ObjectType::version &&
+           each.phase <= last_phase;
+  });
+}
+
+Finding version_finding(const Situation &situation, int phases_present) {
+  Finding finding;
+  finding.object_type = ObjectType::version;
+  finding.object = "schema_version";
+  finding.problem = Problem::wrong;
+  finding.expected = "version 16 recorded, " + std::to_string(phase_count) + " of " +
+                     std::to_string(phase_count) + " phases present";
+  finding.actual = "version " + std::to_string(situation.version) + " recorded, " +
+                   std::to_string(phases_present) + " of " + std::to_string(phase_count) +
+                   " phases present";
+  return finding;
+}
+
+} // namespace
+
+Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
+                 int version, std::optional<int> subphase) {
+  Situation situation;
+  situation.version = version;
+  situation.subphase = subphase;
+  situation.findings = diff(declared, observed, schema_name);
+  situation.objects = present(declared, observed);
+
+  int phases_present = 0;
+  for (int phase = 1; phase <= phase_count; ++phase)
+    if (std::none_of(situation.findings.begin(), situation.findings.end(),
+                     [&](const Finding &each) { return each.phase == phase; }))
+      ++phases_present;
+
+  const bool whole = situation.findings.empty();
+  if (!whole || version < 16) {
+    situation.findings.push_back(version_finding(situation, phases_present));
+  } else if (subphase != phase_count) {
+    Finding finding = version_finding(situation, phases_present);
+    finding.object = "schema_subphase";
+    finding.problem = subphase ? Problem::wrong : Problem::missing;
+    finding.expected = "16.5";
+    finding.actual = subphase ? "16." + std::to_string(*subphase) : "";
+    situation.findings.push_back(finding);
+  }
+
+  if (version == 15 && !subphase && situation.objects.empty())
+    situation.state = SchemaState::version15;
+  else if (whole && version >= 16 && subphase == phase_count)
+    situation.state = SchemaState::complete;
+  else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
+           !has_errors(situation.findings, *subphase) &&
+           present(declared, observed, *subphase).empty())
+    situation.state = SchemaState::resumable;
+  return situation;
+}
+
+namespace {
+
+/** Builds the steps of the migration; one object per plan. */
+class Planner {
+public:
+  Planner(const Schema &declared, const Schema &observed, const Target &target,
+          const Situation &situation, const RowFacts &rows)
+      : declared_(declared), before_(observed), target_(target), situation_(situation), rows_(rows),
+        first_phase_(situation.state == SchemaState::resumable ? *situation.subphase + 1 : 1),
+        resuming_(situation.state == SchemaState::resumable),
+        mending_(situation.state == SchemaState::version15 || resuming_
+                     ? Mending{{}, observed}
+                     : plan_mending(declared, observed, target, rows)),
+        observed_(mending_.after), sessions_(*declared.table("session_summaries")) {}
+
+  std::vector<Step> run() {
+    if (first_phase_ > 1)
+      fill_rows_added_meanwhile();
+    for (int phase = first_phase_; phase <= phase_count; ++phase) {
+      phase_ = phase;
+      if (phase == 1 && !resuming_)
+        set_foreign_keys_aside();
+      mend();
+      if (phase == 1)
+        session_columns();
+      for (const Table &table : declared_.tables)
+        if (table.phase == phase)
+          inventory(table);
+      if (phase == 4) {
+        indexes_of(sessions_);
+        analyze();
+      }
+      if (phase == 5)
+        finish();
+    }
+    return std::move(steps_);
+  }
+
+private:
+  const Table *found(const Table &table) const { return observed_.table(table.name); }
+
+  Step &add(std::string name, StepKind kind, const Table &table, std::string lock_mode,
+            std::vector<std::string> statements = {}) {
+    Step step;
+    step.phase = phase_;
+    step.name = std::move(name);
+    step.kind = kind;
+    step.table = table.name;
+    step.lock_mode = std::move(lock_mode);
+    step.statements = std::move(statements);
+    steps_.push_back(std::move(step));
+    return steps_.back();
+  }
+
+  // The phase is that of the columns: they are part of what phase 1 promised.
+  void fill_rows_added_meanwhile() {
+    phase_ = first_phase_;
+    add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
+        {derivation::fill_rows(target_, sessions_, *found(sessions_),
+                               derivation::Unfilled::untouched)});
+    for (const Table &table : declared_.tables)
+      if (table.phase > 0 && table.phase < first_phase_)
+        add("refresh_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
+            {derivation::load_rows(target_, table.name, derivation::OnExisting::refresh)});
+  }
+
+  // A repair may give a session an address that has no row in ip_inventory yet, and change the type
+  // of a key: the foreign keys come back, validated, when the parents are there.
+  void set_foreign_keys_aside() {
+    for (const Table &table : declared_.tables) {
+      const Table *seen = before_.table(table.name);
+      for (const Constraint &each : table.constraints) {
+        if (!seen || each.kind != ConstraintKind::foreign_key)
+          continue;
+        const Constraint *same = same_definition(*seen, each);
+        for (const Constraint &old : seen->constraints)
+          if (&old == same || old.name == each.name || lost_its_target(old, each))
+            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+                {ddl::drop_constraint(target_.schema, table.name, old.name)});
+      }
+    }
+  }
+
+  /** A foreign key in the place of a declared one, whose target column bears another name now. */
+  bool lost_its_target(const Constraint &old, const Constraint &declared) const {
+    const Table *target = before_.table(declared.target_table);
+    return old.kind == ConstraintKind::foreign_key && old.columns == declared.columns &&
+           old.target_table == declared.target_table && target &&
+           !target->column(declared.target_columns.front());
+  }
+
+  void mend() {
+    for (const Step &each : mending_.steps)
+      if (each.phase == phase_)
+        steps_.push_back(each);
+  }
+
+  void session_columns() {
+    const Table &seen = *found(sessions_);
+    std::vector<const Column *> missing;
+    for (const Column &each : sessions_.columns)
+      if (!seen.column(each.name))
+        missing.push_back(&each);
+    if (!missing.empty())
+      add("add_columns", StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
+          {ddl::add_columns(target_.schema, sessions_.name, missing)});
+    alter_columns(sessions_, seen);
+
+    std::vector<const Constraint *> checks;
+    for (const Constraint &each : sessions_.constraints)
+      if (each.phase == 1 && !mended(sessions_, seen, each))
+        checks.push_back(&each);
+    switch (rows_.fill_by) {
+    case FillBy::rewrite:
+      add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE",
+          {derivation::fill_by_rewrite(target_, sessions_, seen, checks)});
+      return;
+    case FillBy::update:
+      add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
+          {derivation::fill_rows(target_, sessions_, seen,
+                                 situation_.subphase ? derivation::Unfilled::unfinished
+                                                     : derivation::Unfilled::any)});
+      break;
+    case FillBy::nothing:
+      break;
+    }
+    for (const Constraint *each : checks)
+      add(each->name, StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
+          {ddl::add_constraint(target_.schema, sessions_.name, *each)});
+  }
+
+  /** Mends an existing constraint of the declared meaning; false: it must be added. */
+  bool mended(const Table &table, const Table &seen, const Constraint &constraint) {
+    if (const Constraint *same = same_definition(seen, constraint)) {
+      if (!same->validated)
+        add("validate_" + constraint.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+            {ddl::validate_constraint(target_.schema, table.name, same->name)});
+      return true;
+    }
+    for (const Constraint &each : seen.constraints)
+      if (each.name == constraint.name)
+        add("drop_" + constraint.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::drop_constraint(target_.schema, table.name, each.name)});
+    return false;
+  }
+
+  void inventory(const Table &table) {
+    using derivation::OnExisting;
+    const Table *seen = found(table);
+    if (!seen) {
+      add("create_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+          {ddl::create_table(target_.schema, table)});
+      load(table, OnExisting::none_there);
+      constraints_of(table);
+    } else {
+      alter_columns(table, *seen);
+      constraints_of(table);
+      relax_undeclared(table, *seen);
+      load(table, resuming_ ? OnExisting::refresh : OnExisting::keep);
+      complete_columns(table, *seen);
+      if (table.name == "ip_inventory")
+        add("add_missing_asns", StepKind::load_rows, table, "ROW EXCLUSIVE",
+            {derivation::add_missing_asns(target_)});
+    }
+    indexes_of(table);
+  }
+
+  void load(const Table &table, derivation::OnExisting existing) {
+    std::set<std::string> added;
+    const Table *before = before_.table(table.name), *after = found(table);
+    if (before && after && rows_.filled_tables.count(table.name) > 0)
+      for (const Column &each : table.columns)
+        if (!before->column(each.name) && after->column(each.name) && !renamed(*before, each))
+          added.insert(each.name);
+    add("load_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
+        {derivation::load_rows(target_, table.name, existing, added)})
+        .new_table = existing == derivation::OnExisting::none_there;
+  }
+
+  /** A column that had another name has its values. */
+  static bool renamed(const Table &before, const Column &column) {
+    return std::any_of(column.former_names.begin(), column.former_names.end(),
+                       [&](const std::string &old) { return before.column(old); });
+  }
+
+  /** Its rows get their values when they are loaded, or the default, or what their other columns
+   *  tell; a key cannot wait so long. */
+  static bool waits_for_rows(const Table &table, const Column &column, const Column &seen) {
+    return column.not_null && !seen.not_null && !in_key(table, column) &&
+           !(column.fallback.empty() && column.default_value.empty());
+  }
+
+  static bool in_key(const Table &table, const Column &column) {
+    const Constraint *key = table.primary_key();
+    return key &&
+           std::find(key->columns.begin(), key->columns.end(), column.name) != key->columns.end();
+  }
+
+  void alter(const Table &table, const Column &column, const Column &seen) {
+    const std::string change = ddl::alter_column(target_.schema, table.name, column, seen);
+    if (change.empty())
+      return;
+    Step &step = add("alter_" + column.name, StepKind::statement, table, "ACCESS EXCLUSIVE");
+    const std::string &value = column.fallback.empty() ? column.default_value.sql : column.fallback;
+    if (column.not_null && !seen.not_null && !value.empty())
+      step.statements.push_back(ddl::fill_nulls(target_.schema, table.name, column.name, value));
+    step.statements.push_back(change);
+  }
+
+  void alter_columns(const Table &table, const Table &seen) {
+    for (const Column &each : table.columns)
+      if (const Column *column = seen.column(each.name);
+          column && !waits_for_rows(table, each, *column))
+        alter(table, each, *column);
+  }
+
+  void complete_columns(const Table &table, const Table &seen) {
+    // What another column falls back to comes first.
+    for (const bool fallback : {false, true})
+      for (const Column &each : table.columns)
+        if (const Column *column = seen.column(each.name);
+            column && waits_for_rows(table, each, *column) && each.fallback.empty() != fallback)
+          alter(table, each, *column);
+  }
+
+  void relax_undeclared(const Table &table, const Table &seen) {
+    for (const Finding &each : situation_.findings)
+      if (each.table == table.name && each.object_type == ObjectType::column &&
+          !table.column(each.object) && seen.column(each.object) &&
+          seen.column(each.object)->not_null)
+        add("relax_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::drop_not_null(target_.schema, table.name, each.object)});
+  }
+
+  void constraints_of(const Table &table) {
+    for (const Constraint &each : table.constraints)
+      if (each.phase == phase_ && !(found(table) && mended(table, *found(table), each)))
+        add(each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            {ddl::add_constraint(target_.schema, table.name, each)});
+  }
+
+  void indexes_of(const Table &table) {
+    for (const Index &each : table.indexes) {
+      if (each.phase != phase_)
+        continue;
+      if (const Table *seen = found(table)) {
+        const Index *same = same_definition(*seen, each);
+        if (same && same->valid)
+          continue;
+        for (const Index &old : seen->indexes)
+          if (&old == same || old.name == each.name)
+            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+                {ddl::drop_index(target_.schema, old.name)});
+      }
+      Step &step = add(each.name, StepKind::create_index, table, "SHARE",
+                       {ddl::create_index(target_.schema, table.name, each)});
+      for (const IndexColumn &column : each.columns)
+        step.columns.push_back(column.name);
+    }
+  }
+
+  void analyze() {
+    for (const Table &table : declared_.tables)
+      add("analyze_" + table.name, StepKind::analyze, table, "SHARE UPDATE EXCLUSIVE",
+          {"ANALYZE " + qualified(target_.schema, table.name)});
+  }
+
+  void finish() {
+    for (const Table &table : declared_.tables)
+      for (const Constraint &each : table.constraints) {
+        if (each.phase != 5)
+          continue;
+        const Table *seen = found(table);
+        // Phase 1 has set them aside.
+        if (seen && first_phase_ > 1 && mended(table, *seen, each))
+          continue;
+        // Adding it takes a short lock, validating it reads both tables under a weak one.
+        add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
+            {ddl::add_constraint(target_.schema, table.name, each)});
+        add("validate_" + each.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+            {ddl::validate_constraint(target_.schema, table.name, each.name)});
+      }
+    add("verify", StepKind::verify, sessions_, "ACCESS SHARE");
+    add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
+    add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE").table = "schema_state";
+  }
+
+  const Schema &declared_;
+  const Schema &before_;
+  const Target &target_;
+  const Situation &situation_;
+  const RowFacts &rows_;
+  const int first_phase_;
+  const bool resuming_;
+  const Mending mending_;
+  const Schema &observed_; ///< what is there once it is mended
+  const Table &sessions_;
+  int phase_ = 1;
+  std::vector<Step> steps_;
+};
+
+} // namespace
+
+std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
+                                 const Target &target, const Situation &situation,
+                                 const RowFacts &rows) {
+  return Planner(declared, observed, target, situation, rows).run();
+}
+
+const std::vector<std::string> &step_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> result = {
+        "start", "lock_tables", "inspect", "add_columns", "fill_columns", "fill_new_rows",
+        "add_missing_asns", "verify", "zero_loss_gate", "set_version", "drop_columns",
+        "count_losses", "lock_exclusively",
+        // online
+        "drop_online_objects", "create_work_tables", "queue_sessions", "stage_documents",
+        "catch_up", "cut_over", "last_catch_up", "fill_rest"};
+    for (const Table &table : schema_v16().tables) {
+      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
+                               "set_aside_", "relax_", "unlink_", "link_"})
+        result.push_back(verb + table.name);
+      for (const Column &each : table.columns)
+        result.push_back("alter_" + each.name);
+      for (const Constraint &each : table.constraints)
+        for (const char *verb : {"", "validate_", "drop_"})
+          result.push_back(verb + each.name);
+      for (const Index &each : table.indexes)
+        for (const char *verb : {"", "drop_"})
+          result.push_back(verb + each.name);
+    }
+    return result;
+  }();
+  return names;
+}
+
+} // namespace cowrie

@@ -1,0 +1,82 @@
+// Session fill: the statements of an atomic run that read documents, and the work tables around
+// them.
+#include "core/run/atomic_fill.hpp"
+
+#include "core/sql/derivation.hpp"
+#include "core/run/atomic_run.hpp"
+
+namespace cowrie {
+
+/** Runs a pass over the sessions with the raw events at hand. */
+template <typename Pass> FillResult SessionFill::with_events(Pass pass) {
+  const Target &target = database_.target();
+  const bool by_table = target.has_raw_events && !target.raw_events_indexed;
+  if (by_table) {
+    drop_work_table(database_, derivation::event_table);
+    database_.execute(derivation::create_event_table(target));
+    database_.execute(derivation::index_event_table(target));
+  }
+  FillResult result = pass();
+  if (by_table)
+    drop_work_table(database_, derivation::event_table);
+  return result;
+}
+
+FillResult SessionFill::rewrite(const Step &step) {
+  drop_work_table(database_, derivation::staging_table);
+  database_.execute(derivation::create_staging(database_.target()));
+  staged_ = true;
+  return with_events([&] { return database_.rewrite(step.statements.front()); });
+}
+
+// Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version
+// 15 is not for a migration to cause. The table is locked, so no other session misses them.
+FillResult SessionFill::update(const Step &step) {
+  const std::string table = qualified(database_.target().schema, step.table);
+  const std::vector<Row> triggers = database_.query(
+      "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN"
+      " 'REPLICA ' ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT"
+      " tgisinternal AND tgenabled <> 'D' ORDER BY tgname",
+      {table});
+  for (const Row &each : triggers)
+    database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
+  FillResult filled = with_events([&] { return database_.fill(step.statements.front(), false); });
+  for (const Row &each : triggers)
+    database_.execute("ALTER TABLE " + table + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
+  return filled;
+}
+
+std::int64_t SessionFill::load(const Step &step) {
+  const Target &target = database_.target();
+  if (!staged_) {
+    drop_work_table(database_, derivation::staging_table);
+    database_.execute(derivation::stage_from_documents(
+        target, *database_.observe(schema_v15()).table("session_summaries")));
+    staged_ = true;
+  }
+  if (!analyzed_)
+    database_.execute(derivation::analyze_staging(target));
+  analyzed_ = true;
+  if (!step.new_table)
+    return database_.execute(step.statements.front());
+  return step.table == "ip_inventory" ? load_new_addresses()
+                                      : database_.insert(step.statements.front());
+}
+
+std::int64_t SessionFill::load_new_addresses() {
+  const Target &target = database_.target();
+  drop_work_table(database_, derivation::chosen_table);
+  for (const std::string &sql : derivation::choose_sessions(target))
+    database_.execute(sql);
+  const bool fits = database_.query(derivation::chosen_fits(target)).front()[0] == "t";
+  const std::int64_t rows = database_.insert(derivation::load_chosen(target, fits));
+  drop_work_table(database_, derivation::chosen_table);
+  return rows;
+}
+
+void SessionFill::drop_staging() {
+  if (staged_)
+    drop_work_table(database_, derivation::staging_table);
+}
+
+} // namespace cowrie

@@ -1,0 +1,34 @@
+// Session fill: fills the session columns of an atomic run, and keeps what the inventories are
+// loaded from.
+//
+// Error regime: throws what the ports throw; what it made goes with the rollback.
+#pragma once
+
+#include "core/plan/plan.hpp"
+#include "core/ports/ports.hpp"
+
+namespace cowrie {
+
+class SessionFill {
+public:
+  explicit SessionFill(Database &database) : database_(database) {}
+
+  /** Runs the step's ALTER TABLE, which rewrites all sessions, and stages them. */
+  FillResult rewrite(const Step &step);
+  /** Runs the step's UPDATE of the sessions that have come since. */
+  FillResult update(const Step &step);
+  /** Fills an inventory from the staged sessions; returns the number of its new rows. */
+  std::int64_t load(const Step &step);
+  /** Drops what was staged. Should that be rolled back, it is there again. */
+  void drop_staging();
+
+private:
+  template <typename Pass> FillResult with_events(Pass pass);
+  std::int64_t load_new_addresses();
+
+  Database &database_;
+  bool staged_ = false;
+  bool analyzed_ = false;
+};
+
+} // namespace cowrie

@@ -1,0 +1,393 @@
+// Migration: runs a plan through the ports.
+#include "core/run/atomic_run.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/inspect/capacity.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/base/failure.hpp"
+#include "core/online/online_run.hpp"
+#include "core/inspect/row_conflicts.hpp"
+#include "core/run/run_position.hpp"
+#include "core/run/atomic_fill.hpp"
+#include "core/inspect/zero_loss.hpp"
+
+namespace cowrie {
+
+std::string describe(const RejectCounts &rejects) {
+  std::string result;
+  for (std::size_t i = 0; i < rejects.size(); ++i)
+    if (rejects[i] > 0)
+      result += (result.empty() ? "" : ", ") +
+                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
+                std::to_string(rejects[i]);
+  return result;
+}
+
+std::string in_words(const StepResult &step) {
+  std::string result = "phase " + std::to_string(step.phase) + " (" +
+                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  if (step.rows)
+    result += ", " + std::to_string(*step.rows) + " rows";
+  if (!step.detail.empty())
+    result += " (" + step.detail + ")";
+  return result;
+}
+
+namespace {
+
+constexpr const char *migrate_function = "cowrie_migrate_v16";
+constexpr const char *validate_function = "cowrie_validate_schema";
+constexpr const char *gate = "zero_loss_gate";
+
+} // namespace
+
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
+  const Schema observed = database.observe(schema_v16());
+  std::vector<Finding> findings =
+      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
+  // What was skipped has been warned of, and keeps the version from being raised.
+  findings.erase(std::remove_if(findings.begin(), findings.end(),
+                                [&](const Finding &each) {
+                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
+                                         skipped.end();
+                                }),
+                 findings.end());
+  if (!findings.empty())
+    throw Failure(sqlstate::prerequisite_state,
+                  "verification of phase " + std::to_string(phase) + " failed",
+                  summary_by_table(findings),
+                  "Nothing of this phase was kept. See every difference with " +
+                      database.target().command(validate_function));
+}
+
+namespace {
+
+/** One atomic run. */
+class AtomicRun : Live {
+public:
+  AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
+      : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
+        place_(monitor,
+               database.target().command(migrate_function, options.repair ? "repair => true" : "")),
+        sessions_(database) {}
+
+  /** Runs; a failure leaves with its place in the context and in the status. */
+  std::vector<StepResult> run() {
+    return options_.dry_run ? run_unplaced()
+                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
+  }
+
+private:
+  std::vector<StepResult> run_unplaced() {
+    if (!options_.dry_run)
+      database_.lock_run();
+    bool complete = false;
+    database_.in_passing([&] {
+      look_ = look(database_);
+      complete = look_.situation.state == SchemaState::complete && !repairs_data();
+    });
+    if (complete)
+      return {{phase_count, "verify", "skipped", std::nullopt, 0,
+               "schema version 16 is complete, nothing to do"}};
+    refuse_unsuitable();
+    if (!options_.dry_run) {
+      lock_tables();
+      place_.at(0, "inspect");
+      look_ = look(database_); // what it was before the locks were granted does not count
+      refuse_unsuitable();
+      refuse_full_disk(database_, look_);
+    }
+    if (look_.situation.state != SchemaState::version15 &&
+        look_.situation.state != SchemaState::resumable)
+      rows_ = row_facts(database_, look_);
+    plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation, rows_);
+    refuse_names_in_the_way(database_, plan_);
+    has_work_table(database_, derivation::chosen_table); // refused now, not after the rewrite
+    return options_.dry_run ? estimate(database_, plan_) : apply();
+  }
+
+  const Target &target() const { return database_.target(); }
+
+  /** Tells whether a complete schema is to have its rows completed: sessions without a snapshot,
+   *  inventories without a parent. Asked only for a repair, because it reads the rows. */
+  bool repairs_data() {
+    return options_.repair && !data_findings(database_, look_.situation).empty();
+  }
+
+  void refuse_unsuitable() {
+    if (!options_.repair)
+      refuse_incomplete(target(), look_.situation);
+    refuse_losses(database_, look_);
+  }
+
+  // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
+  // nothing has been done yet when a lock is refused.
+  void lock_tables() {
+    monitor_.started("atomic", 0);
+    place_.at(0, "lock_tables");
+    std::vector<TableLock> wanted = {{"session_summaries", "ACCESS EXCLUSIVE"}};
+    for (const Table &table : schema_v16().tables)
+      if (table.phase > 0 && look_.observed.table(table.name))
+        wanted.push_back({table.name, "ACCESS EXCLUSIVE"});
+    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
+    if (target().has_raw_events)
+      wanted.push_back({"raw_events", "ACCESS SHARE"});
+    database_.lock_tables(wanted);
+  }
+
+  std::vector<StepResult> apply() {
+    run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "");
+    if (look_.situation.online.any())
+      drop_online_objects(database_, look_.situation.online); // it ends here
+    const std::int64_t begun = database_.clock_us();
+    StepResult outcome{0, "", "done", std::nullopt, 0, ""};
+    const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
+    for (int phase = first_phase; phase <= phase_count; ++phase) {
+      const std::size_t first_row = results_.size();
+      try {
+        database_.in_subtransaction([&] { run_phase(phase); });
+      } catch (Failure &failure) {
+        if (options_.on_failure == OnFailure::abort || failure.must_propagate || lost_)
+          throw;
+        if (phase > first_phase && proof_taken_) // what stays is proved like what is finished
+          refuse_loss(" The run had failed before: " + failure.message + ".");
+        monitor_.failed(failure.sqlstate);
+        keep(failure, first_row);
+        outcome.status = "failed";
+        outcome.elapsed_us = database_.clock_us() - begun;
+        outcome.detail = place_.words();
+        ledger_.finish_run(run_, outcome, failure.sqlstate, failure.message);
+        return std::move(results_);
+      }
+    }
+    outcome.elapsed_us = database_.clock_us() - begun;
+    outcome.detail = describe(proof_.rejects);
+    outcome.rows = proof_.before.sessions;
+    ledger_.finish_run(run_, outcome);
+    monitor_.finished();
+    return std::move(results_);
+  }
+
+  /** The failing phase is gone; says so in rows, in the ledger and in a warning. */
+  void keep(const Failure &failure, std::size_t first_row) {
+    for (std::size_t i = first_row; i < results_.size(); ++i) {
+      results_[i].status = "rolled_back";
+      ledger_.record(run_, results_[i]);
+    }
+    StepResult failed{
+        place_.phase(), place_.step(), "failed", std::nullopt, database_.clock_us() - step_begun_,
+        failure.message};
+    ledger_.record(run_, failed, failure.sqlstate, failure.message);
+    results_.push_back(std::move(failed));
+    sessions_.drop_staging();
+    const std::string phase = "phase " + std::to_string(place_.phase());
+    monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) + ") failed at step " +
+                         place_.step() + ": " + failure.message,
+                     "SQLSTATE " + failure.sqlstate +
+                         ". The phase has been rolled back; phases"
+                         " before it are kept.",
+                     "Mend the cause and run " + target().command(migrate_function) +
+                         " it resumes at " + phase + ".");
+  }
+
+  void run_phase(int phase) {
+    const std::int64_t begun = database_.clock_us();
+    begin_step(phase, "start");
+    if (!proof_taken_ && !plans(StepKind::fill_sessions))
+      take_proof_by_scan();
+    for (const Step &step : plan_)
+      if (step.phase == phase)
+        run_step(step);
+    begin_step(phase, "verify");
+    verify_phase(phase);
+    if (skipped_indexes_.empty())
+      record_subphase(database_, phase);
+    if (phase == phase_count)
+      sessions_.drop_staging();
+    StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
+    ledger_.record(run_, row);
+  }
+
+  void begin_step(int phase, const std::string &name) {
+    step_begun_ = database_.clock_us();
+    place_.at(phase, name);
+  }
+
+  bool plans(StepKind kind) const {
+    return std::any_of(plan_.begin(), plan_.end(),
+                       [&](const Step &each) { return each.kind == kind; });
+  }
+
+  void take_proof_by_scan() {
+    if (look_.situation.state == SchemaState::resumable)
+      warn_of_changes_meanwhile();
+    std::tie(proof_.before, proof_.settled) = scan_fingerprints(database_);
+    proof_taken_ = true;
+    ledger_.record_proof(run_, proof_);
+  }
+
+  // Between two runs the tables are unlocked, and nobody can tell the application from an accident.
+  void warn_of_changes_meanwhile() {
+    const std::optional<FirstRun> first = first_run(database_);
+    if (!first)
+      return;
+    const Comparison compared = compare_with(database_, *first);
+    if (!compared.differs.empty())
+      monitor_.warning("sessions have changed since the migration began",
+                       "Different from before run " + first->run + " at " + first->started + ": " +
+                           compared.differs + ". " + std::to_string(compared.updated) +
+                           " of these sessions have an updated_at after that.",
+                       "If the application has done that, nothing is to be done; else look for who"
+                       " did. The checkpoint compares with the same run: " +
+                           target().command("cowrie_checkpoint_v16"));
+  }
+
+  void run_step(const Step &step) {
+    begin_step(step.phase, step.name);
+    StepResult row{step.phase, step.name, "done", std::nullopt, 0, ""};
+    switch (step.kind) {
+    case StepKind::fill_sessions:
+      fill(step, row);
+      break;
+    case StepKind::mend:
+      mend(database_, monitor_, step, row);
+      break;
+    case StepKind::fill_new_rows:
+      fill_new_rows(step, row);
+      break;
+    case StepKind::load_rows:
+      load(step, row);
+      break;
+    case StepKind::create_index:
+      create_index(step, row);
+      break;
+    case StepKind::analyze:
+      analyze(database_, step);
+      break;
+    case StepKind::verify:
+      verify_phase(phase_count);
+      row.detail = "catalog equals the declaration";
+      break;
+    case StepKind::zero_loss_gate:
+      zero_loss_gate(row);
+      break;
+    case StepKind::set_version:
+      set_version(row);
+      break;
+    case StepKind::statement:
+      for (const std::string &sql : step.statements)
+        database_.execute(sql);
+      if (step.name.compare(0, 7, "create_") == 0)
+        database_.copy_grants(step.table);
+      break;
+    }
+    row.elapsed_us = database_.clock_us() - step_begun_;
+    report(row);
+  }
+
+  void report(const StepResult &row) {
+    monitor_.notice(in_words(row));
+    ledger_.record(run_, row);
+    results_.push_back(row);
+  }
+
+  void fill_new_rows(const Step &step, StepResult &row) {
+    const FillResult filled = sessions_.update(step);
+    row.rows = filled.rows;
+    row.detail = describe(filled.rejects);
+    refresh_ = filled.rows > 0;
+  }
+
+  void fill(const Step &step, StepResult &row) {
+    proof_ = sessions_.rewrite(step);
+    proof_taken_ = true;
+    ledger_.record_proof(run_, proof_);
+    row.rows = proof_.before.sessions;
+    const std::string rejects = describe(proof_.rejects);
+    row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    if (proof_.null_escapes > 0)
+      row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
+  }
+
+  void load(const Step &step, StepResult &row) {
+    if (step.name.compare(0, 8, "refresh_") == 0 && !refresh_) {
+      row.status = "skipped";
+      row.detail = "no sessions were added meanwhile";
+      return;
+    }
+    row.rows = sessions_.load(step);
+  }
+
+  void create_index(const Step &step, StepResult &row) {
+    if (skipped_for_missing_column(database_, monitor_, step, row))
+      skipped_indexes_.push_back(step.name);
+    else
+      database_.execute(step.statements.front());
+  }
+
+  void verify_phase(int phase) { cowrie::verify_phase(database_, phase, skipped_indexes_); }
+
+  /** Proves that no session, document or event time was lost or changed since the run began. */
+  void zero_loss_gate(StepResult &row) {
+    refuse_loss();
+    row.rows = proof_.before.sessions;
+    row.detail = "count, documents and times are as before";
+  }
+
+  // With `keep`, too, it takes everything with it: what is lost must not be committed.
+  void refuse_loss(const std::string &earlier = {}) {
+    const std::string differs = lost_since(database_, proof_);
+    if (differs.empty())
+      return;
+    if (place_.step() != gate)
+      place_.at(place_.phase(), gate);
+    lost_ = true;
+    throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
+                  "Different from before the migration: " + differs + "." + earlier,
+                  "Everything is rolled back. Look for triggers or rules on session_summaries,"
+                  " then run " +
+                      target().command(migrate_function));
+  }
+
+  void set_version(StepResult &row) {
+    const int version = look_.situation.version;
+    if (!skipped_indexes_.empty()) {
+      row.status = "skipped";
+      row.detail = "schema version stays " + std::to_string(version) + ": " +
+                   std::to_string(skipped_indexes_.size()) + " indexes were skipped";
+      return;
+    }
+    if (version < 16)
+      record_version(database_, 16);
+    row.detail = "schema version " + std::to_string(std::max(version, 16));
+  }
+
+  Database &database_;
+  Ledger &ledger_;
+  Monitor &monitor_;
+  const MigrateOptions options_;
+  Look look_;
+  RowFacts rows_;
+  std::vector<Step> plan_;
+  std::vector<StepResult> results_;
+  std::int64_t run_ = 0;
+  RunPlace place_;
+  SessionFill sessions_;
+  std::int64_t step_begun_ = 0;
+  FillResult proof_;
+  bool proof_taken_ = false;
+  bool lost_ = false;
+  bool refresh_ = false;
+  std::vector<std::string> skipped_indexes_;
+};
+
+} // namespace
+
+std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
+                                const MigrateOptions &options) {
+  return AtomicRun(database, ledger, monitor, options).run();
+}
+
+} // namespace cowrie

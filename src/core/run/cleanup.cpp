@@ -1,0 +1,310 @@
+// Cleanup: the declaration, backwards. It refuses rather than destroys.
+//
+// It looks and counts while others may still read, and keeps them out only for the drops.
+//
+// What it may know: the ports. Error regime: throws Failure; one transaction, never CASCADE.
+#include <map>
+
+#include "core/base/failure.hpp"
+#include "core/run/losses.hpp"
+#include "core/run/atomic_run.hpp"
+#include "core/online/online_run.hpp"
+#include "core/run/run_position.hpp"
+
+namespace cowrie {
+namespace {
+
+constexpr const char *function = "cowrie_cleanup_v16";
+
+/** Puts lines under each other. */
+template <typename Items, typename Write>
+std::string join(const Items &items, const char *between, Write write) {
+  std::string result;
+  for (const auto &each : items)
+    result += (result.empty() ? "" : between) + write(each);
+  return result;
+}
+
+class CleanupRun : Live {
+public:
+  CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
+      : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
+        place_(monitor, command(options.force)) {}
+
+  std::vector<StepResult> run() {
+    return options_.dry_run ? run_unplaced()
+                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
+  }
+
+private:
+  std::vector<StepResult> run_unplaced() {
+    if (options_.to_phase < 0 || options_.to_phase > phase_count)
+      throw Failure(sqlstate::invalid_parameter,
+                    "to_phase must be between 0 and " + std::to_string(phase_count),
+                    "It is " + std::to_string(options_.to_phase) + ".",
+                    "To go back to version 15, run " + target().command(function));
+    if (!options_.dry_run)
+      database_.lock_run();
+    database_.in_passing([this] { inspect(); });
+    if (nothing_to_do())
+      return {{options_.to_phase, "cleanup", "skipped", std::nullopt, 0,
+               options_.to_phase == 0 ? "schema version 15, nothing to remove"
+                                      : "nothing of the later phases is there"}};
+    if (!options_.dry_run) {
+      monitor_.started("atomic", 0);
+      place_.at(0, "lock_tables");
+      database_.lock_tables(locks("SHARE ROW EXCLUSIVE"));
+      place_.at(0, "inspect");
+      inspect(); // what it was before the locks were granted does not count
+    }
+    refuse_incomplete_rest();
+    refuse_later_version();
+    refuse_dependents();
+    warn_of_routines();
+    if (!options_.dry_run)
+      place_.at(0, "count_losses");
+    count();
+    refuse_losses();
+    return options_.dry_run ? planned() : apply();
+  }
+
+  const Target &target() const { return database_.target(); }
+
+  /** This call, ready to be pasted, or the one that accepts the losses. */
+  std::string command(bool force) const {
+    std::string arguments;
+    if (options_.to_phase > 0)
+      arguments = "to_phase => " + std::to_string(options_.to_phase);
+    if (force)
+      arguments += std::string(arguments.empty() ? "" : ", ") + "force => true";
+    return target().command(function, arguments);
+  }
+
+  void inspect() {
+    look_ = look(database_);
+    plan_ = plan_cleanup(look_.declared, look_.observed, target(), options_.to_phase);
+  }
+
+  bool nothing_to_do() const {
+    const Situation &now = look_.situation;
+    return options_.to_phase == phase_count ||
+           (plan_.empty() && !now.online.any() && now.version == 15 &&
+            now.subphase.value_or(0) <= options_.to_phase);
+  }
+
+  /** The tables in the order in which a migration locks them. */
+  std::vector<TableLock> locks(const std::string &mode) const {
+    std::vector<TableLock> wanted = {{"session_summaries", mode}};
+    for (const Table &table : schema_v16().tables)
+      if (table.phase > 0 && look_.observed.table(table.name))
+        wanted.push_back({table.name, mode});
+    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
+    if (target().has_raw_events)
+      wanted.push_back({"raw_events", "ACCESS SHARE"});
+    return wanted;
+  }
+
+  /** What shall stay must be there: a phase is recorded only when it is complete. */
+  void refuse_incomplete_rest() const {
+    std::string detail;
+    for (const Finding &each : look_.situation.findings)
+      if (each.severity == Severity::error && each.object_type != ObjectType::version &&
+          each.phase <= options_.to_phase)
+        detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
+                  std::string(name_of(each.problem));
+    if (!detail.empty())
+      throw Failure(
+          sqlstate::prerequisite_state,
+          "phases 1 to " + std::to_string(options_.to_phase) + " are not complete", detail,
+          "Complete them first with " + target().command("cowrie_migrate_v16", "repair => true") +
+              " or go back to version 15 with " + target().command(function));
+  }
+
+  void refuse_later_version() const {
+    if (look_.situation.version <= 16 || options_.force)
+      return;
+    throw Failure(sqlstate::prerequisite_state,
+                  "schema version " + std::to_string(look_.situation.version) +
+                      " builds on version 16",
+                  "Back at version 15 the application would replay its own later migrations.",
+                  "If that is what you want, run " + command(true));
+  }
+
+  /** Objects that are not declared and that a DROP would take along, or trip over. */
+  void refuse_dependents() {
+    std::vector<Presence> removed = present(look_.declared, look_.observed, options_.to_phase);
+    for (Presence &each :
+         parts_of_present_tables(look_.declared, look_.observed, options_.to_phase))
+      removed.push_back(std::move(each));
+    const std::vector<Dependent> dependents = database_.dependents(removed);
+    if (dependents.empty())
+      return;
+    throw Failure(
+        sqlstate::dependent_objects, "other objects depend on what cleanup would remove",
+        join(dependents, "\n", [](const Dependent &each) { return each.description; }),
+        "Save their definitions and drop them if they are no longer needed: " +
+            join(dependents, "",
+                 [](const Dependent &each) { return each.drop.empty() ? "" : each.drop + "; "; }) +
+            "then run " + command(options_.force));
+  }
+
+  /** Routines whose body names what goes: the server knows of no dependency, so it is a guess. */
+  void warn_of_routines() {
+    std::string words;
+    for (const Presence &each : look_.situation.objects)
+      if (each.phase > options_.to_phase &&
+          (each.object_type == ObjectType::table || each.object_type == ObjectType::column))
+        words += (words.empty() ? "" : "|") + each.name;
+    if (words.empty())
+      return;
+    const std::vector<Row> routines = database_.query(naming_routines_query("$1::text"), {words});
+    if (!routines.empty())
+      monitor_.warning("functions name what this cleanup removes",
+                       join(routines, "\n", [](const Row &row) { return row[0].value_or(""); }),
+                       "They are kept. Look whether they still work without it.");
+  }
+
+  void count() {
+    const CleanupScope scope{look_.declared, look_.observed, options_.to_phase};
+    on_record_ = ledger_.knows_of_migration();
+    losses_ = count_losses(database_, scope, on_record_);
+    for (const Step &step : plan_)
+      if (drops_table(step))
+        rows_[step.table] = std::stoll(
+            database_.query("SELECT count(*) FROM " + qualified(target().schema, step.table))
+                .front()
+                .front()
+                .value_or("0"));
+  }
+
+  static bool drops_table(const Step &step) { return step.relation == step.table; }
+
+  /** What cannot be derived from session_summaries again. */
+  void refuse_losses() {
+    if (losses_.empty())
+      return;
+    std::string detail = join(losses_, "\n", [](const Loss &each) { return each.words(); });
+    if (!on_record_)
+      detail = "The ledger tells of no migration of schema \"" + target().schema +
+               "\" (was the extension reinstalled?), so everything counts.\n" + detail;
+    if (options_.force) {
+      monitor_.warning("data that cannot be rebuilt is removed", detail,
+                       "It is gone once this transaction commits.");
+      return;
+    }
+    const CleanupScope scope{look_.declared, look_.observed, options_.to_phase};
+    std::string saving;
+    for (const Loss &each : losses_) {
+      const std::string statement = saving_statement(target(), scope, each.table);
+      if (saving.find(statement) == std::string::npos)
+        saving += statement + " ";
+    }
+    throw Failure(sqlstate::prerequisite_state, "cleanup would lose data that cannot be rebuilt",
+                  detail, "Save it, as in " + saving + "and accept the loss with " + command(true));
+  }
+
+  std::string final_state() const {
+    return options_.to_phase == 0
+               ? "schema version 15"
+               : "schema version 15, phases 1 to " + std::to_string(options_.to_phase) + " kept";
+  }
+
+  std::vector<StepResult> planned() {
+    std::vector<StepResult> rows;
+    if (look_.situation.online.any())
+      rows.push_back({0, "drop_online_objects", "planned", std::nullopt, 0,
+                      "lock ACCESS EXCLUSIVE on session_summaries, an online migration has not"
+                      " ended"});
+    for (const Step &step : plan_) {
+      StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
+      row.detail = "lock " + step.lock_mode + " on " + step.table +
+                   (step.detail.empty() ? "" : ", " + step.detail);
+      measure(step, row);
+      rows.push_back(std::move(row));
+    }
+    rows.push_back({options_.to_phase, "set_version", "planned", std::nullopt, 0, final_state()});
+    return rows;
+  }
+
+  /** Adds how many rows and bytes a step would take away. */
+  void measure(const Step &step, StepResult &row) {
+    if (!step.relation.empty())
+      row.detail += ", " +
+                    database_
+                        .query("SELECT pg_total_relation_size($1::text::regclass)",
+                               {qualified(target().schema, step.relation)})
+                        .front()
+                        .front()
+                        .value_or("0") +
+                    " bytes";
+    describe_rows(step, row);
+  }
+
+  void describe_rows(const Step &step, StepResult &row) {
+    if (drops_table(step))
+      row.rows = rows_.at(step.table);
+    if (drops_table(step) || step.name == "drop_columns")
+      for (const Loss &each : losses_)
+        if (each.table == step.table)
+          row.detail += (row.detail.empty() ? "" : ", ") + ("lost: " + each.words_without_table());
+  }
+
+  std::vector<StepResult> apply() {
+    place_.at(0, "lock_exclusively");
+    database_.upgrade_locks(locks("ACCESS EXCLUSIVE"));
+    refuse_dependents(); // a view can be made in spite of the weaker locks
+    const std::int64_t run =
+        ledger_.begin_run("cleanup", "to phase " + std::to_string(options_.to_phase));
+    const std::int64_t begun = database_.clock_us();
+    std::vector<StepResult> rows;
+    const auto done = [&](StepResult row) {
+      ledger_.record(run, row);
+      monitor_.notice("cleanup: " + row.step + " done", row.detail);
+      rows.push_back(std::move(row));
+    };
+    if (look_.situation.online.any()) {
+      place_.at(0, "drop_online_objects");
+      drop_online_objects(database_, look_.situation.online);
+      done(
+          {0, "drop_online_objects", "done", std::nullopt, 0, "an online migration had not ended"});
+    }
+    for (const Step &step : plan_) {
+      place_.at(step.phase, step.name);
+      const std::int64_t step_begun = database_.clock_us();
+      for (const std::string &sql : step.statements)
+        database_.execute(sql);
+      StepResult row{step.phase, step.name, "done", std::nullopt, database_.clock_us() - step_begun,
+                     step.detail};
+      describe_rows(step, row);
+      done(std::move(row));
+    }
+    place_.at(options_.to_phase, "set_version");
+    record_subphase(database_, options_.to_phase);
+    record_version(database_, 15);
+    done({options_.to_phase, "set_version", "done", std::nullopt, 0, final_state()});
+    ledger_.finish_run(
+        run, {options_.to_phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
+    monitor_.finished();
+    return rows;
+  }
+
+  Database &database_;
+  Ledger &ledger_;
+  Monitor &monitor_;
+  const CleanupOptions options_;
+  RunPlace place_;
+  Look look_;
+  std::vector<Step> plan_;
+  bool on_record_ = false;
+  std::vector<Loss> losses_;
+  std::map<std::string, std::int64_t> rows_; ///< per table that goes
+};
+
+} // namespace
+
+std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &monitor,
+                                const CleanupOptions &options) {
+  return CleanupRun(database, ledger, monitor, options).run();
+}
+
+} // namespace cowrie

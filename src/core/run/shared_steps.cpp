@@ -1,0 +1,103 @@
+// Shared steps: what a step of the plan does where all ways of migrating do the same.
+//
+// Each runs in a transaction of the caller's. Error regime: throws what the ports throw.
+#include <algorithm>
+
+#include "core/schema/ddl.hpp"
+#include "core/run/atomic_run.hpp"
+
+namespace cowrie {
+namespace {
+
+std::int64_t count(Database &database, const std::string &sql) {
+  return std::stoll(database.query(sql).front().front().value_or("0"));
+}
+
+} // namespace
+
+void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
+  row.detail = step.detail;
+  const std::string table = qualified(database.target().schema, step.table);
+  for (const Count &each : step.counts)
+    if (const std::int64_t counted = count(database, each.query); counted > 0)
+      row.detail += "; " + each.words + ": " + std::to_string(counted);
+  for (const std::string &sql : step.statements)
+    database.execute(sql);
+  if (!step.aside.empty())
+    monitor.warning("\"" + step.table +
+                        "\" is made anew: the rows that were there have lost their key and are"
+                        " kept in \"" +
+                        step.aside + "\"",
+                    "The new table is filled from the sessions.",
+                    "Look at the old rows, and drop their table when you need it no more.");
+  for (const Replaced &each : step.replaced) {
+    const std::string kept = quote_identifier(each.kept);
+    const std::int64_t differing = count(
+        database, "SELECT count(*) FROM " + table + " WHERE " + kept + " IS NOT NULL AND " + kept +
+                      "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
+    if (differing == 0) {
+      database.execute(ddl::drop_columns(database.target().schema, step.table, {each.kept}));
+      continue;
+    }
+    row.detail += "; " + std::to_string(differing) + " old values of " + each.column +
+                  " differ and are kept in " + each.kept;
+    monitor.warning(
+        "old values of column \"" + each.column + "\" of \"" + step.table +
+            "\" differ from the generated ones",
+        std::to_string(differing) + " of them; the old column is kept as \"" + each.kept + "\".",
+        "Compare them: SELECT " + kept + ", " + quote_identifier(each.column) + " FROM " + table +
+            " WHERE " + kept + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
+            "::text; drop the old column when you"
+            " need it no more.");
+  }
+}
+
+bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
+                                StepResult &row) {
+  const Schema now = database.observe(schema_v16());
+  const Table *table = now.table(step.table);
+  const auto missing =
+      std::find_if(step.columns.begin(), step.columns.end(),
+                   [&](const std::string &column) { return !table || !table->column(column); });
+  if (missing == step.columns.end())
+    return false;
+  row.status = "skipped";
+  row.detail = "column \"" + *missing + "\" is missing";
+  monitor.warning("skipping index \"" + step.name + "\": column \"" + *missing + "\" is missing",
+                  "Table \"" + step.table +
+                      "\" has no such column; the version will not be raised.",
+                  "See what is missing: " + database.target().command("cowrie_validate_schema"));
+  return true;
+}
+
+// ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
+// are wide: the target is lowered for them, and set back.
+void analyze(Database &database, const Step &step) {
+  constexpr std::int64_t sample_bytes = 24 << 20;
+  constexpr std::int64_t rows_per_unit = 300;
+  constexpr std::int64_t least_target = 10;
+  const Row row = database
+                      .query("SELECT current_setting('default_statistics_target')::integer,"
+                             " pg_relation_size(oid), GREATEST(reltuples, 0)::bigint"
+                             " FROM pg_class WHERE oid = $1::text::regclass",
+                             {qualified(database.target().schema, step.table)})
+                      .front();
+  const auto number = [&](std::size_t column) { return std::stoll(row[column].value_or("0")); };
+  const std::int64_t target = number(0), bytes = number(1), rows = number(2);
+  // as wide as a row can be before it goes to TOAST, where nobody has counted them yet
+  const std::int64_t row_bytes = rows > 0 ? bytes / rows + 1 : 2048;
+  const std::int64_t bounded = std::max(least_target, sample_bytes / (rows_per_unit * row_bytes));
+  const bool lowers = bytes > sample_bytes && bounded < target;
+  const auto set_target = [&](std::int64_t value) {
+    database.query("SELECT set_config('default_statistics_target', $1, true)",
+                   {std::to_string(value)});
+  };
+  if (lowers)
+    set_target(bounded);
+  for (const std::string &sql : step.statements)
+    database.execute(sql);
+  if (lowers)
+    set_target(target);
+}
+
+} // namespace cowrie

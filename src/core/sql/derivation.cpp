@@ -1,0 +1,408 @@
+// Derivation: the SQL that fills the new columns and derives the inventories from the sessions.
+#include "core/sql/derivation.hpp"
+
+#include "core/sql/conversion.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation_parts.hpp"
+
+namespace cowrie::derivation {
+
+std::string sessions_of(const Target &target) {
+  return qualified(target.schema, "session_summaries");
+}
+
+std::string staging_of(const Target &target) { return qualified(target.schema, target.staging); }
+
+std::string utc(const Table &observed, const std::string &column, const std::string &alias) {
+  const Column *found = observed.column(column);
+  const std::string name = alias + quote_identifier(column);
+  // timestamp(3) is written "timestamp(3) without time zone".
+  const bool naive = found && found->type.find("without time zone") != std::string::npos;
+  return (naive ? "(" + name + " AT TIME ZONE 'UTC')" : name) + "::timestamptz";
+}
+
+std::string document(const Target &target, const std::string &alias) {
+  return alias + "enrichment::" + target.document_type;
+}
+
+namespace {
+
+/** `character varying(45)` without its length: a type as functions are declared with. */
+std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
+
+/** What a session column holds already: a column of another type is converted, a list of types that
+ *  an older attempt left gives its strongest. */
+std::string kept_value(const Target &target, const Table &declared, const Table &observed,
+                       const Column &column) {
+  const Column *found = observed.column(column.name);
+  std::string value = found && found->type != column.type
+                          ? conversion(target, column, *found).values
+                          : quote_identifier(column.name);
+  if (column.name != "snapshot_ip_type")
+    return value;
+  for (const std::string &old : declared.retired_columns)
+    if (const Column *list = observed.column(old); list && is_list_of_texts(*list))
+      return "COALESCE(" + value + ", " +
+             qualified(target.extension_schema, "cowrie_strongest_type") + "(" +
+             quote_identifier(old) + "::text[]))";
+  return value;
+}
+
+} // namespace
+
+std::string fill_arguments(const Target &target, const Table &declared, const Table &observed,
+                           const std::function<std::string(const Column &)> &value_of) {
+  std::string result = document(target) + ", session_id::varchar";
+  for (const Column &each : declared.columns)
+    result += ", " + (value_of ? value_of(each) : kept_value(target, declared, observed, each)) +
+              "::" + without_length(each.type);
+  for (const char *each : {"first_event_at", "last_event_at", "created_at"})
+    result += ", " + utc(observed, each);
+  return result;
+}
+
+std::string fill_call(const Target &target, const Column &column, const std::string &arguments) {
+  return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
+}
+
+std::string condition(const Table &declared, Unfilled which) {
+  std::string result;
+  for (const Column &each : declared.columns) {
+    if (which == Unfilled::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
+      continue;
+    result += (result.empty()                 ? ""
+               : which == Unfilled::untouched ? " AND "
+                                              : " OR ") +
+              quote_identifier(each.name) + " IS NULL";
+  }
+  return "(" + result + ")";
+}
+
+namespace {
+
+/** Of a group of staged sessions the value in the latest one that has any. */
+std::string latest(const Target &target, const std::string &value) {
+  return qualified(target.extension_schema, "cowrie_latest") + "((" + value +
+         ")::text, ended::timestamptz, session_id::text)";
+}
+
+/** Groups `g` that each chose a session, with the document `d` of that session. Only keys and
+ * places are joined; then one document after the other is fetched, in the order of the table: a
+ * join with the sessions themselves would be free to hash or sort all documents. */
+std::string with_documents(const Target &target, const std::string &groups) {
+  const std::string sessions = sessions_of(target);
+  return "(SELECT g.*, k.place FROM (" + groups +
+         ") AS g LEFT JOIN (SELECT session_id, ctid AS place FROM " + sessions +
+         ") AS k ON k.session_id = g.session_id COLLATE \"default\" ORDER BY k.place) AS g LEFT "
+         "JOIN"
+         " LATERAL (SELECT enrichment FROM " +
+         sessions + " AS s WHERE s.ctid = g.place OFFSET 0) AS d ON true";
+}
+
+std::string load_asn_inventory(const Target &target) {
+  const std::string staging = staging_of(target);
+  const std::string groups =
+      "SELECT asn, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS sessions, " +
+      latest(target, "session_id") + " AS session_id, " +
+      // of the same session: an empty text stands for none
+      latest(target, "COALESCE(source_ip, '')") + " AS source_ip, " +
+      latest(target, "organization") + " AS organization, " +
+      latest(target, "organization_country") + " AS organization_country, " +
+      latest(target, "registry") + " AS registry FROM " + staging +
+      " WHERE asn IS NOT NULL GROUP BY asn";
+  return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
+         " AS t (asn_number, organization_name, organization_country, rir_registry, first_seen,"
+         " last_seen, unique_ip_count, total_session_count, enrichment)"
+         " SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen,"
+         " g.last_seen, COALESCE(i.ips, 0), g.sessions, " +
+         qualified(target.extension_schema, "cowrie_asn_data") + "(" + document(target, "d.") +
+         ", g.source_ip::varchar) FROM " + with_documents(target, groups) +
+         // Counting distinct addresses in two steps of hashing needs no sort.
+         " LEFT JOIN (SELECT asn, count(*) AS ips FROM (SELECT DISTINCT asn, source_ip FROM " +
+         staging +
+         " WHERE asn IS NOT NULL AND source_ip IS NOT NULL) AS pairs GROUP BY asn) AS i"
+         " ON i.asn = g.asn";
+}
+
+/** A row per address, with the session whose document it gets, if any has provider data. */
+std::string addresses(const Target &target) {
+  return "SELECT source_ip, min(started) AS first_seen, max(ended) AS last_seen, count(*) AS"
+         " sessions, " +
+         latest(target, "asn") + " AS asn, " +
+         latest(target, "CASE WHEN has_provider_data THEN session_id END") +
+         " AS session_id FROM " + staging_of(target) +
+         " WHERE source_ip IS NOT NULL GROUP BY source_ip";
+}
+
+/** Inserts addresses `g`, each with its document `d`, from `source`. */
+std::string insert_addresses(const Target &target, const std::string &source) {
+  return "INSERT INTO " + qualified(target.schema, "ip_inventory") +
+         " AS t (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)"
+         " SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions, COALESCE(" +
+         qualified(target.extension_schema, "cowrie_provider_data") + "(" + document(target, "d.") +
+         ", g.source_ip::varchar), '{}') FROM " + source;
+}
+
+std::string load_ip_inventory(const Target &target) {
+  return insert_addresses(target, with_documents(target, addresses(target)));
+}
+
+std::string load_ip_asn_history(const Target &target) {
+  return "INSERT INTO " + qualified(target.schema, "ip_asn_history") +
+         " AS t (ip_address, asn_number, observed_at, verification_source)"
+         " SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source"
+         " FROM (SELECT source_ip, asn, asn_source, started, session_id,"
+         " lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id)"
+         " AS previous FROM " +
+         staging_of(target) +
+         " WHERE source_ip IS NOT NULL AND asn IS NOT NULL) AS seen"
+         " WHERE previous IS DISTINCT FROM asn"
+         " ORDER BY source_ip, asn, started, session_id";
+}
+
+} // namespace
+
+// Unlogged: its rows need no WAL, and no transaction other than this one ever reads them. A
+// temporary table is not possible in a security-restricted context. Collation "C" is the rule for
+// ties, and the fastest to sort and hash by.
+std::string create_staging(const Target &target) {
+  return "CREATE UNLOGGED TABLE " + staging_of(target) +
+         " (session_id varchar(64) COLLATE \"C\" NOT NULL, source_ip varchar(45) COLLATE \"C\","
+         " asn integer,"
+         " asn_source text, started timestamptz, ended timestamptz,"
+         " has_provider_data boolean NOT NULL, organization text,"
+         " organization_country varchar(2), registry varchar(10))";
+}
+
+std::string analyze_staging(const Target &target) {
+  return "ANALYZE " + staging_of(target) + " (source_ip, asn)";
+}
+
+std::string stage_from_documents(const Target &target, const Table &sessions) {
+  // CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
+  return "CREATE UNLOGGED TABLE " + staging_of(target) +
+         " AS SELECT s.session_id COLLATE \"C\" AS session_id, s.source_ip COLLATE \"C\" AS "
+         "source_ip,"
+         " s.snapshot_asn AS asn, f.asn_source, COALESCE(" +
+         utc(sessions, "first_event_at", "s.") + ", " + utc(sessions, "last_event_at", "s.") +
+         ", " + utc(sessions, "created_at", "s.") + ") AS started, COALESCE(" +
+         utc(sessions, "last_event_at", "s.") + ", " + utc(sessions, "first_event_at", "s.") +
+         ", " + utc(sessions, "created_at", "s.") +
+         ") AS ended, f.has_provider_data, f.organization, f.organization_country, f.registry"
+         " FROM " +
+         sessions_of(target) + " AS s, LATERAL " +
+         qualified(target.extension_schema, "cowrie_staged_facts") + "(" + document(target, "s.") +
+         ", s.source_ip::varchar, s.snapshot_asn::integer) AS f"
+         " WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL";
+}
+
+std::string create_event_table(const Target &target) {
+  return "CREATE UNLOGGED TABLE " + qualified(target.schema, event_table) +
+         " AS SELECT DISTINCT ON (session_id) session_id, id FROM " +
+         qualified(target.schema, "raw_events") +
+         " WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id";
+}
+
+std::string index_event_table(const Target &target) {
+  return "CREATE UNIQUE INDEX ON " + qualified(target.schema, event_table) + " (session_id)";
+}
+
+std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
+                            const std::vector<const Constraint *> &with_checks) {
+  const std::string arguments = fill_arguments(target, declared, observed);
+  std::string sql = "ALTER TABLE " + sessions_of(target);
+  const char *separator = " ";
+  for (const Column &each : declared.columns) {
+    sql += separator + ("ALTER COLUMN " + quote_identifier(each.name) + " TYPE " + each.type) +
+           " USING " + fill_call(target, each, arguments);
+    separator = ", ";
+  }
+  for (const Constraint *check : with_checks)
+    sql += ", ADD " + ddl::constraint_clause(target.schema, *check);
+  return sql;
+}
+
+std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
+                      Unfilled which) {
+  const std::string arguments = fill_arguments(target, declared, observed);
+  // Each value is computed once: a session is counted when its source IP is. And a session that
+  // nothing more is known of is not written again.
+  std::string values, set, known;
+  for (const Column &each : declared.columns) {
+    const std::string name = quote_identifier(each.name);
+    values += ", " + fill_call(target, each, arguments) + " AS " + name;
+    set += (set.empty() ? "" : ", ") + name + " = f." + name;
+    known +=
+        (known.empty() ? "" : " OR ") + ("(s." + name + " IS NULL AND f." + name) + " IS NOT NULL)";
+  }
+  return "UPDATE " + sessions_of(target) + " AS s SET " + set + " FROM (SELECT ctid AS place" +
+         values + " FROM " + sessions_of(target) + " WHERE " + condition(declared, which) +
+         " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
+}
+
+std::string count_unfilled(const Target &target, const Table &declared, Unfilled which) {
+  std::string arguments = document(target);
+  for (const Column &each : declared.columns)
+    arguments += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
+  return "SELECT count(*) FILTER (WHERE " + condition(declared, which) + " AND " +
+         qualified(target.extension_schema, "cowrie_lacks_snapshot") + "(" + arguments + ", " +
+         (which == Unfilled::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
+}
+
+namespace {
+
+/** How an inventory's column that is computed from the sessions changes when they do. */
+enum class Follows {
+  always,   ///< it is what the sessions say now
+  if_known, ///< what was known once stays
+  document, ///< until the application has enriched the row
+  never,
+};
+
+struct DerivedColumn {
+  const char *name;
+  Follows follows;
+};
+
+std::vector<DerivedColumn> derived_columns(const std::string &table) {
+  if (table == "asn_inventory")
+    return {{"organization_name", Follows::if_known}, {"organization_country", Follows::if_known},
+            {"rir_registry", Follows::if_known},      {"first_seen", Follows::always},
+            {"last_seen", Follows::always},           {"unique_ip_count", Follows::always},
+            {"total_session_count", Follows::always}, {"enrichment", Follows::document}};
+  if (table == "ip_inventory")
+    return {{"current_asn", Follows::if_known},
+            {"first_seen", Follows::always},
+            {"last_seen", Follows::always},
+            {"session_count", Follows::always},
+            {"enrichment", Follows::document}};
+  return {{"verification_source", Follows::never}};
+}
+
+std::string refreshed(const DerivedColumn &column, const std::string &old_value,
+                      const std::string &new_value) {
+  switch (column.follows) {
+  case Follows::always:
+    return new_value;
+  case Follows::if_known:
+    return "COALESCE(" + new_value + ", " + old_value + ")";
+  case Follows::document:
+    return "CASE WHEN t.enrichment_updated_at IS NULL THEN " + new_value + " ELSE " + old_value +
+           " END";
+  case Follows::never:
+    break;
+  }
+  return old_value;
+}
+
+/** What is there stays, but for what says nothing. */
+std::string completed(const DerivedColumn &column, const std::string &old_value,
+                      const std::string &new_value) {
+  if (column.follows == Follows::document)
+    return "CASE WHEN " + old_value + " IS NULL OR (" + old_value +
+           " = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN " + new_value + " ELSE " +
+           old_value + " END";
+  return "COALESCE(" + old_value + ", " + new_value + ")";
+}
+
+/** The ON CONFLICT clause for rows that are there already. */
+std::string on_conflict(const Table &table, OnExisting existing,
+                        const std::set<std::string> &added) {
+  std::string sets, before, after;
+  for (const DerivedColumn &each : derived_columns(table.name)) {
+    const std::string name = quote_identifier(each.name);
+    const std::string old_value = "t." + name, new_value = "EXCLUDED." + name;
+    const std::string value = existing == OnExisting::replace && each.follows == Follows::if_known
+                                  ? new_value
+                              : existing != OnExisting::keep ? refreshed(each, old_value, new_value)
+                              : added.count(each.name) > 0   ? new_value
+                                                           : completed(each, old_value, new_value);
+    if (value == old_value)
+      continue;
+    sets += (sets.empty() ? "" : ", ") + name + " = " + value;
+    before += (before.empty() ? "" : ", ") + old_value;
+    after += (after.empty() ? "" : ", ") + value;
+  }
+  const std::string key =
+      " ON CONFLICT (" + ddl::column_list(table.primary_key()->columns) + ") DO ";
+  // A row that stays as it is is not written again.
+  return sets.empty() ? key + "NOTHING"
+                      : key + "UPDATE SET " + sets + " WHERE ROW(" + before +
+                            ") IS DISTINCT FROM ROW(" + after + ")";
+}
+
+} // namespace
+
+std::string load_rows(const Target &target, const std::string &table, OnExisting existing,
+                      const std::set<std::string> &added) {
+  std::string sql;
+  if (table == "asn_inventory")
+    sql = load_asn_inventory(target);
+  else if (table == "ip_inventory")
+    sql = load_ip_inventory(target);
+  else if (table == "ip_asn_history")
+    sql = load_ip_asn_history(target);
+  if (sql.empty() || existing == OnExisting::none_there)
+    return sql;
+  return sql + on_conflict(*schema_v16().table(table), existing, added);
+}
+
+std::vector<std::string> choose_sessions(const Target &target) {
+  const std::string chosen = qualified(target.schema, chosen_table);
+  return {"CREATE UNLOGGED TABLE " + chosen + " AS " + addresses(target),
+          "ANALYZE " + chosen + " (session_id)"};
+}
+
+std::string chosen_fits(const Target &target) {
+  // In a hash a row takes an eighth more than in its table.
+  return "SELECT pg_relation_size(" + quote_literal(qualified(target.schema, chosen_table)) +
+         "::regclass) * 1.25 <= setting::float8 * 1024 *"
+         " current_setting('hash_mem_multiplier')::float8 FROM pg_settings WHERE name = 'work_mem'";
+}
+
+// Knowing the size of the table, the planner hashes its narrow rows and runs once through the
+// sessions, in parallel too. It would write documents to temporary files where the hash does not
+// fit: then the places of the sessions are joined, as ever.
+std::string load_chosen(const Target &target, bool fits) {
+  const std::string chosen = qualified(target.schema, chosen_table);
+  if (!fits)
+    return insert_addresses(target, with_documents(target, "SELECT * FROM " + chosen));
+  return insert_addresses(target, chosen + " AS g JOIN " + sessions_of(target) +
+                                      " AS d ON d.session_id = g.session_id COLLATE \"default\"") +
+         " UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb"
+         " FROM " +
+         chosen + " WHERE session_id IS NULL";
+}
+
+std::string add_missing_asns(const Target &target) {
+  return "INSERT INTO " + qualified(target.schema, "asn_inventory") +
+         " (asn_number, first_seen, last_seen, unique_ip_count) SELECT current_asn,"
+         " min(first_seen), max(last_seen), count(*) FROM " +
+         qualified(target.schema, "ip_inventory") +
+         " WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING";
+}
+
+namespace {
+
+std::string fingerprint_by(const char *aggregate, const Target &target, const Table &sessions,
+                           const std::string &start) {
+  return "SELECT (f).sessions, (f).documents, (f).times, (f).settled_sessions,"
+         " (f).settled_documents, (f).settled_times FROM (SELECT " +
+         qualified(target.extension_schema, aggregate) + "(session_id::varchar, " +
+         document(target) + ", " + utc(sessions, "first_event_at") + ", " +
+         utc(sessions, "last_event_at") + ", " + utc(sessions, "created_at") + " <= " + start +
+         ") AS f FROM " + sessions_of(target) + ") AS summed";
+}
+
+} // namespace
+
+std::string fingerprint(const Target &target, const Table &observed_sessions,
+                        const std::string &start) {
+  return fingerprint_by("cowrie_fingerprint", target, observed_sessions, start);
+}
+
+std::string kept_fingerprint(const Target &target, const Table &observed_sessions) {
+  return fingerprint_by("cowrie_kept_fingerprint", target, observed_sessions, run_start);
+}
+
+} // namespace cowrie::derivation

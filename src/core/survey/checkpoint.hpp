@@ -1,0 +1,17 @@
+// Checkpoint: the acceptance criteria of the migration, measured on the migrated database.
+//
+// Changes nothing. Error regime: throws what the port throws; what cannot be measured has not
+// passed and says why.
+#pragma once
+
+#include <vector>
+
+#include "core/survey/hazard.hpp"
+#include "core/ports/ports.hpp"
+
+namespace cowrie {
+
+/** Measures all criteria, in the order of the specification. */
+std::vector<Criterion> checkpoint(Database &database);
+
+} // namespace cowrie

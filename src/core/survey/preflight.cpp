@@ -1,0 +1,255 @@
+// Preflight: whether a migration would work, what it would cost, what it would make of the data.
+#include "core/survey/preflight.hpp"
+
+#include <cmath>
+#include <map>
+
+#include "core/survey/assessment_query.hpp"
+#include "core/inspect/capacity.hpp"
+#include "core/run/atomic_run.hpp"
+
+namespace cowrie {
+namespace {
+
+// As many are read within minutes; of more, a part, within seconds.
+constexpr std::int64_t most_sessions = 5'000'000;
+constexpr std::int64_t sample_of_many = 100'000;
+
+std::string with_unit(std::int64_t bytes) {
+  const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+  std::size_t unit = 0;
+  double value = static_cast<double>(bytes);
+  for (; value >= 10'240 && unit < 4; ++unit)
+    value /= 1024;
+  return std::to_string(std::llround(value)) + " " + units[unit];
+}
+
+/** `about 12345678 bytes (12 MB)`. */
+std::string about(std::int64_t bytes) {
+  return "about " + std::to_string(bytes) + " bytes (" + with_unit(bytes) + ")";
+}
+
+/** `00:12:34` */
+std::string clock(std::int64_t microseconds) {
+  const std::int64_t seconds = (microseconds + 999'999) / 1'000'000;
+  const auto two = [](std::int64_t value) {
+    return (value < 10 ? "0" : "") + std::to_string(value);
+  };
+  return two(seconds / 3600) + ":" + two(seconds / 60 % 60) + ":" + two(seconds % 60);
+}
+
+class TableInspection {
+public:
+  TableInspection(Database &database, const PreflightOptions &options)
+      : database_(database), target_(database.target()), options_(options) {}
+
+  std::vector<Hazard> run() {
+    // A running migration holds its locks to its end: it is told of without waiting for them.
+    if (!guarded(
+            [this] { database_.in_subtransaction([this] { database_.refuse_other_run(); }); }) ||
+        !attempt([this] { look_ = look(database_); }))
+      return std::move(found_);
+    if (look_.situation.state == SchemaState::complete) {
+      add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
+      return std::move(found_);
+    }
+    if (attempt([this] { refuse_incomplete(target_, look_.situation); }))
+      attempt([this] {
+        refuse_names_in_the_way(database_, plan_migration(look_.declared, look_.observed, target_,
+                                                          look_.situation, {}));
+        for (const char *each :
+             {derivation::staging_table, derivation::event_table, derivation::chosen_table})
+          has_work_table(database_, each);
+      });
+    const bool fits = attempt([this] { refuse_capacity(); });
+    attempt([this] { documents(); });
+    if (facts_read_)
+      attempt([&] { capacity(!fits); });
+    return std::move(found_);
+  }
+
+private:
+  // What stops several parts is said once.
+  void add(HazardSeverity severity, const char *hazard, std::string detail, std::string remedy) {
+    for (const Hazard &each : found_)
+      if (each.hazard == hazard && each.detail == detail)
+        return;
+    found_.push_back({severity, hazard, std::move(detail), std::move(remedy)});
+  }
+
+  /** Runs a part with the tables locked for reading, and keeps no lock. */
+  template <typename Part> bool attempt(Part part) {
+    return guarded([&] { database_.in_passing(part); });
+  }
+
+  /** Runs a part; what it refuses becomes a row. */
+  template <typename Part> bool guarded(Part part) {
+    try {
+      part();
+      return true;
+    } catch (const Failure &failure) {
+      if (failure.must_propagate)
+        throw;
+      if (!failure.hint.empty() && !failure.detail.empty()) // one of our own
+        found_.push_back(blocker(failure));
+      else if (failure.sqlstate == sqlstate::insufficient_privilege)
+        add(HazardSeverity::info, hazards::not_visible, failure.message, "");
+      else
+        add(HazardSeverity::warning, hazards::unreadable, failure.sqlstate + ": " + failure.message,
+            failure.sqlstate.compare(0, 2, "XX") == 0 // damage: which row it is
+                ? "CREATE EXTENSION IF NOT EXISTS amcheck; SELECT * FROM verify_heapam(" +
+                      quote_literal(qualified(target_.schema, "session_summaries")) +
+                      ", check_toast => true);"
+                : "");
+      return false;
+    }
+  }
+
+  /** Refuses as the migration does, by what the sample alone tells. */
+  void refuse_capacity() {
+    facts_ = read_capacity(database_);
+    facts_read_ = true;
+    refuse_full_disk(database_, look_, facts_);
+  }
+
+  /** What it will cost, by what is known now. */
+  void capacity(bool refused) {
+    const Need need = need_of(facts_, look_);
+    add(HazardSeverity::info, hazards::tables,
+        about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
+                             " copy comes free at the commit",
+        "");
+    add(HazardSeverity::info, hazards::indexes, about(need.indexes) + " for the indexes, made anew",
+        "");
+    add(HazardSeverity::info, hazards::wal,
+        about(need.wal) + " of WAL, of which pg_wal holds up to " + with_unit(need.wal_kept) +
+            " at a time",
+        "");
+    add(HazardSeverity::info, hazards::temporary,
+        about(need.temporary) + " for the work table and for sorts, while it runs", "");
+    if (!refused)
+      for (const DiskNeed &each : disk_needs(need, database_.disks())) {
+        const bool close = each.need > each.free - each.free / 5;
+        add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
+            each.detail,
+            close ? "SET cowrie_migrate.free_space = '" +
+                        std::to_string(each.need / (1 << 20) * 5 / 4 + 1) +
+                        "MB';  -- if there is as much, whatever the operating system says"
+                  : "");
+      }
+    if (facts_.sampled > 0)
+      add(HazardSeverity::info, hazards::duration,
+          "about " + clock(need.duration_us) + " for " + std::to_string(need.sessions) +
+              " sessions; " + std::to_string(std::llround(facts_.sampled)) +
+              " of them were read in " + std::to_string(std::llround(facts_.sample_us / 1000)) +
+              " ms",
+          "");
+  }
+
+  /** Reads the documents that the run will read, all of them or a part. */
+  void documents() {
+    const std::int64_t sessions = std::llround(facts_.sessions);
+    const std::int64_t wanted = options_.sample >= 0       ? options_.sample
+                                : sessions > most_sessions ? sample_of_many
+                                                           : 0;
+    double share = 1;
+    if (wanted > 0 && sessions > wanted)
+      share = static_cast<double>(wanted) / facts_.sessions;
+    const bool resuming = look_.situation.state == SchemaState::resumable;
+    const Amounts amounts =
+        assess_sessions(database_, *look_.observed.table("session_summaries"),
+                        resuming ? Assessed::unfilled_sessions : Assessed::all_sessions, share);
+    // Of a part, what it makes of all.
+    const std::int64_t read = amounts.of(Measure::sessions);
+    const double scale = share < 1 && read > 0 ? facts_.sessions / static_cast<double>(read) : 1;
+    const auto of = [&](Measure measure) {
+      return std::llround(static_cast<double>(amounts.of(measure)) * scale);
+    };
+    if (share < 1)
+      add(HazardSeverity::info, hazards::sampled,
+          std::to_string(read) + " of about " + std::to_string(sessions) +
+              " sessions were read; the figures below are extrapolated from them",
+          "SET cowrie_migrate.preflight_sample = 0;  -- reads all of them");
+    if (target_.has_raw_events && !target_.raw_events_indexed)
+      add(HazardSeverity::warning, hazards::no_index,
+          "raw_events has no index on session_id: the migration reads and sorts all of it, and"
+          " sessions that need it count as sessions without source IP here",
+          "CREATE INDEX CONCURRENTLY ON " + qualified(target_.schema, "raw_events") +
+              " (session_id);");
+    coverage(amounts, of);
+    if (share == 1 && !resuming) { // better than what the small sample told
+      facts_.ips = static_cast<double>(amounts.of(Measure::distinct_ips));
+      facts_.asns = static_cast<double>(amounts.of(Measure::distinct_asns));
+    }
+    for (std::size_t i = 0; i < reject_reason_count; ++i) {
+      const std::string reason(reject_reason_name(static_cast<RejectReason>(i)));
+      const Amounts::Amount &values = amounts.of(reason);
+      if (values.amount > 0)
+        add(HazardSeverity::info, reason.c_str(),
+            std::to_string(std::llround(static_cast<double>(values.amount) * scale)) +
+                " values cannot be used; they stay where they are. For example in sessions " +
+                values.examples,
+            target_.command("cowrie_rejected_values", "max_rows => 100"));
+    }
+    if (of(Measure::no_source_ip) > 0)
+      add(HazardSeverity::info, hazards::no_source_ip,
+          std::to_string(of(Measure::no_source_ip)) +
+              " sessions will have no source_ip: neither their document nor their raw events name"
+              " one. For example " +
+              amounts.of(name_of(Measure::no_source_ip)).examples,
+          "SELECT session_id FROM " + qualified(target_.schema, "session_summaries") +
+              " WHERE source_ip IS NULL;  -- after the migration");
+    if (of(Measure::null_escapes) > 0)
+      add(HazardSeverity::info, hazards::null_escapes,
+          std::to_string(of(Measure::null_escapes)) +
+              " documents hold \\u0000, for which the server's own -> raises an error; the"
+              " migration reads them. For example in sessions " +
+              amounts.of(name_of(Measure::null_escapes)).examples,
+          "");
+  }
+
+  template <typename Of> void coverage(const Amounts &amounts, Of of) {
+    const auto percent = [](std::int64_t part, std::int64_t whole) {
+      const double value =
+          whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
+      const std::int64_t tenths = std::llround(value * 10);
+      return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
+    };
+    const auto with = [&](Measure measure) {
+      return std::to_string(of(measure)) + " (" + percent(of(measure), of(Measure::sessions)) + ")";
+    };
+    const std::int64_t ips = amounts.of(Measure::distinct_ips);
+    const std::int64_t with_ip = of(Measure::source_ips);
+    const std::int64_t all_ips = distinct_in_all(with_ip, amounts.of(Measure::source_ips), ips,
+                                                 amounts.of(Measure::ips_once));
+    add(HazardSeverity::info, hazards::coverage,
+        "of " + std::to_string(of(Measure::sessions)) + " sessions " +
+            std::to_string(of(Measure::documents)) + " have a document, " +
+            with(Measure::source_ips) + " get a source IP, " + with(Measure::asns) + " an ASN, " +
+            with(Measure::countries) + " a country, " + with(Measure::ip_types) + " an IP type; " +
+            std::to_string(all_ips) + " IPs. Expected: ip_coverage " +
+            percent(amounts.of(Measure::covered_ips), ips) + " (target 90 %), api_call_reduction " +
+            percent(with_ip - all_ips, with_ip) + " (target 75 %)",
+        "");
+  }
+
+  Database &database_;
+  const Target &target_;
+  const PreflightOptions options_;
+  Look look_;
+  CapacityFacts facts_;
+  bool facts_read_ = false;
+  std::vector<Hazard> found_;
+};
+
+} // namespace
+
+Hazard blocker(const Failure &refusal) {
+  return {HazardSeverity::blocker, refusal.message, refusal.detail, refusal.hint};
+}
+
+std::vector<Hazard> inspect_tables(Database &database, const PreflightOptions &options) {
+  return TableInspection(database, options).run();
+}
+
+} // namespace cowrie

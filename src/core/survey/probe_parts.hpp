@@ -1,0 +1,44 @@
+// Probe parts: the probes by what they look at, and what their queries have in common.
+//
+// Error regime: these are texts; nothing throws but std::bad_alloc.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/survey/hazard.hpp"
+#include "core/schema/schema.hpp"
+
+namespace cowrie::probes {
+
+/** A hazard's name, and the query that finds it: severity, detail, remedy. $1 is the schema. */
+struct Probe {
+  const char *hazard;
+  std::string sql;
+};
+
+std::vector<Probe> of_sessions();
+std::vector<Probe> of_wal();
+std::vector<Probe> of_tables();
+std::vector<Probe> of_server();
+
+inline constexpr const char *this_database = "(SELECT oid FROM pg_database WHERE datname ="
+                                             " current_database())";
+
+// What a migration waits for at most; a transaction that stays longer than that is in its way.
+inline constexpr const char *patience = "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
+                                        " '0'), '5 s')";
+
+/** `ARRAY['a', 'b']::text[]` */
+std::string list_of(const std::vector<std::string> &names);
+
+/** The names of the tables that version 16 adds. */
+std::vector<std::string> inventories();
+
+/** The tables that a migration reads or changes: WITH tables (oid, relname, name, …). */
+std::string tables();
+
+/** Other sessions in this database: WITH others (pid, …, who). */
+std::string other_sessions();
+
+} // namespace cowrie::probes

@@ -1,0 +1,110 @@
+// Probes: what the server and its other sessions have in store for a migration.
+#include "core/survey/probes.hpp"
+
+#include "core/base/failure.hpp"
+#include "core/survey/probe_parts.hpp"
+
+namespace cowrie {
+namespace probes {
+
+std::string list_of(const std::vector<std::string> &names) {
+  std::string result;
+  for (const std::string &each : names)
+    result += (result.empty() ? "" : ", ") + quote_literal(each);
+  return "ARRAY[" + result + "]::text[]";
+}
+
+std::vector<std::string> inventories() {
+  std::vector<std::string> names;
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0)
+      names.push_back(table.name);
+  return names;
+}
+
+std::string tables() {
+  std::vector<std::string> names = inventories();
+  for (const Table &table : schema_v15().tables)
+    names.push_back(table.name);
+  return "WITH tables AS (SELECT c.*, c.oid AS id, format('%I.%I', n.nspname, c.relname) AS name"
+         " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+         " WHERE n.nspname = $1::text AND c.relkind IN ('r', 'p') AND c.relname = ANY (" +
+         list_of(names) + ")) ";
+}
+
+std::string other_sessions() {
+  return "WITH others AS (SELECT *, format('process %s of user %s%s', pid, COALESCE(usename, '?'),"
+         " COALESCE(' (' || NULLIF(application_name, '') || ')', '')) AS who FROM pg_stat_activity"
+         " WHERE datid = " +
+         std::string(this_database) +
+         " AND pid <> pg_backend_pid() AND leader_pid IS NULL AND COALESCE(backend_type, '') <>"
+         " 'autovacuum worker') ";
+}
+
+namespace {
+
+// Its settings are for superusers to see.
+Probe cron() {
+  return {hazards::cron,
+          "SELECT 'info', format('pg_cron %s%s; %s. A job is called failed only when it raises',"
+          " COALESCE(e.extversion, 'is loaded'), ', installed in database ' || CASE WHEN e.oid IS"
+          " NULL THEN d.setting END, CASE m.setting WHEN 'on' THEN 'its jobs run in background"
+          " workers' WHEN 'off' THEN 'its jobs connect like clients, so pg_hba.conf must let them"
+          " in' ELSE 'how its jobs run is not visible to you' END), 'SELECT * FROM"
+          " cowrie_migrate_v16(on_failure => ''abort'');  -- as the command of a job' FROM (SELECT"
+          " 1) AS one LEFT JOIN pg_extension AS e ON e.extname = 'pg_cron' LEFT JOIN pg_settings AS"
+          " m ON m.name = 'cron.use_background_workers' LEFT JOIN pg_settings AS d ON d.name ="
+          " 'cron.database_name' WHERE e.oid IS NOT NULL OR m.setting IS NOT NULL"};
+}
+
+Probe server_version() {
+  return {hazards::version,
+          "SELECT 'info', format('PostgreSQL %s', current_setting('server_version')), NULL"};
+}
+
+} // namespace
+
+std::vector<Probe> of_server() { return {cron(), server_version()}; }
+
+} // namespace probes
+
+namespace {
+
+HazardSeverity severity_of(const std::string &name) {
+  return name == "warning" ? HazardSeverity::warning : HazardSeverity::info;
+}
+
+} // namespace
+
+std::string_view name_of(HazardSeverity severity) noexcept {
+  switch (severity) {
+  case HazardSeverity::blocker:
+    return "blocker";
+  case HazardSeverity::warning:
+    return "warning";
+  default:
+    return "info";
+  }
+}
+
+std::vector<Hazard> probe_server(Database &database) {
+  std::vector<Hazard> found;
+  for (const auto &group :
+       {probes::of_sessions(), probes::of_wal(), probes::of_tables(), probes::of_server()})
+    for (const probes::Probe &probe : group)
+      try {
+        database.in_subtransaction([&] {
+          for (const Row &row : database.query(probe.sql, {database.target().schema}))
+            found.push_back({severity_of(row[0].value_or("")), probe.hazard, row[1].value_or(""),
+                             row[2].value_or("")});
+        });
+      } catch (const Failure &failure) {
+        if (failure.must_propagate || failure.sqlstate != sqlstate::insufficient_privilege)
+          throw;
+        found.push_back({HazardSeverity::info, hazards::not_visible,
+                         std::string(probe.hazard) + ": " + failure.message, ""});
+      }
+  return found;
+}
+
+} // namespace cowrie

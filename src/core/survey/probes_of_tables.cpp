@@ -1,0 +1,140 @@
+// Probes of tables: what hangs on them, and where their changes go.
+//
+// Error regime: these are texts; see probes.hpp.
+#include "core/survey/probe_parts.hpp"
+
+namespace cowrie::probes {
+namespace {
+
+Probe wraparounds() {
+  const auto limit = [](const char *setting, const char *option) {
+    return "LEAST(current_setting('" + std::string(setting) +
+           "')::int8, (SELECT o.option_value::int8 FROM pg_options_to_table(t.reloptions) AS o"
+           " WHERE o.option_name = '" +
+           option + "'))";
+  };
+  return {
+      hazards::wraparound,
+      tables() +
+          "SELECT 'warning', format('%s has an age of %s transactions and %s multixacts; from"
+          " %s and %s on an autovacuum freezes it, which does not give way to the migration',"
+          " a.name, a.age, a.mxid_age, a.age_limit, a.mxid_limit),"
+          " format('VACUUM (FREEZE) %s;', a.name) FROM (SELECT t.name,"
+          " GREATEST(age(t.relfrozenxid), age(NULLIF(x.relfrozenxid, '0'))) AS age,"
+          " GREATEST(mxid_age(t.relminmxid), mxid_age(NULLIF(x.relminmxid, '0'))) AS mxid_age, " +
+          limit("autovacuum_freeze_max_age", "autovacuum_freeze_max_age") + " AS age_limit, " +
+          limit("autovacuum_multixact_freeze_max_age", "autovacuum_multixact_freeze_max_age") +
+          " AS mxid_limit FROM tables AS t LEFT JOIN pg_class AS x ON x.oid = t.reltoastrelid"
+          " WHERE t.relkind = 'r') AS a WHERE a.age > 0.9 * a.age_limit OR a.mxid_age > 0.9 *"
+          " a.mxid_limit ORDER BY a.name"};
+}
+
+Probe triggers() {
+  return {
+      hazards::trigger,
+      tables() +
+          "SELECT 'warning', format('trigger %I on %s calls %s: ' || CASE t.relname WHEN"
+          " 'session_summaries' THEN 'the one rewrite fires none, an online migration does, and"
+          " refuses it' ELSE 'it may change or swallow what the migration writes' END, g.tgname,"
+          " t.name, g.tgfoid::regproc),"
+          " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
+          " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
+          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events'"
+          " ORDER BY t.name, g.tgname"};
+}
+
+Probe event_triggers() {
+  return {hazards::event_trigger,
+          "SELECT 'warning', format('event trigger %I calls %s at %s: it may refuse or change what"
+          " the migration does', e.evtname, e.evtfoid::regproc, e.evtevent), format('ALTER EVENT"
+          " TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname) FROM pg_event_trigger"
+          " AS e WHERE e.evtenabled <> 'D' AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE"
+          " d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')"
+          " ORDER BY e.evtname"};
+}
+
+// Where it hides rows from the owner it is a blocker; that it does not is no protection for the
+// inventories, which get the grants of session_summaries but no policies.
+Probe row_securities() {
+  std::string enable;
+  for (const std::string &each : inventories())
+    enable += (enable.empty() ? "format('" : " || format(' ") +
+              ("ALTER TABLE %I." + each + " ENABLE ROW LEVEL SECURITY;', $1::text)");
+  return {hazards::row_security,
+          tables() +
+              "SELECT 'warning', format('%s has row-level security: the inventories will have its"
+              " grants, but no policies, and tell of all sessions', t.name), " +
+              enable +
+              " || '  -- after the migration, with policies' FROM tables AS t"
+              " WHERE t.relname = 'session_summaries' AND t.relrowsecurity AND (SELECT count(*)"
+              " FROM tables AS i WHERE i.relname = ANY (" +
+              list_of(inventories()) + ") AND i.relrowsecurity) < " +
+              std::to_string(inventories().size())};
+}
+
+// None stands in the way of a migration: its columns are new. One that uses a column of version 16
+// stops a repair that must convert it, and a cleanup; both name it then.
+Probe views() {
+  return {
+      hazards::view,
+      tables() +
+          "SELECT DISTINCT 'info', format('view %s reads %s: it stays as it is, and shows no new"
+          " column', r.ev_class::regclass, t.name), format('SELECT pg_get_viewdef(%L::regclass);"
+          "  -- %s it with them after the migration', r.ev_class::regclass, CASE w.relkind WHEN 'v'"
+          " THEN 'CREATE OR REPLACE' ELSE 'DROP and CREATE' END) FROM tables AS t JOIN"
+          " pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.id AND"
+          " d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite AS r ON r.oid = d.objid JOIN"
+          " pg_class AS w ON w.oid = r.ev_class AND w.relkind IN ('v', 'm') WHERE t.relname NOT"
+          " IN ('raw_events', 'schema_state') ORDER BY 2"};
+}
+
+Probe publications() {
+  return {
+      hazards::publication,
+      tables() +
+          "SELECT 'warning', format('publication %I publishes %s: subscribers do not receive"
+          " the rewrite, and stop at rows of tables and columns that they lack', p.pubname,"
+          " CASE WHEN p.puballtables THEN 'all tables' WHEN s.pnpubid IS NOT NULL THEN 'all"
+          " tables of the schema' ELSE x.names END), CASE WHEN p.puballtables THEN format('ALTER"
+          " PUBLICATION %I SET (publish = '''');', p.pubname) WHEN s.pnpubid IS NOT NULL THEN"
+          " format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA %I;', p.pubname, $1::text) ELSE"
+          " format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, x.names) END || '  -- or"
+          " migrate the subscribers first' FROM pg_publication AS p LEFT JOIN (SELECT r.prpubid,"
+          " string_agg(t.name, ', ' ORDER BY t.name) AS names FROM tables AS t JOIN"
+          " pg_publication_rel AS r ON r.prrelid = t.id GROUP BY r.prpubid) AS x ON x.prpubid ="
+          " p.oid LEFT JOIN (SELECT z.pnpubid FROM pg_publication_namespace AS z JOIN"
+          " pg_namespace AS n ON n.oid = z.pnnspid WHERE n.nspname = $1::text) AS s ON"
+          " s.pnpubid = p.oid WHERE (p.puballtables OR x.names IS NOT NULL OR s.pnpubid IS NOT"
+          " NULL) AND (p.pubinsert OR p.pubupdate OR p.pubdelete OR p.pubtruncate)"
+          " ORDER BY p.pubname"};
+}
+
+Probe subscribers() {
+  return {hazards::subscriber,
+          "SELECT 'warning', format('slot %I (%s%s) sends the changes of this database to a logical"
+          " subscriber, which does not receive the rewrite', slot_name, plugin, CASE WHEN active"
+          " THEN ', in use' ELSE '' END), 'SELECT * FROM cowrie_migrate_v16();  -- on the"
+          " subscriber, before this database' FROM pg_replication_slots WHERE slot_type = 'logical'"
+          " AND database = current_database() AND NOT temporary ORDER BY slot_name"};
+}
+
+Probe subscriptions() {
+  return {hazards::subscription,
+          tables() +
+              "SELECT 'warning', format('subscription %I writes to %s: it is held up by the"
+              " migration, and what a publisher at version 15 sends has no snapshots', s.subname,"
+              " string_agg(t.name, ', ' ORDER BY t.name)), format('ALTER SUBSCRIPTION %I DISABLE;"
+              "  -- and ENABLE it afterwards', s.subname) FROM pg_subscription AS s JOIN"
+              " pg_subscription_rel AS r ON r.srsubid = s.oid JOIN tables AS t ON t.id = r.srrelid"
+              " WHERE s.subenabled AND s.subdbid = " +
+              std::string(this_database) + " GROUP BY s.subname ORDER BY s.subname"};
+}
+
+} // namespace
+
+std::vector<Probe> of_tables() {
+  return {wraparounds(), triggers(),     event_triggers(), row_securities(),
+          views(),       publications(), subscribers(),    subscriptions()};
+}
+
+} // namespace cowrie::probes

@@ -1,0 +1,29 @@
+// SPI: SQL from C++, rows as values.
+//
+// Error regime: throws PgError.
+#pragma once
+
+#include "core/ports/ports.hpp"
+#include "pg/boundary/guard.hpp"
+
+namespace cowrie::pg {
+
+/** Connects to SPI for the length of a scope. */
+class SpiSession : Live {
+public:
+  /** `nonatomic`: transactions may end within it. */
+  explicit SpiSession(bool nonatomic = false);
+  ~SpiSession();
+  SpiSession(const SpiSession &) = delete;
+  SpiSession &operator=(const SpiSession &) = delete;
+};
+
+/** Executes one statement; returns the number of rows processed and fills rows where wanted. */
+std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
+                         bool read_only, std::vector<Row> *rows);
+
+/** Rows of a query. A read-only one sees the caller's snapshot and works on a standby. */
+std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters,
+                           bool read_only);
+
+} // namespace cowrie::pg

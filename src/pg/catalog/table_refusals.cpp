@@ -1,0 +1,229 @@
+// Refusals, continued: tables that something else has a hand in, and privileges that are missing.
+// Asked of the catalog, without a lock.
+#include "pg/catalog/refusals.hpp"
+
+#include "core/base/failure.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+/** The tables that a run changes, where they are there. */
+std::vector<std::string> changed_tables() {
+  std::vector<std::string> names = {"schema_state"};
+  for (const Table &table : schema_v16().tables)
+    names.push_back(table.name);
+  return names;
+}
+
+/** The tables whose rows a run writes. */
+std::vector<std::string> written_tables(const ResolvedTarget &target) {
+  return target.written ? changed_tables() : std::vector<std::string>{"schema_state"};
+}
+
+/** The tables that stay, whatever a run does to them. */
+std::vector<std::string> kept_tables(const ResolvedTarget &target) {
+  return target.written ? changed_tables()
+                        : std::vector<std::string>{"schema_state", sessions_table};
+}
+
+/** `c` is every one of the tables; the schema's name is the first parameter. */
+std::string from_tables(const std::vector<std::string> &tables) {
+  std::string names;
+  for (const std::string &each : tables)
+    names += (names.empty() ? "" : ", ") + quote_literal(each);
+  return " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname ="
+         " $1::text AND c.relname = ANY (ARRAY[" +
+         names + "]) ";
+}
+
+// A row that a rule sends elsewhere is neither changed nor reported. Into a table that has a rule
+// for inserts or updates the server accepts no ON CONFLICT, although the rule be disabled.
+void refuse_rules(const ResolvedTarget &target) {
+  for (const Row &row : spi_query(
+           "SELECT * FROM (SELECT c.relname, r.rulename, r.ev_enabled = 'D' AS disabled,"
+           " r.ev_type IN ('2', '3') AND c.relname <> 'session_summaries' AS in_the_way,"
+           " pg_get_ruledef(r.oid)" +
+               from_tables(written_tables(target)) +
+               "JOIN pg_rewrite AS r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN')"
+               " AS rules WHERE in_the_way OR NOT disabled ORDER BY relname, rulename LIMIT 1",
+           {target.names.schema}, true)) {
+    const std::string table = qualified(target.names.schema, *row[0]);
+    const std::string rule = quote_identifier(*row[1]);
+    throw Failure(sqlstate::prerequisite_state,
+                  "rule \"" + *row[1] + "\" on " + table + " intercepts writes",
+                  "What the migration writes would go where the rule sends it.",
+                  row[3] == "t" ? "Run DROP RULE " + rule + " ON " + table + "; and afterwards " +
+                                      row[4].value_or("")
+                                : "Run ALTER TABLE " + table + " DISABLE RULE " + rule +
+                                      "; and afterwards the same with ENABLE RULE.");
+  }
+}
+
+// ALTER TABLE goes down to the children, and a query reads their rows as the table's own.
+void refuse_inheritance(const ResolvedTarget &target) {
+  for (const Row &row : spi_query(
+           "SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
+               from_tables(kept_tables(target)) +
+               "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
+               " JOIN pg_class AS p ON p.oid = i.inhparent ORDER BY c.relname, i.inhrelid LIMIT 1",
+           {target.names.schema}, true)) {
+    const std::string table = qualified(target.names.schema, *row[0]);
+    const bool partition = row[3] == "t";
+    throw Failure(sqlstate::feature_not_supported, table + " takes part in inheritance",
+                  "Table " + *row[2] + (partition ? " is a partition of " : " inherits from ") +
+                      *row[1] + ".",
+                  partition ? "Run ALTER TABLE " + *row[1] + " DETACH PARTITION " + *row[2] + ";"
+                            : "Run ALTER TABLE " + *row[2] + " NO INHERIT " + *row[1] + ";");
+  }
+}
+
+// The server would refuse in the middle: row_security is off, hidden rows are an error.
+void refuse_row_security(const ResolvedTarget &target) {
+  std::vector<std::string> names = changed_tables();
+  if (target.names.has_raw_events)
+    names.emplace_back("raw_events");
+  for (const std::string &each : names) {
+    struct Security {
+      bool applies, owned;
+    };
+    const Security security = call([&]() -> Security {
+      const Oid relation = get_relname_relid(each.c_str(), target.schema);
+      if (!OidIsValid(relation) ||
+          check_enable_rls(relation, target.owner, /* noError: */ true) != RLS_ENABLED)
+        return {false, false};
+      HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+      const bool owned =
+          HeapTupleIsValid(tuple) &&
+          has_privs_of_role(target.owner,
+                            reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner);
+      if (HeapTupleIsValid(tuple))
+        ReleaseSysCache(tuple);
+      return {true, owned};
+    });
+    if (!security.applies)
+      continue;
+    const std::string table = qualified(target.names.schema, each);
+    const std::string owner = quote_identifier(target.names.owner);
+    throw Failure(sqlstate::insufficient_privilege,
+                  "row security on " + table + " applies to role \"" + target.names.owner + "\"",
+                  "The migration works as that role and must see every row.",
+                  security.owned
+                      ? "Run ALTER TABLE " + table +
+                            " NO FORCE ROW LEVEL SECURITY; and FORCE it again afterwards."
+                      : "Run ALTER TABLE " + table + " OWNER TO " + owner + "; or ALTER ROLE " +
+                            owner + " BYPASSRLS;");
+  }
+}
+
+// Such a table takes no UPDATE at all.
+void refuse_missing_replica_identity(const ResolvedTarget &target) {
+  for (const Row &row : spi_query(
+           "SELECT c.relname, string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname)" +
+               from_tables(written_tables(target)) +
+               "JOIN pg_publication_tables AS t ON t.schemaname = n.nspname AND t.tablename ="
+               " c.relname JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate"
+               " WHERE c.relreplident = 'n' OR c.relreplident IN ('d', 'i') AND NOT EXISTS (SELECT"
+               " FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid AND"
+               " CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END)"
+               " GROUP BY c.relname ORDER BY c.relname LIMIT 1",
+           {target.names.schema}, true)) {
+    const std::string table = qualified(target.names.schema, *row[0]);
+    throw Failure(sqlstate::prerequisite_state, table + " is published without a replica identity",
+                  "Publication " + *row[1] + " publishes its updates, which the server refuses.",
+                  "Run ALTER TABLE " + table +
+                      " REPLICA IDENTITY DEFAULT; (with a primary key) or REPLICA IDENTITY FULL.");
+  }
+}
+
+void refuse_missing_schema_privilege(const ResolvedTarget &target) {
+  const Parameter role = std::int64_t(target.owner);
+  const bool may_create =
+      spi_query("SELECT has_schema_privilege($1::int8::oid, $2::text, 'CREATE') AND"
+                " has_schema_privilege($1::int8::oid, $2::text, 'USAGE')",
+                {role, target.names.schema}, true)
+          .front()
+          .front() == "t";
+  if (!may_create)
+    throw Failure(sqlstate::insufficient_privilege,
+                  "role \"" + target.names.owner + "\" may not create tables in schema \"" +
+                      target.names.schema + "\"",
+                  "That role owns session_summaries, and shall own the new tables beside it.",
+                  "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(target.names.schema) +
+                      " TO " + quote_identifier(target.names.owner) + ";");
+  for (const Row &row :
+       spi_query("SELECT spcname FROM pg_tablespace AS t WHERE spcname ="
+                 " current_setting('default_tablespace') AND NOT"
+                 " has_tablespace_privilege($1::int8::oid, t.oid, 'CREATE') AND t.oid <>"
+                 " (SELECT dattablespace FROM pg_database WHERE datname = current_database())",
+                 {role}, true))
+    throw Failure(sqlstate::insufficient_privilege,
+                  "role \"" + target.names.owner + "\" may not create tables in tablespace \"" +
+                      *row[0] + "\"",
+                  "default_tablespace names it.",
+                  "Run GRANT CREATE ON TABLESPACE " + quote_identifier(*row[0]) + " TO " +
+                      quote_identifier(target.names.owner) +
+                      "; or do without: SET default_tablespace = '';");
+}
+
+// An owner may have taken privileges on its own tables away from itself.
+void refuse_missing_table_privilege(const ResolvedTarget &target) {
+  for (const Row &row :
+       spi_query("SELECT c.relname, string_agg(w.privilege, ', ' ORDER BY w.position)" +
+                     from_tables(written_tables(target)) +
+                     "CROSS JOIN unnest(CASE c.relname WHEN 'schema_state' THEN"
+                     " ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] WHEN 'session_summaries' THEN"
+                     " ARRAY['SELECT', 'UPDATE', 'REFERENCES'] ELSE"
+                     " ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES'] END)"
+                     " WITH ORDINALITY AS w (privilege, position)"
+                     " WHERE NOT has_table_privilege($2::int8::oid, c.oid, w.privilege)"
+                     " GROUP BY c.relname ORDER BY c.relname LIMIT 1",
+                 {target.names.schema, std::int64_t(target.owner)}, true)) {
+    const std::string table = qualified(target.names.schema, *row[0]);
+    throw Failure(sqlstate::insufficient_privilege,
+                  "role \"" + target.names.owner + "\" lacks privileges on " + table,
+                  "The migration works as that role and needs " + *row[1] + ".",
+                  "Run GRANT " + *row[1] + " ON TABLE " + table + " TO " +
+                      quote_identifier(target.names.owner) + ";");
+  }
+}
+
+void refuse_missing_execute_privilege(const ResolvedTarget &target) {
+  for (const Row &row :
+       spi_query("SELECT count(*), min(p.oid::regprocedure::text) FROM pg_extension AS e JOIN"
+                 " pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid"
+                 " AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e' JOIN pg_proc AS p ON"
+                 " p.oid = d.objid WHERE e.extname = 'cowrie_migrate' AND NOT"
+                 " has_function_privilege($1::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
+                 {std::int64_t(target.owner)}, true))
+    throw Failure(sqlstate::insufficient_privilege,
+                  "role \"" + target.names.owner +
+                      "\" may not execute the functions of the extension",
+                  "EXECUTE is missing on " + *row[0] + " of them, such as " + *row[1] + ".",
+                  "Run GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA " +
+                      quote_identifier(target.names.extension_schema) + " TO " +
+                      quote_identifier(target.names.owner) + ";");
+}
+
+} // namespace
+
+std::vector<Refusal> table_refusals() {
+  return {refuse_missing_table_privilege, refuse_inheritance, refuse_rules, refuse_row_security,
+          refuse_missing_replica_identity};
+}
+
+std::vector<Refusal> privilege_refusals() {
+  return {refuse_missing_schema_privilege, refuse_missing_execute_privilege};
+}
+
+void refuse_unsuitable_tables(const ResolvedTarget &target) {
+  for (const Refusal refuse : table_refusals())
+    refuse(target);
+}
+
+void refuse_missing_privileges(const ResolvedTarget &target) {
+  for (const Refusal refuse : privilege_refusals())
+    refuse(target);
+}
+
+} // namespace cowrie::pg

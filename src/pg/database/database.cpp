@@ -1,0 +1,117 @@
+// Database: core's port into the server, for one target schema.
+#include "pg/database/database.hpp"
+
+#include "core/base/failure.hpp"
+#include "pg/catalog/catalog_reader.hpp"
+#include "pg/reading/fill_run.hpp"
+#include "pg/database/parallel_insert.hpp"
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+#include "pg/boundary/subtransaction.hpp"
+
+namespace cowrie::pg {
+
+ServerDatabase::ServerDatabase(const ResolvedTarget &target, Progress &progress, bool read_only)
+    : target_(target), progress_(progress), read_only_(read_only) {}
+
+std::vector<Row> ServerDatabase::query(const std::string &sql,
+                                       const std::vector<Parameter> &parameters) {
+  return spi_query(sql, parameters, read_only_);
+}
+
+std::int64_t ServerDatabase::execute(const std::string &sql,
+                                     const std::vector<Parameter> &parameters) {
+  return spi_execute(sql, parameters, false, nullptr);
+}
+
+std::int64_t ServerDatabase::insert(const std::string &sql) {
+  if (const auto rows = insert_in_parallel(sql))
+    return *rows;
+  return execute(sql, {});
+}
+
+// What ran out of memory is undone before it is told: there is memory again by then.
+void ServerDatabase::in_subtransaction(const std::function<void()> &body) {
+  try {
+    Subtransaction subtransaction;
+    body();
+    subtransaction.commit();
+  } catch (const std::bad_alloc &) {
+    throw Failure(sqlstate::out_of_memory, "out of memory");
+  }
+}
+
+// The caller's snapshot may be from before the wait for a lock: what it shows is no longer there.
+void ServerDatabase::in_passing(const std::function<void()> &body) {
+  Subtransaction rolled_back;
+  lock_to_read();
+  call([] { PushActiveSnapshot(GetTransactionSnapshot()); }); // the rollback takes it off again
+  body();
+}
+
+Schema ServerDatabase::observe(const Schema &declared) {
+  return observe_schema(target_.names.schema, declared, read_only_);
+}
+
+Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
+  return bind_schema(target_.schema, declared, observed);
+}
+
+std::int64_t ServerDatabase::expected_sessions() {
+  return std::stoll(query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
+                          " reltuples END::int8 FROM pg_class WHERE oid = $1::int8::oid",
+                          {std::int64_t(target_.sessions)})
+                        .front()[0]
+                        .value_or("0"));
+}
+
+FillResult ServerDatabase::fill(const std::string &sql, bool stage,
+                                std::optional<std::int64_t> start) {
+  FillRun run(target_, progress_, stage, expected_sessions(), start);
+  const std::int64_t rows = execute(sql, {});
+  FillResult result = run.finish();
+  result.rows = rows;
+  return result;
+}
+
+FillResult ServerDatabase::rewrite(const std::string &sql) {
+  FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
+  run.have_read_ahead();
+  execute(sql, {});
+  return run.finish();
+}
+
+void ServerDatabase::copy_grants(const std::string &table) {
+  const std::string name = qualified(target_.names.schema, table);
+  // What ALTER DEFAULT PRIVILEGES gave goes first: the grants shall be those of session_summaries.
+  const auto grants = [&](const std::string &relation) {
+    return query("SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE"
+                 " quote_ident(pg_get_userbyid(x.grantee)) END, string_agg(x.privilege_type, ', '"
+                 " ORDER BY x.privilege_type), x.is_grantable FROM pg_class AS c CROSS JOIN LATERAL"
+                 " aclexplode(c.relacl) AS x WHERE c.oid = $1::text::regclass AND x.grantee <>"
+                 " c.relowner GROUP BY 1, x.is_grantable ORDER BY 1, x.is_grantable",
+                 {relation});
+  };
+  for (const Row &row : grants(name))
+    execute("REVOKE ALL ON TABLE " + name + " FROM " + *row[0], {});
+  for (const Row &row : grants(qualified(target_.names.schema, "session_summaries")))
+    execute("GRANT " + *row[1] + " ON TABLE " + name + " TO " + *row[0] +
+                (row[2] == "t" ? " WITH GRANT OPTION" : ""),
+            {});
+}
+
+std::int64_t ServerDatabase::clock_us() const { return GetCurrentTimestamp(); }
+
+void inspect_raw_events(ResolvedTarget &target) {
+  if (!target.names.has_raw_events)
+    return;
+  target.names.raw_events_indexed =
+      !spi_query("SELECT 1 FROM pg_class AS c JOIN pg_index AS i ON i.indrelid = c.oid JOIN"
+                 " pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
+                 " c.relnamespace = $1::int8::oid AND c.relname = 'raw_events'"
+                 " AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS NULL",
+                 {std::int64_t(target.schema)}, true)
+           .empty();
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,72 @@
+// Database: core's port into the server, for one target schema.
+//
+// Error regime: throws PgError or Failure.
+#pragma once
+
+#include "core/ports/ports.hpp"
+#include "pg/ledger/progress.hpp"
+#include "pg/catalog/target.hpp"
+
+namespace cowrie::pg {
+
+class ServerDatabase : public Database, Live {
+public:
+  /** `read_only`: queries see one snapshot and nothing may be changed. */
+  ServerDatabase(const ResolvedTarget &target, Progress &progress, bool read_only);
+
+  std::vector<Row> query(const std::string &sql, const std::vector<Parameter> &parameters) override;
+  std::int64_t execute(const std::string &sql, const std::vector<Parameter> &parameters) override;
+  std::int64_t insert(const std::string &sql) override;
+  void in_subtransaction(const std::function<void()> &body) override;
+  void in_passing(const std::function<void()> &body) override;
+  Schema observe(const Schema &declared) override;
+  Schema bind(const Schema &declared, const Schema &observed) override;
+  FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t> start) override;
+  FillResult rewrite(const std::string &sql) override;
+  void lock_run() override;
+  void refuse_other_run() override;
+  void lock_tables(const std::vector<TableLock> &wanted) override;
+  std::vector<std::string> users_of_columns(const std::string &table,
+                                            const std::vector<std::string> &columns) override;
+  void upgrade_locks(const std::vector<TableLock> &wanted) override;
+  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
+  void copy_grants(const std::string &table) override;
+  std::vector<Disk> disks() override;
+  const Target &target() const override { return target_.names; }
+  std::int64_t clock_us() const override;
+
+private:
+  std::int64_t expected_sessions();
+  [[noreturn]] void refuse_run(const std::string &detail);
+  /** Locks tables as lock_tables() does, without looking at what was locked. */
+  void acquire(const std::vector<TableLock> &wanted);
+  /** Locks all tables that are there, so that they can be looked at as of one moment. */
+  void lock_to_read();
+  /** Locks one table for as long as that may take, the others at once; returns the one that could
+   *  not be locked, nothing being locked then, or their number. */
+  std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
+                          int timeout_ms);
+  /** Refuses what cannot be worked on, now that nobody can change it any more. */
+  void inspect_locked(const std::vector<TableLock> &locked);
+  /** Throws who holds what conflicts with the lock. */
+  [[noreturn]] void throw_locked(const TableLock &wanted);
+  /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */
+  void refuse_table_in_use(const std::string &table);
+
+  const ResolvedTarget &target_;
+  Progress &progress_;
+  bool read_only_;
+};
+
+/** The advisory lock that keeps two runs in one database apart: pg_locks.classid and objid. */
+inline constexpr std::int64_t run_lock_class = 0x434F5752; // "COWR"
+inline constexpr std::int64_t run_lock_object = 16;
+
+/** Set while this session itself runs an online migration: it must not be let in again by its own
+ *  session's lock, from an event trigger for instance. */
+extern bool session_runs_online;
+
+/** Learns how raw_events can be read; needs an SPI session. */
+void inspect_raw_events(ResolvedTarget &target);
+
+} // namespace cowrie::pg

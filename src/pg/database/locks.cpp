@@ -1,0 +1,220 @@
+// Locks: the run lock and the table locks, and who is in the way of them.
+//
+// A part of ServerDatabase. Error regime: throws Failure (55P03, 55006) or PgError.
+#include "pg/database/database.hpp"
+
+#include <algorithm>
+
+#include "core/base/failure.hpp"
+#include "pg/catalog/refusals.hpp"
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+constexpr const char *to_read = "ACCESS SHARE";
+
+/** Who holds a lock, a line each: session or prepared transaction. For a FROM list over pg_locks
+ *  as l with its row as l. */
+constexpr const char *holder =
+    "CASE WHEN l.pid IS NULL THEN format('prepared transaction %L holds %s (end it with COMMIT"
+    " PREPARED or ROLLBACK PREPARED)', p.gid, l.mode) ELSE format('process %s of user %s holds %s"
+    " (state %s, query since %s)', l.pid, COALESCE(a.usename, '?'), l.mode,"
+    " COALESCE(a.state, '?'), COALESCE(a.query_start::text, '?')) END FROM pg_locks AS l LEFT JOIN"
+    " pg_stat_activity AS a ON a.pid = l.pid LEFT JOIN pg_locks AS x ON l.pid IS NULL AND x.pid IS"
+    " NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction LEFT"
+    " JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid"
+    " WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+std::string lines(const std::vector<Row> &rows) {
+  std::string result;
+  for (const Row &row : rows)
+    result += (result.empty() ? "" : "\n") + row[0].value_or("");
+  return result;
+}
+
+/** The modes that conflict with one, as an array: pg_locks has the same names. */
+std::string conflicting_modes(LOCKMODE mode) {
+  std::string result;
+  for (LOCKMODE each = AccessShareLock; each <= AccessExclusiveLock; ++each)
+    if (DoLockModesConflict(mode, each))
+      result +=
+          (result.empty() ? "" : ", ") + quote_literal(GetLockmodeName(DEFAULT_LOCKMETHOD, each));
+  return "ARRAY[" + result + "]";
+}
+
+/** `ACCESS EXCLUSIVE` as the server numbers it. */
+LOCKMODE number_of(const std::string &mode) {
+  std::string squeezed; // AccessExclusiveLock is what the server calls it
+  for (const char each : mode)
+    if (each != ' ')
+      squeezed += each;
+  for (LOCKMODE each = AccessShareLock; each <= AccessExclusiveLock; ++each)
+    if (pg_strcasecmp((squeezed + "Lock").c_str(), GetLockmodeName(DEFAULT_LOCKMETHOD, each)) == 0)
+      return each;
+  throw Failure("XX000", "unknown lock mode " + mode);
+}
+
+/** How long a lock may be waited for while another is held: a deadlock that this makes must have
+ *  come undone before anybody's deadlock check finds it. */
+int patience_ms() noexcept { return std::max(1, std::min(100, DeadlockTimeout / 10)); }
+
+} // namespace
+
+bool session_runs_online = false;
+
+void ServerDatabase::lock_run() {
+  if (session_runs_online)
+    refuse_run("This session itself runs it.");
+  const std::vector<Parameter> key = {run_lock_class, run_lock_object};
+  if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
+    return;
+  refuse_other_run();
+  refuse_run("It ended just now.");
+}
+
+void ServerDatabase::refuse_other_run() {
+  const std::string holders =
+      lines(query(std::string("SELECT ") + holder +
+                      " AND l.locktype = 'advisory' AND l.classid = $1::int8::oid"
+                      " AND l.objid = $2::int8::oid AND l.objsubid = 2",
+                  {run_lock_class, run_lock_object}));
+  if (!holders.empty())
+    refuse_run("The run lock: " + holders + ".");
+}
+
+void ServerDatabase::refuse_run(const std::string &detail) {
+  throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
+                detail,
+                "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
+                " ended.");
+}
+
+std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
+                                        int timeout_ms) {
+  std::size_t current = awaited;
+  const auto lock = [&](int milliseconds) {
+    const LockTimeout waiting(milliseconds);
+    const TableLock &table = wanted[current];
+    if (table.mode == to_read) // needs no privilege: who may not read will be told so
+      return call([&] {
+        const Oid oid = get_relname_relid(table.table.c_str(), target_.schema);
+        if (OidIsValid(oid))
+          LockRelationOid(oid, AccessShareLock);
+      });
+    execute("LOCK TABLE " + qualified(target_.names.schema, wanted[current].table) + " IN " +
+                wanted[current].mode + " MODE",
+            {});
+  };
+  try {
+    in_subtransaction([&] {
+      lock(timeout_ms);
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        if (i != awaited) {
+          current = i;
+          lock(patience_ms());
+        }
+    });
+  } catch (const Failure &failure) {
+    // A writer that waits for a lock we hold is a deadlock in the server's eyes, at once. It comes
+    // undone when our attempt is over.
+    if (failure.sqlstate != sqlstate::lock_not_available &&
+        failure.sqlstate != sqlstate::deadlock_detected)
+      throw;
+    return current;
+  }
+  return wanted.size();
+}
+
+// The first table is waited for with nothing held, the others only as long as no deadlock check
+// can notice. Where that is too short, all is let go and that table is waited for first.
+void ServerDatabase::acquire(const std::vector<TableLock> &wanted) {
+  const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
+  std::size_t awaited = 0;
+  for (;;) {
+    int timeout_ms = 0; // for ever
+    if (setting_lock_timeout > 0)
+      timeout_ms = static_cast<int>(std::max<std::int64_t>(1, (deadline - clock_us()) / 1000));
+    const std::size_t refused = try_to_lock(wanted, awaited, timeout_ms);
+    if (refused == wanted.size())
+      break;
+    if (refused == awaited || (setting_lock_timeout > 0 && clock_us() >= deadline))
+      throw_locked(wanted[refused]);
+    awaited = refused;
+  }
+}
+
+void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
+  acquire(wanted);
+  inspect_locked(wanted);
+}
+
+void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
+  const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
+  for (;;) {
+    const std::size_t refused = try_to_lock(wanted, 0, patience_ms());
+    if (refused == wanted.size())
+      break;
+    if (setting_lock_timeout > 0 && clock_us() >= deadline)
+      throw_locked(wanted[refused]);
+    query("SELECT pg_sleep($1::int8 / 1000.0)", {std::int64_t(patience_ms())}); // others go first
+  }
+  inspect_locked(wanted);
+}
+
+void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
+  for (const TableLock &each : locked) {
+    refuse_planted_table(target_, each.table, Access::change);
+    if (each.mode == "ACCESS EXCLUSIVE")
+      refuse_table_in_use(each.table);
+  }
+  refuse_unsuitable_tables(target_);
+}
+
+void ServerDatabase::lock_to_read() {
+  std::vector<TableLock> wanted;
+  for (const Schema &each : {schema_v15(), schema_v16()})
+    for (const Table &table : each.tables)
+      wanted.push_back({table.name, to_read});
+  acquire(wanted);
+}
+
+void ServerDatabase::throw_locked(const TableLock &wanted) {
+  const std::string name = qualified(target_.names.schema, wanted.table);
+  const std::string holders = lines(query(
+      std::string("SELECT ") + holder + " AND l.relation = $1::text::regclass AND l.mode = ANY (" +
+          conflicting_modes(number_of(wanted.mode)) + ") ORDER BY l.pid",
+      {name}));
+  throw Failure(sqlstate::lock_not_available, "could not lock " + name + " in time",
+                holders.empty() ? "Who held it has let go meanwhile." : holders,
+                "Wait for these sessions or end them with SELECT pg_terminate_backend(pid); or"
+                " wait longer: SET cowrie_migrate.lock_timeout = '60s';");
+}
+
+void ServerDatabase::refuse_table_in_use(const std::string &table) {
+  struct Use {
+    bool queries, triggers;
+  };
+  const Use use = call([&]() -> Use {
+    const Oid oid = get_relname_relid(table.c_str(), target_.schema);
+    Relation opened = relation_open(oid, AccessShareLock);
+    const Use found{opened->rd_refcnt > 1, AfterTriggerPendingOnRel(oid)};
+    relation_close(opened, NoLock);
+    return found;
+  });
+  const std::string name = qualified(target_.names.schema, table);
+  if (use.queries)
+    throw Failure(sqlstate::object_in_use,
+                  name + " is being used by active queries in this session",
+                  "The calling query itself, or an open cursor, reads the table that is to be"
+                  " changed.",
+                  "Close that query or cursor, then repeat this call by itself.");
+  if (use.triggers)
+    throw Failure(sqlstate::object_in_use, name + " has pending trigger events in this transaction",
+                  "Deferred constraints or triggers still have to look at its rows.",
+                  "Commit first, then repeat this call in a transaction of its own.");
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,102 @@
+// Ledger store: rows of cowrie_migration_log, written as its owner.
+#include "pg/ledger/ledger_store.hpp"
+
+#include "core/sql/derivation.hpp"
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+Parameter text_or_null(std::string_view text) {
+  return text.empty() ? Parameter(nullptr) : Parameter(std::string(text));
+}
+
+Parameter number_or_null(const std::optional<std::int64_t> &number) {
+  return number ? Parameter(*number) : Parameter(nullptr);
+}
+
+// statement_timestamp() and now() stand still inside one statement; the ledger wants real time.
+constexpr const char *version_of_extension =
+    "(SELECT extversion FROM pg_extension WHERE extname = 'cowrie_migrate')";
+
+} // namespace
+
+LedgerStore::LedgerStore(const Target &target, Oid ledger_owner)
+    : table_(qualified(target.extension_schema, "cowrie_migration_log")), schema_(target.schema),
+      owner_(ledger_owner) {
+  caller_ = call([]() -> const char * { return GetUserNameFromId(GetUserId(), false); });
+}
+
+std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parameter> &parameters) {
+  const AsUser owner(owner_);
+  std::vector<Row> rows;
+  spi_execute(sql, parameters, false, &rows);
+  return rows.empty() ? 0 : std::stoll(rows.front().front().value_or("0"));
+}
+
+bool LedgerStore::knows_of_migration() {
+  const AsUser owner(owner_);
+  return !spi_query("SELECT FROM " + table_ +
+                        " WHERE target_schema = $1::text AND mode <> 'cleanup' LIMIT 1",
+                    {schema_}, true)
+              .empty();
+}
+
+// The run's own row carries its id as run_id: one sequence serves both. It started when its
+// statement did, not when the locks were granted: that is also what its proof is settled by.
+std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view detail) {
+  mode_ = mode;
+  const std::int64_t run = write(
+      "INSERT INTO " + table_ +
+          " (run_id, target_schema, mode, status, started_at, detail, run_by, extension_version)"
+          " VALUES (0, $1::text, $2::text, 'running', " +
+          derivation::run_start + ", $3::text, $4::text, " + version_of_extension +
+          ") RETURNING log_id",
+      {schema_, mode_, text_or_null(detail), caller_});
+  write("UPDATE " + table_ + " SET run_id = log_id WHERE log_id = $1::int8", {run});
+  return run;
+}
+
+void LedgerStore::record(std::int64_t run, const StepResult &step, std::string_view state,
+                         std::string_view message) {
+  write("INSERT INTO " + table_ +
+            " (run_id, target_schema, mode, phase, step, status, rows, started_at, finished_at,"
+            " elapsed, detail, sqlstate, message, run_by, extension_version) SELECT $1::int8,"
+            " $2::text, $3::text, $4::int8, $5::text, $6::text, $7::int8,"
+            " at - took, at, took, $9::text, $10::text, $11::text, $12::text, " +
+            version_of_extension +
+            " FROM (SELECT clock_timestamp() AS at, $8::int8 * interval '1 microsecond' AS took)"
+            " AS moment",
+        {run, schema_, mode_, std::int64_t(step.phase), text_or_null(step.step), step.status,
+         number_or_null(step.rows), step.elapsed_us, text_or_null(step.detail), text_or_null(state),
+         text_or_null(message), caller_});
+}
+
+void LedgerStore::record_proof(std::int64_t run, const FillResult &proof) {
+  std::string rejects;
+  for (std::size_t i = 0; i < proof.rejects.size(); ++i)
+    if (proof.rejects[i] > 0)
+      rejects += (rejects.empty() ? "" : ", ") +
+                 ("\"" + std::string(reject_reason_name(static_cast<RejectReason>(i))) +
+                  "\": " + std::to_string(proof.rejects[i]));
+  write("UPDATE " + table_ +
+            " SET session_count = $2::int8, documents_fingerprint = $3::text,"
+            " times_fingerprint = $4::text, rejects = $5::text::jsonb, settled_count = $6::int8,"
+            " settled_documents = $7::text, settled_times = $8::text WHERE log_id = $1::int8",
+        {run, proof.before.sessions, proof.before.documents, proof.before.times,
+         "{" + rejects + "}", proof.settled.sessions, proof.settled.documents,
+         proof.settled.times});
+}
+
+void LedgerStore::finish_run(std::int64_t run, const StepResult &outcome, std::string_view state,
+                             std::string_view message) {
+  write("UPDATE " + table_ +
+            " SET status = $2::text, rows = $3::int8, finished_at = clock_timestamp(),"
+            " elapsed = $4::int8 * interval '1 microsecond', detail = COALESCE($5::text, detail),"
+            " sqlstate = $6::text, message = $7::text WHERE log_id = $1::int8",
+        {run, outcome.status, number_or_null(outcome.rows), outcome.elapsed_us,
+         text_or_null(outcome.detail), text_or_null(state), text_or_null(message)});
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,108 @@
+// Online ledger: what an online migration remembers, in the ledger.
+#include "pg/ledger/online_state.hpp"
+
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+const char *origin_name(Origin origin) {
+  switch (origin) {
+  case Origin::version15:
+    return "version 15";
+  case Origin::phases:
+    return "phases";
+  case Origin::repair:
+    break;
+  }
+  return "repair";
+}
+
+Origin origin_of(const std::optional<std::string> &name) {
+  for (const Origin each : {Origin::version15, Origin::phases})
+    if (name == origin_name(each))
+      return each;
+  return Origin::repair;
+}
+
+std::int64_t number(const std::optional<std::string> &text) {
+  return std::stoll(text.value_or("0"));
+}
+
+} // namespace
+
+OnlineLedger::OnlineLedger(const Target &target, Ledger &ledger, Oid ledger_owner)
+    : table_(qualified(target.extension_schema, "cowrie_migration_log")), schema_(target.schema),
+      ledger_(ledger), owner_(ledger_owner) {}
+
+std::vector<Row> OnlineLedger::rows(const std::string &sql,
+                                    const std::vector<Parameter> &parameters) {
+  const AsUser owner(owner_);
+  return spi_query(sql, parameters, false);
+}
+
+std::optional<OnlineState> OnlineLedger::unfinished() {
+  // A run that nobody holds the lock of and that has not ended did not survive.
+  rows("UPDATE " + table_ +
+           " SET status = 'interrupted' WHERE target_schema = $1::text AND mode = 'online' AND"
+           " phase IS NULL AND status = 'running'",
+       {schema_});
+  std::string rejects;
+  for (std::size_t i = 0; i < reject_reason_count; ++i)
+    rejects += ", COALESCE((f.rejects ->> " +
+               quote_literal(reject_reason_name(static_cast<RejectReason>(i))) + ")::int8, 0)";
+  const std::vector<Row> found = rows(
+      "SELECT l.status, l.resume ->> 'first_run', l.resume ->> 'origin', l.resume ->>"
+      " 'trigger', l.position, l.resume ->> 'completes', f.session_count, f.documents_fingerprint,"
+      " f.times_fingerprint, f.settled_count, f.settled_documents, f.settled_times,"
+      " (EXTRACT(epoch FROM f.started_at - timestamptz '2000-01-01 00:00:00Z') *"
+      " 1000000)::int8, l.mode, l.resume ->> 'queue', l.resume ->> 'queue_length'" +
+          rejects + " FROM " + table_ + " AS l LEFT JOIN " + table_ +
+          " AS f ON f.log_id = (l.resume ->> 'first_run')::int8"
+          " WHERE l.target_schema = $1::text AND l.phase IS NULL AND l.run_id = l.log_id ORDER"
+          " BY l.log_id DESC LIMIT 1",
+      {schema_});
+  if (found.empty() || found.front()[13] != "online" || found.front()[0] == "done" ||
+      !found.front()[1])
+    return std::nullopt;
+  const Row &row = found.front();
+  OnlineState state;
+  state.first_run = number(row[1]);
+  state.origin = origin_of(row[2]);
+  state.trigger = number(row[3]);
+  state.queue = {number(row[14]), number(row[15])};
+  if (state.queue.table != 0) // before 1.1 it was the key of a session
+    state.position = number(row[4]);
+  state.completes_snapshots = row[5] == "t";
+  state.filled.before = fingerprint_in(row, 6);
+  state.filled.settled = fingerprint_in(row, 9);
+  state.started = number(row[12]);
+  for (std::size_t i = 0; i < reject_reason_count; ++i)
+    state.filled.rejects[i] = number(row[16 + i]);
+  // What was loaded before the sessions were staged anew is to be loaded again.
+  for (const Row &step :
+       rows("WITH steps AS (SELECT s.step, s.log_id FROM " + table_ + " AS s JOIN " + table_ +
+                " AS r ON r.log_id = s.run_id WHERE s.target_schema = $1::text AND s.status ="
+                " 'done' AND s.step IS NOT NULL AND (r.resume ->> 'first_run')::int8 = $2::int8 AND"
+                " (r.resume ->> 'trigger')::int8 = $3::int8)"
+                " SELECT DISTINCT step FROM steps WHERE step NOT LIKE 'load\\_%' OR log_id >"
+                " COALESCE((SELECT max(log_id) FROM steps WHERE step = 'stage_documents'), 0)",
+            {schema_, state.first_run, state.trigger}))
+    state.done.insert(step[0].value_or(""));
+  return state;
+}
+
+void OnlineLedger::remember(std::int64_t run, const OnlineState &state) {
+  rows("UPDATE " + table_ +
+           " SET position = $2::text, rows = $3::int8, resume = jsonb_build_object('first_run',"
+           " $4::int8, 'origin', $5::text, 'trigger', $6::int8, 'completes', $7::text, 'queue',"
+           " $8::int8, 'queue_length', $9::int8) WHERE log_id = $1::int8",
+       {run, state.position != 0 ? Parameter(std::to_string(state.position)) : Parameter(nullptr),
+        state.filled.before.sessions, state.first_run, std::string(origin_name(state.origin)),
+        state.trigger, std::string(state.completes_snapshots ? "t" : "f"), state.queue.table,
+        state.queue.length});
+  ledger_.record_proof(state.first_run, state.filled);
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,27 @@
+// Online ledger: what an online migration remembers from one call to the next, in the ledger.
+//
+// Error regime: throws PgError.
+#pragma once
+
+#include "core/online/online_run.hpp"
+#include "pg/boundary/guard.hpp"
+
+namespace cowrie::pg {
+
+class OnlineLedger : public OnlineMemory {
+public:
+  OnlineLedger(const Target &target, Ledger &ledger, Oid ledger_owner);
+
+  std::optional<OnlineState> unfinished() override;
+  void remember(std::int64_t run, const OnlineState &state) override;
+
+private:
+  std::vector<Row> rows(const std::string &sql, const std::vector<Parameter> &parameters);
+
+  std::string table_;
+  std::string schema_;
+  Ledger &ledger_;
+  Oid owner_;
+};
+
+} // namespace cowrie::pg

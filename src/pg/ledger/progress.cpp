@@ -1,0 +1,147 @@
+// Progress: what other sessions see of a migration before it commits, and after it failed.
+#include "pg/ledger/progress.hpp"
+
+#include <algorithm>
+
+#include "core/plan/plan.hpp"
+#include "pg/boundary/fault.hpp"
+#include "pg/boundary/settings.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+std::int64_t unix_microseconds() noexcept {
+  constexpr std::int64_t epoch_difference =
+      (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+  return GetCurrentTimestamp() + epoch_difference;
+}
+
+constexpr int finished_phase = phase_count + 1;
+
+} // namespace
+
+Progress::Progress(Oid extension_schema, Oid extension_owner)
+    : schema_(extension_schema), owner_(extension_owner) {}
+
+void Progress::set_unsafe(const char *name, std::int64_t value) {
+  const Oid sequence = get_relname_relid(psprintf("cowrie_progress_%s", name), schema_);
+  if (!OidIsValid(sequence))
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_OBJECT),
+             errmsg("sequence cowrie_progress_%s of extension cowrie_migrate is missing", name),
+             errhint("Reinstall it: DROP EXTENSION cowrie_migrate; CREATE EXTENSION "
+                     "cowrie_migrate;")));
+  // The sequences belong to the owner of the extension, whoever migrates.
+  Oid user;
+  int security;
+  GetUserIdAndSecContext(&user, &security);
+  SetUserIdAndSecContext(owner_, security | SECURITY_LOCAL_USERID_CHANGE);
+  DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(value));
+  SetUserIdAndSecContext(user, security);
+}
+
+void Progress::set(const char *name, std::int64_t value) {
+  const AsUser restored(owner_); // also when setval raises
+  call([&] { set_unsafe(name, value); });
+}
+
+// Without this a crash within the next fraction of a second would forget where it happened.
+void Progress::flush() {
+  call([] { XLogFlush(XactLastRecEnd); });
+}
+
+void Progress::started(std::string_view mode, std::int64_t rows_total) {
+  set("phase", 0);
+  set("step", 0);
+  set("mode", mode == "online" ? 1 : 0);
+  set("pid", MyProcPid);
+  set("rows_done", 0);
+  set("rows_total", rows_total);
+  set("rows_before", 0);
+  set("batch", 0);
+  set("user", caller_);
+  set("stop", 0);
+  set("sqlstate", 0);
+  for (std::size_t i = 0; i < reject_reason_count; ++i)
+    set(reject_reason_name(static_cast<RejectReason>(i)).data(), 0);
+  set("started_at", unix_microseconds());
+  set("updated_at", unix_microseconds());
+  flush();
+}
+
+void Progress::at(int phase, std::string_view step) {
+  const std::vector<std::string> &names = step_names();
+  const auto found = std::find(names.begin(), names.end(), step);
+  set("phase", phase);
+  set("step", found == names.end() ? 0 : found - names.begin());
+  set("updated_at", unix_microseconds());
+  flush();
+  fault::at(phase, step);
+}
+
+void Progress::finished() {
+  set("phase", finished_phase);
+  set("step", 0);
+  set("updated_at", unix_microseconds());
+}
+
+void Progress::at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) {
+  if (number == 1)
+    set("rows_before", filled.before.sessions);
+  set("batch", number);
+  before_ = {filled.before.sessions, rows_total, filled.rejects, false};
+}
+
+void Progress::hold_rows(const FillResult &filled) {
+  before_ = {0, 0, filled.rejects, false};
+  call([&] { note_rows_unsafe(filled.before.sessions, filled.before.sessions, RejectCounts{}); });
+  before_.hold = true;
+}
+
+bool Progress::stop_requested() {
+  const std::string schema = call([this]() -> const char * { return get_namespace_name(schema_); });
+  return spi_query("SELECT last_value FROM " + qualified(schema, "cowrie_progress_stop"), {}, false)
+             .front()[0] == std::to_string(MyProcPid);
+}
+
+void Progress::request_stop(int pid) { set("stop", pid); }
+
+void Progress::failed(std::string_view sqlstate) {
+  const char *state = sqlstate.data();
+  set("sqlstate",
+      sqlstate.size() == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : 0);
+  set("updated_at", unix_microseconds());
+  flush();
+}
+
+void Progress::notice(const std::string &message, const std::string &detail) {
+  call([&] {
+    ereport(NOTICE, (errmsg_internal("%s", message.c_str()),
+                     detail.empty() ? 0 : errdetail_internal("%s", detail.c_str())));
+  });
+}
+
+void Progress::warning(const std::string &message, const std::string &detail,
+                       const std::string &hint) {
+  call([&] {
+    ereport(WARNING, (errmsg_internal("%s", message.c_str()),
+                      detail.empty() ? 0 : errdetail_internal("%s", detail.c_str()),
+                      hint.empty() ? 0 : errhint("%s", hint.c_str())));
+  });
+}
+
+void Progress::note_rows_unsafe(std::int64_t done, std::int64_t total,
+                                const RejectCounts &rejects) {
+  if (!before_.hold) {
+    done += before_.rows;
+    set_unsafe("rows_done", done);
+    set_unsafe("rows_total", before_.total > 0 ? std::max(before_.total, done) : total);
+    for (std::size_t i = 0; i < rejects.size(); ++i)
+      if (const std::int64_t count = rejects[i] + before_.rejects[i]; count > 0)
+        set_unsafe(reject_reason_name(static_cast<RejectReason>(i)).data(), count);
+  }
+  set_unsafe("updated_at", unix_microseconds());
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,55 @@
+// Progress: what other sessions see of a migration before it commits, and after it failed.
+//
+// Sequences are not transactional: setval is seen at once and survives a rollback and a crash.
+// Error regime: throws PgError, except note_rows_unsafe.
+#pragma once
+
+#include "core/online/online_run.hpp"
+#include "pg/boundary/guard.hpp"
+
+namespace cowrie::pg {
+
+class Progress : public Monitor, public OnlineMonitor, Live {
+public:
+  Progress(Oid extension_schema, Oid extension_owner);
+
+  void started(std::string_view mode, std::int64_t rows_total) override;
+  void at(int phase, std::string_view step) override;
+  void finished() override;
+  void failed(std::string_view sqlstate) override;
+  void notice(const std::string &message, const std::string &detail) override;
+  void warning(const std::string &message, const std::string &detail,
+               const std::string &hint) override;
+
+  void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) override;
+  void hold_rows(const FillResult &filled) override;
+
+  /** Tells whether cowrie_stop_migration() has been called for this process. */
+  bool stop_requested();
+  /** Asks the run of a process to stop. */
+  void request_stop(int pid);
+
+  /** Says how many rows the current pass has done, and what it rejected; callable while a
+   *  statement runs. */
+  void note_rows_unsafe(std::int64_t done, std::int64_t total, const RejectCounts &rejects);
+
+private:
+  void set(const char *name, std::int64_t value);
+  void set_unsafe(const char *name, std::int64_t value);
+  void flush();
+
+  /** What has been done before the current pass, where there are several. */
+  struct Before {
+    std::int64_t rows = 0;
+    std::int64_t total = 0; ///< of all passes; 0: the pass knows it
+    RejectCounts rejects{};
+    bool hold = false;
+  };
+
+  Oid schema_;
+  Oid owner_;
+  Oid caller_ = GetUserId();
+  Before before_;
+};
+
+} // namespace cowrie::pg

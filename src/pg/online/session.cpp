@@ -1,0 +1,122 @@
+// Online session: the transactions of an online run.
+#include "pg/online/session.hpp"
+
+#include <algorithm>
+
+#include "pg/database/database.hpp"
+#include "pg/boundary/settings.hpp"
+#include "core/online/lock_retry.hpp"
+#include "pg/boundary/spi.hpp"
+#include "pg/online/statement_worker.hpp"
+#include "pg/boundary/subtransaction.hpp"
+
+namespace cowrie::pg {
+namespace {
+
+/** What one transaction runs under, whoever calls. */
+class TransactionScope : Live {
+public:
+  TransactionScope(const ResolvedTarget &target, TransactionKind kind) : more_(kind) {
+    owner_.emplace(target.owner);
+    // What is read without a statement of its own needs a snapshot as well.
+    call([] { EnsurePortalSnapshotExists(); });
+  }
+
+private:
+  PinnedSettings settings_;
+  OnlineSettings more_;
+  std::optional<AsUser> owner_;
+};
+
+constexpr long longest_nap_ms = 200;
+
+} // namespace
+
+OnlineSession::OnlineSession(const ResolvedTarget &target, Database &database, Progress &progress)
+    : target_(target), database_(database), progress_(progress) {
+  transaction_context_ = call([] {
+    return AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate transaction",
+                                 ALLOCSET_DEFAULT_SIZES);
+  });
+  // The lock of a transaction conflicts with that of a session, and tells who holds it.
+  while (!try_lock())
+    in_transaction(TransactionKind::work, [&] { database_.lock_run(); });
+  session_runs_online = true;
+}
+
+bool OnlineSession::try_lock() {
+  return call([] {
+    return DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
+                                            Int32GetDatum(int(run_lock_class)),
+                                            Int32GetDatum(int(run_lock_object))));
+  });
+}
+
+// The lock belongs to the session, which an error does not end.
+OnlineSession::~OnlineSession() {
+  session_runs_online = false;
+  try {
+    call([] {
+      DirectFunctionCall2(pg_advisory_unlock_int4, Int32GetDatum(int(run_lock_class)),
+                          Int32GetDatum(int(run_lock_object)));
+    });
+  } catch (...) {
+    // It goes with the session.
+  }
+}
+
+void OnlineSession::in_transaction(TransactionKind kind, const std::function<void()> &body) {
+  MemoryContext outer = CurrentMemoryContext;
+  try {
+    const TransactionScope scope(target_, kind);
+    call([this] { MemoryContextSwitchTo(transaction_context_); });
+    Subtransaction all;
+    body();
+    all.commit();
+  } catch (...) {
+    call([&] {
+      MemoryContextSwitchTo(outer);
+      SPI_rollback();
+      MemoryContextReset(transaction_context_);
+    });
+    throw;
+  }
+  call([&] {
+    MemoryContextSwitchTo(outer);
+    SPI_commit();
+    MemoryContextReset(transaction_context_);
+  });
+}
+
+// Between transactions: nothing is held but the run lock, so nobody waits for us.
+void OnlineSession::wait_us(std::int64_t duration) {
+  const TimestampTz until = GetCurrentTimestamp() + duration;
+  for (;;) {
+    const std::int64_t left_ms = (until - GetCurrentTimestamp() + 999) / 1000;
+    if (left_ms <= 0)
+      return;
+    call([&] {
+      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                      std::min<long>(longest_nap_ms, left_ms), PG_WAIT_EXTENSION);
+      ResetLatch(MyLatch);
+      CHECK_FOR_INTERRUPTS();
+    });
+    if (stop_requested())
+      return;
+  }
+}
+
+bool OnlineSession::stop_requested() {
+  bool result = false;
+  in_transaction(TransactionKind::work, [&] { result = progress_.stop_requested(); });
+  return result;
+}
+
+void OnlineSession::execute_alone(const std::string &sql, const std::string &by_hand) {
+  execute_in_worker(target_.owner, sql, by_hand, [this] {
+    if (stop_requested())
+      throw Stopped();
+  });
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,114 @@
+// Event scan: the earliest raw event of a session by the index on session_id, without a query.
+#include "pg/reading/event_scan.hpp"
+
+namespace cowrie::pg {
+
+bool EventScan::open_unsafe(Oid schema) {
+  const Oid table = get_relname_relid("raw_events", schema);
+  if (!OidIsValid(table) || check_enable_rls(table, InvalidOid, true) != RLS_NONE)
+    return false;
+  events_ = table_open(table, AccessShareLock);
+  if (events_->rd_rel->relkind != RELKIND_RELATION || !find_columns_unsafe() ||
+      !find_index_unsafe()) {
+    table_close(events_, NoLock);
+    events_ = nullptr;
+    return false;
+  }
+  // Not the caller's snapshot: it may be older than the sessions that are looked up. A parallel
+  // worker has been given the latest.
+  snapshot_ = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+  scan_ = compat::index_beginscan_unsafe(events_, index_, snapshot_, 1);
+  current_ = table_slot_create(events_, nullptr);
+  best_ = MakeSingleTupleTableSlot(RelationGetDescr(events_), &TTSOpsHeapTuple);
+  return true;
+}
+
+void EventScan::close_unsafe() {
+  if (!events_)
+    return;
+  index_endscan(scan_);
+  UnregisterSnapshot(snapshot_);
+  ExecDropSingleTupleTableSlot(current_);
+  ExecDropSingleTupleTableSlot(best_);
+  index_close(index_, NoLock);
+  table_close(events_, NoLock);
+  events_ = nullptr;
+}
+
+bool EventScan::find_columns_unsafe() {
+  const auto type_of = [&](const char *name, AttrNumber &number) -> Oid {
+    number = get_attnum(RelationGetRelid(events_), name);
+    return number > 0 ? TupleDescAttr(RelationGetDescr(events_), number - 1)->atttypid : InvalidOid;
+  };
+  const Oid session_type = type_of("session_id", session_id_);
+  const Oid time_type = type_of("event_timestamp", timestamp_);
+  const Oid id_type = type_of("id", id_);
+  payload_type_ = type_of("payload", payload_);
+  id_is_bigint_ = id_type == INT8OID;
+  return (session_type == VARCHAROID || session_type == TEXTOID) &&
+         (time_type == TIMESTAMPTZOID || time_type == TIMESTAMPOID) &&
+         (id_type == INT4OID || id_type == INT8OID) && OidIsValid(payload_type_);
+}
+
+bool EventScan::find_index_unsafe() {
+  ListCell *cell;
+  List *indexes = RelationGetIndexList(events_);
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    // An index that is younger than some snapshots may lack what these see: queries know how to
+    // tell.
+    const bool fits = index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+                      !index->rd_index->indcheckxmin &&
+                      index->rd_index->indkey.values[0] == session_id_ &&
+                      index->rd_opfamily[0] == TEXT_BTREE_FAM_OID &&
+                      get_collation_isdeterministic(index->rd_indcollation[0]) &&
+                      heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    if (fits) {
+      index_ = index;
+      return true;
+    }
+    index_close(index, AccessShareLock);
+  }
+  return false;
+}
+
+/** Tells whether the current event is earlier than the best one; no time at all is the latest. */
+bool EventScan::earlier_unsafe() {
+  const auto number_of = [&](TupleTableSlot *slot) -> std::int64_t {
+    bool is_null = false;
+    const Datum value = slot_getattr(slot, id_, &is_null);
+    return is_null ? PG_INT64_MAX : id_is_bigint_ ? DatumGetInt64(value) : DatumGetInt32(value);
+  };
+  bool no_time = false, no_best_time = false;
+  const Timestamp time = DatumGetTimestamp(slot_getattr(current_, timestamp_, &no_time));
+  const Timestamp best_time = DatumGetTimestamp(slot_getattr(best_, timestamp_, &no_best_time));
+  if (no_time != no_best_time)
+    return no_best_time;
+  if (!no_time && time != best_time)
+    return time < best_time;
+  return number_of(current_) < number_of(best_);
+}
+
+bool EventScan::earliest_unsafe(Datum session_id, DocumentText &payload) {
+  ScanKeyData key;
+  ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index_->rd_indcollation[0],
+                         F_TEXTEQ, session_id);
+  index_rescan(scan_, &key, 1, nullptr, 0);
+  ExecClearTuple(best_);
+  while (index_getnext_slot(scan_, ForwardScanDirection, current_)) {
+    CHECK_FOR_INTERRUPTS();
+    if (TTS_EMPTY(best_) || earlier_unsafe())
+      ExecCopySlot(best_, current_);
+  }
+  ExecClearTuple(current_);
+  if (TTS_EMPTY(best_))
+    return false;
+  bool is_null = false;
+  const Datum value = slot_getattr(best_, payload_, &is_null);
+  if (is_null)
+    return false;
+  payload = document_text_unsafe(PointerGetDatum(PG_DETOAST_DATUM_COPY(value)), payload_type_);
+  return true;
+}
+
+} // namespace cowrie::pg

@@ -1,0 +1,169 @@
+// Read-ahead worker: the parallel worker that reads the documents of one portion of the table.
+//
+// Error regime: what it raises is raised in the process that it reads for.
+#include "pg/reading/read_ahead_worker.hpp"
+
+#include "pg/reading/session_memo.hpp"
+#include "pg/boundary/spi.hpp"
+
+namespace cowrie::pg {
+
+SessionColumns SessionColumns::of_unsafe(Relation sessions) {
+  SessionColumns columns;
+  TupleDesc shape = RelationGetDescr(sessions);
+  for (int i = 0; i < shape->natts; ++i) {
+    const Form_pg_attribute each = TupleDescAttr(shape, i);
+    const std::string_view name = each->attisdropped ? "" : NameStr(each->attname);
+    if (name == "session_id" && (each->atttypid == VARCHAROID || each->atttypid == TEXTOID)) {
+      columns.session_id = each->attnum;
+    } else if (name == "enrichment" && (each->atttypid == JSONOID || each->atttypid == JSONBOID)) {
+      columns.enrichment = each->attnum;
+      columns.document_type = each->atttypid;
+    } else if (name == "source_ip") {
+      columns.source_ip = each->attnum;
+    }
+  }
+  return columns;
+}
+
+namespace {
+
+/** Small against the queue: the writer shall not wait for a message while there is room. */
+constexpr std::size_t message_size = std::size_t{16} * 1024;
+
+class PortionReader : Live {
+public:
+  PortionReader(const ReadingOrder &order, shm_mq_handle *queue) : queue_(queue) {
+    if (order.ask_events) {
+      Target names;
+      names.schema = order.schema_name;
+      events_.emplace(names, order.by_table);
+      if (!order.by_table)
+        events_->begin_scan(order.schema);
+    }
+    call([&] {
+      sessions_ = table_open(order.sessions, AccessShareLock);
+      columns_ = SessionColumns::of_unsafe(sessions_);
+      slot_ = table_slot_create(sessions_, nullptr);
+      ItemPointerData from, to;
+      ItemPointerSet(&from, order.first, FirstOffsetNumber);
+      ItemPointerSet(&to, order.end - 1, MaxOffsetNumber);
+      scan_ = table_beginscan_tidrange(sessions_, GetActiveSnapshot(), &from, &to);
+    });
+  }
+
+  void read() {
+    while (call([this] { return next_unsafe(); })) {
+      describe();
+      append(message_, reading_);
+      if (message_.size() >= message_size && !send(more_follows))
+        break; // nobody wants it any more
+    }
+    send(end_of_portion);
+    if (events_)
+      events_->finish_scan();
+    call([this] {
+      table_endscan(scan_);
+      ExecDropSingleTupleTableSlot(slot_);
+      table_close(sessions_, NoLock);
+    });
+  }
+
+private:
+  /** One row, as the scan shows it; nothing: SQL NULL. */
+  struct StoredSession {
+    std::optional<Datum> session_id, document;
+    bool has_address = false;
+  };
+
+  bool next_unsafe() {
+    CHECK_FOR_INTERRUPTS();
+    if (!table_scan_getnextslot_tidrange(scan_, ForwardScanDirection, slot_))
+      return false;
+    const auto value = [this](AttrNumber column) -> std::optional<Datum> {
+      bool is_null = true;
+      const Datum datum = column > 0 ? slot_getattr(slot_, column, &is_null) : Datum(0);
+      return is_null ? std::nullopt : std::optional<Datum>(datum);
+    };
+    row_.session_id = value(columns_.session_id);
+    row_.document = value(columns_.enrichment);
+    row_.has_address = value(columns_.source_ip).has_value();
+    return true;
+  }
+
+  // A session that has an address already is left to the writer: it may be of another type.
+  void describe() {
+    SessionArguments row;
+    row.has_session_id = row_.session_id.has_value();
+    row.session_id = row_.session_id.value_or(0);
+    if (row.has_session_id)
+      row.session_id_text = text_of(row.session_id);
+    reading_.session_id = row.session_id_text;
+    reading_.read = row.has_session_id && !row_.has_address;
+    if (!reading_.read)
+      return;
+    row.document_type = columns_.document_type;
+    row.has_document = row_.document.has_value();
+    row.document = row_.document.value_or(0);
+    row.events = events_ ? &*events_ : nullptr;
+    const SessionFacts found = session_facts(row);
+    const DocumentSums sums = document_sums(row, found);
+    reading_.stored = stored_hash(row);
+    reading_.document = sums.document;
+    reading_.kept = sums.kept;
+    reading_.null_escape = sums.null_escape;
+    reading_.facts = *found.facts;
+  }
+
+  static std::string_view text_of(Datum value) {
+    const varlena *text = call([&] { return PG_DETOAST_DATUM_PACKED(value); });
+    return {VARDATA_ANY(text), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(text))};
+  }
+
+  bool send(char follows) {
+    message_[0] = follows;
+    const bool taken = call([this] {
+      return shm_mq_send(queue_, message_.size(), message_.data(), false, true) == SHM_MQ_SUCCESS;
+    });
+    message_.resize(1);
+    return taken;
+  }
+
+  shm_mq_handle *queue_;
+  std::optional<EventLookup> events_;
+  Relation sessions_ = nullptr;
+  SessionColumns columns_;
+  TupleTableSlot *slot_ = nullptr;
+  TableScanDesc scan_ = nullptr;
+  StoredSession row_;
+  SessionReading reading_;
+  std::string message_ = std::string(1, more_follows);
+};
+
+void read_portion(dsm_segment *segment, shm_toc *contents) {
+  shm_mq_handle *queue = call([&] {
+    auto *shared = static_cast<shm_mq *>(shm_toc_lookup(contents, key_queue, false));
+    shm_mq_set_sender(shared, MyProc);
+    return shm_mq_attach(shared, segment, nullptr);
+  });
+  const auto *order =
+      call([&] { return static_cast<ReadingOrder *>(shm_toc_lookup(contents, key_order, false)); });
+  const SpiSession spi;
+  PortionReader(*order, queue).read();
+}
+
+} // namespace
+} // namespace cowrie::pg
+
+extern "C" {
+
+PGDLLEXPORT void cowrie_read_ahead(dsm_segment *segment, shm_toc *contents);
+
+void cowrie_read_ahead(dsm_segment *segment, shm_toc *contents) {
+  (void)cowrie::pg::entry([&] {
+    cowrie::pg::read_portion(segment, contents);
+    return Datum(0);
+  });
+}
+
+} // extern "C"

@@ -1,0 +1,33 @@
+// Read-ahead worker: what both sides of a ReadAhead know.
+#pragma once
+
+#include "pg/boundary/guard.hpp"
+
+namespace cowrie::pg {
+
+/** Keys in the table of contents of the shared memory. */
+inline constexpr std::uint64_t key_order = 1, key_queue = 2;
+
+/** The first byte of a message; readings follow (core/session_reading.hpp). */
+inline constexpr char more_follows = '+', end_of_portion = '.';
+
+/** What is to be read: plain data in shared memory. */
+struct ReadingOrder {
+  Oid schema = InvalidOid;
+  Oid sessions = InvalidOid;
+  BlockNumber first = 0, end = 0;
+  bool ask_events = false;
+  bool by_table = false; ///< how they are asked
+  char schema_name[NAMEDATALEN] = {};
+};
+
+/** Where the columns are that a reader needs; 0: there is none of a type that is read as it is. */
+struct SessionColumns {
+  AttrNumber session_id = 0, enrichment = 0, source_ip = 0;
+  Oid document_type = InvalidOid;
+
+  static SessionColumns of_unsafe(Relation sessions);
+  bool known() const noexcept { return session_id > 0 && enrichment > 0; }
+};
+
+} // namespace cowrie::pg
