@@ -1,5 +1,6 @@
 // Capacity: what goes where, and what is refused; the numbers themselves are measured in a server.
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/estimates.hpp"
 
 #include <gtest/gtest.h>
 

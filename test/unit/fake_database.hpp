@@ -19,6 +19,11 @@
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/sql/online.hpp"
+#include "core/plan/step.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/dependents.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
 

@@ -1,5 +1,7 @@
 // Migration and cleanup: a whole run through the ports, and every way in which it can end.
 #include "core/run/atomic_run.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/run/shared_steps.hpp"
 
 #include <algorithm>
 #include <tuple>

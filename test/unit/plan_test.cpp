@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "core/schema/ddl.hpp"
+#include "core/plan/cleanup.hpp"
+#include "core/plan/step_names.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie {

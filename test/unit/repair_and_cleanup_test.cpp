@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "core/run/atomic_run.hpp"
+#include "core/run/cleanup.hpp"
+#include "core/inspect/inspection.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "core/sql/conversion.hpp"
-#include "core/schema/ddl.hpp"
-#include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
 #include "core/plan/repair.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/conversion.hpp"
 
 namespace cowrie {
 namespace {

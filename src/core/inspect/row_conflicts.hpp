@@ -7,7 +7,9 @@
 
 #include <vector>
 
-#include "core/run/atomic_run.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/plan/row_facts.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
 

@@ -1,6 +1,7 @@
 // Zero loss: what proves that a run has lost or changed no session.
 #include "core/inspect/zero_loss.hpp"
 
+#include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/derivation_parts.hpp"
 

@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/document/fingerprint.hpp"
+#include "core/inspect/capacity.hpp"
 
 namespace cowrie {
 namespace {
@@ -13,10 +14,6 @@ namespace {
 constexpr std::int64_t longest_batch_us = 80'000;
 constexpr std::int64_t first_batch = 100;
 constexpr std::int64_t smallest_batch = 10;
-
-/** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
-constexpr double dead_part = 0.05;
-constexpr double least_dead_rows = 5000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -38,10 +35,6 @@ void add(FillResult &total, const FillResult &more) {
   total.null_escapes += more.null_escapes;
   add(total.before, more.before);
   add(total.settled, more.settled);
-}
-
-double dead_rows_before_vacuum(double sessions) {
-  return std::max(least_dead_rows, sessions * dead_part);
 }
 
 void OnlineFill::run(const Table &declared, const Table &base) {

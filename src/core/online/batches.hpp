@@ -5,6 +5,8 @@
 #pragma once
 
 #include "core/online/lock_retry.hpp"
+#include "core/online/online_run.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 
@@ -37,9 +39,6 @@ private:
   std::int64_t number_ = 0;
   std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
 };
-
-/** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
-double dead_rows_before_vacuum(double sessions);
 
 /** Adds what one statement has found to what others have. */
 void add(FillResult &total, const FillResult &more);

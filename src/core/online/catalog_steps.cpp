@@ -1,8 +1,14 @@
 // Online schema: what an online run changes in the catalog.
 #include "core/online/catalog_steps.hpp"
 
-#include "core/schema/ddl.hpp"
 #include "core/base/failure.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/plan/plan.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {
@@ -117,11 +123,10 @@ void OnlineSchema::create_work_tables(bool unfilled) {
 }
 
 void OnlineSchema::refuse_taken(const std::string &table) {
-  const std::string name = name_of(table);
-  if (!database().query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
-    throw Failure(sqlstate::duplicate_table, "relation " + name + " is in the way",
-                  "The migration needs this name for a table of its own.",
-                  "Rename it: ALTER TABLE " + name + " RENAME TO other_name;");
+  if (!database()
+           .query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name_of(table)})
+           .empty())
+    refuse_name(steps_.target(), table);
 }
 
 bool OnlineSchema::queue_is_lost() {

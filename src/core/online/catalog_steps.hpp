@@ -5,7 +5,10 @@
 // regime: throws what the ports throw; Stopped before a step.
 #pragma once
 
+#include "core/inspect/inspection.hpp"
 #include "core/online/steps.hpp"
+#include "core/plan/row_facts.hpp"
+#include "core/plan/step.hpp"
 
 namespace cowrie {
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/failure.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {

@@ -3,6 +3,10 @@
 
 #include <set>
 
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/online.hpp"
+
 namespace cowrie {
 namespace {
 

@@ -4,7 +4,8 @@
 // Every function runs in a transaction of the caller's. Error regime: throws what the port throws.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {

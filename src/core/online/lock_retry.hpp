@@ -7,7 +7,7 @@
 
 #include <random>
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 
 namespace cowrie {
 

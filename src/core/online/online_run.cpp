@@ -1,24 +1,29 @@
 // Online: the migration beside an application that goes on writing. Which step comes when; what a
 // call begins with, and where one that resumes goes on.
 //
-// In short: the columns and a trigger first, in one moment; then the keys of all sessions in their
-// order on disk; then batches in that order, while the trigger fills what is inserted or changed
-// and notes its key; then the
-// inventories, from what the batches have staged; then what has changed meanwhile, until little is
-// left; then, in one moment, the trigger goes and the foreign keys come; then the last changes, and
-// the version. docs/DESIGN.md says why this is right.
+// The columns and the trigger are added in one transaction. The keys of all sessions are written to
+// a queue in their order on disk. Batches fill the sessions in that order, while the trigger fills
+// what is inserted or changed and records its key. The inventories are loaded from what the batches
+// have staged. Changed sessions are processed until few are left. In one transaction the trigger is
+// dropped and the foreign keys are added. The last changes and the version follow.
+// docs/DESIGN.md says why this is right.
 #include "core/online/online_run.hpp"
 
 #include <algorithm>
 
-#include "core/inspect/capacity.hpp"
 #include "core/base/failure.hpp"
-#include "core/online/catch_up.hpp"
+#include "core/inspect/capacity.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/inspect/row_conflicts.hpp"
 #include "core/online/batches.hpp"
+#include "core/online/catalog_steps.hpp"
+#include "core/online/catch_up.hpp"
 #include "core/online/inventories.hpp"
 #include "core/online/refusals.hpp"
-#include "core/online/catalog_steps.hpp"
-#include "core/inspect/row_conflicts.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
 
 namespace cowrie {
 namespace {
@@ -161,21 +166,15 @@ private:
   }
 
   void fill(StepResult &row) {
+    // Without an index every look-up would read all raw events.
     if (target().has_raw_events && !target().raw_events_indexed)
-      steps_.patience().until_locked(Kind::work, [&] { create_event_table(); });
+      steps_.patience().until_locked(Kind::work, [&] { create_event_table(database_); });
     OnlineFill(ports_, steps_.patience(), options_, state_, steps_.run())
         .run(*seen().declared.table("session_summaries"), *view_.base);
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
     steps_.report_by_itself(row);
-  }
-
-  /** Without an index every look-up would read all raw events. */
-  void create_event_table() {
-    drop_work_table(database_, derivation::event_table);
-    database_.execute(derivation::create_event_table(target()));
-    database_.execute(derivation::index_event_table(target()));
   }
 
   /** An unlogged table does not survive a crash of the server, nor what is staged a TRUNCATE. */

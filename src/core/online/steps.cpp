@@ -1,6 +1,8 @@
 // Online steps: what every step of an online run goes through, whatever it does.
 #include "core/online/steps.hpp"
 
+#include "core/run/shared_steps.hpp"
+
 namespace cowrie {
 namespace {
 

@@ -1,9 +1,10 @@
-// Cleanup plan: what exists of version 16 -> the steps that take it away, last phase first.
-#include "core/plan/plan.hpp"
+// Cleanup plan: the steps that drop what exists of version 16.
+#include "core/plan/cleanup.hpp"
 
 #include <algorithm>
 
 #include "core/schema/ddl.hpp"
+#include "core/schema/existing_objects.hpp"
 
 namespace cowrie {
 

@@ -4,72 +4,11 @@
 #include <algorithm>
 #include <set>
 
-#include "core/schema/ddl.hpp"
-#include "core/base/failure.hpp"
 #include "core/plan/repair.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
-namespace {
-
-bool has_errors(const std::vector<Finding> &findings, int last_phase) {
-  return std::any_of(findings.begin(), findings.end(), [&](const Finding &each) {
-    return each.severity == Severity::error && each.object_type != ObjectType::version &&
-           each.phase <= last_phase;
-  });
-}
-
-Finding version_finding(const Situation &situation, int phases_present) {
-  Finding finding;
-  finding.object_type = ObjectType::version;
-  finding.object = "schema_version";
-  finding.problem = Problem::wrong;
-  finding.expected = "version 16 recorded, " + std::to_string(phase_count) + " of " +
-                     std::to_string(phase_count) + " phases present";
-  finding.actual = "version " + std::to_string(situation.version) + " recorded, " +
-                   std::to_string(phases_present) + " of " + std::to_string(phase_count) +
-                   " phases present";
-  return finding;
-}
-
-} // namespace
-
-Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
-                 int version, std::optional<int> subphase) {
-  Situation situation;
-  situation.version = version;
-  situation.subphase = subphase;
-  situation.findings = diff(declared, observed, schema_name);
-  situation.objects = present(declared, observed);
-
-  int phases_present = 0;
-  for (int phase = 1; phase <= phase_count; ++phase)
-    if (std::none_of(situation.findings.begin(), situation.findings.end(),
-                     [&](const Finding &each) { return each.phase == phase; }))
-      ++phases_present;
-
-  const bool whole = situation.findings.empty();
-  if (!whole || version < 16) {
-    situation.findings.push_back(version_finding(situation, phases_present));
-  } else if (subphase != phase_count) {
-    Finding finding = version_finding(situation, phases_present);
-    finding.object = "schema_subphase";
-    finding.problem = subphase ? Problem::wrong : Problem::missing;
-    finding.expected = "16.5";
-    finding.actual = subphase ? "16." + std::to_string(*subphase) : "";
-    situation.findings.push_back(finding);
-  }
-
-  if (version == 15 && !subphase && situation.objects.empty())
-    situation.state = SchemaState::version15;
-  else if (whole && version >= 16 && subphase == phase_count)
-    situation.state = SchemaState::complete;
-  else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
-           !has_errors(situation.findings, *subphase) &&
-           present(declared, observed, *subphase).empty())
-    situation.state = SchemaState::resumable;
-  return situation;
-}
-
 namespace {
 
 /** Builds the steps of the migration; one object per plan. */
@@ -377,33 +316,6 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,
                                  const RowFacts &rows) {
   return Planner(declared, observed, target, situation, rows).run();
-}
-
-const std::vector<std::string> &step_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> result = {
-        "start", "lock_tables", "inspect", "add_columns", "fill_columns", "fill_new_rows",
-        "add_missing_asns", "verify", "zero_loss_gate", "set_version", "drop_columns",
-        "count_losses", "lock_exclusively",
-        // online
-        "drop_online_objects", "create_work_tables", "queue_sessions", "stage_documents",
-        "catch_up", "cut_over", "last_catch_up", "fill_rest"};
-    for (const Table &table : schema_v16().tables) {
-      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
-                               "set_aside_", "relax_", "unlink_", "link_"})
-        result.push_back(verb + table.name);
-      for (const Column &each : table.columns)
-        result.push_back("alter_" + each.name);
-      for (const Constraint &each : table.constraints)
-        for (const char *verb : {"", "validate_", "drop_"})
-          result.push_back(verb + each.name);
-      for (const Index &each : table.indexes)
-        for (const char *verb : {"", "drop_"})
-          result.push_back(verb + each.name);
-    }
-    return result;
-  }();
-  return names;
 }
 
 } // namespace cowrie

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "core/sql/conversion.hpp"
 #include "core/schema/ddl.hpp"
+#include "core/schema/diff.hpp"
+#include "core/sql/conversion.hpp"
 
 namespace cowrie {
 

@@ -8,7 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/plan/plan.hpp"
+#include "core/plan/row_facts.hpp"
+#include "core/plan/step.hpp"
+#include "core/ports/target.hpp"
+#include "core/schema/schema.hpp"
 
 namespace cowrie {
 

@@ -2,8 +2,9 @@
 // them.
 #include "core/run/atomic_fill.hpp"
 
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
-#include "core/run/atomic_run.hpp"
 
 namespace cowrie {
 
@@ -11,11 +12,8 @@ namespace cowrie {
 template <typename Pass> FillResult SessionFill::with_events(Pass pass) {
   const Target &target = database_.target();
   const bool by_table = target.has_raw_events && !target.raw_events_indexed;
-  if (by_table) {
-    drop_work_table(database_, derivation::event_table);
-    database_.execute(derivation::create_event_table(target));
-    database_.execute(derivation::index_event_table(target));
-  }
+  if (by_table)
+    create_event_table(database_);
   FillResult result = pass();
   if (by_table)
     drop_work_table(database_, derivation::event_table);

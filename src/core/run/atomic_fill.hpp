@@ -4,7 +4,7 @@
 // Error regime: throws what the ports throw; what it made goes with the rollback.
 #pragma once
 
-#include "core/plan/plan.hpp"
+#include "core/plan/step.hpp"
 #include "core/ports/ports.hpp"
 
 namespace cowrie {

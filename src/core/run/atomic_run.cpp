@@ -1,68 +1,32 @@
-// Migration: runs a plan through the ports.
+// Atomic run: the migration in one transaction.
 #include "core/run/atomic_run.hpp"
 
 #include <algorithm>
 #include <tuple>
 
-#include "core/inspect/capacity.hpp"
-#include "core/schema/ddl.hpp"
 #include "core/base/failure.hpp"
-#include "core/online/online_run.hpp"
+#include "core/inspect/capacity.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/refusals.hpp"
 #include "core/inspect/row_conflicts.hpp"
-#include "core/run/run_position.hpp"
-#include "core/run/atomic_fill.hpp"
+#include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
+#include "core/plan/plan.hpp"
+#include "core/run/atomic_fill.hpp"
+#include "core/run/dry_run.hpp"
+#include "core/run/run_position.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
-
-std::string describe(const RejectCounts &rejects) {
-  std::string result;
-  for (std::size_t i = 0; i < rejects.size(); ++i)
-    if (rejects[i] > 0)
-      result += (result.empty() ? "" : ", ") +
-                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
-                std::to_string(rejects[i]);
-  return result;
-}
-
-std::string in_words(const StepResult &step) {
-  std::string result = "phase " + std::to_string(step.phase) + " (" +
-                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
-  if (step.rows)
-    result += ", " + std::to_string(*step.rows) + " rows";
-  if (!step.detail.empty())
-    result += " (" + step.detail + ")";
-  return result;
-}
 
 namespace {
 
 constexpr const char *migrate_function = "cowrie_migrate_v16";
-constexpr const char *validate_function = "cowrie_validate_schema";
 constexpr const char *gate = "zero_loss_gate";
-
-} // namespace
-
-void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
-  const Schema observed = database.observe(schema_v16());
-  std::vector<Finding> findings =
-      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
-  // What was skipped has been warned of, and keeps the version from being raised.
-  findings.erase(std::remove_if(findings.begin(), findings.end(),
-                                [&](const Finding &each) {
-                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
-                                         skipped.end();
-                                }),
-                 findings.end());
-  if (!findings.empty())
-    throw Failure(sqlstate::prerequisite_state,
-                  "verification of phase " + std::to_string(phase) + " failed",
-                  summary_by_table(findings),
-                  "Nothing of this phase was kept. See every difference with " +
-                      database.target().command(validate_function));
-}
-
-namespace {
 
 /** One atomic run. */
 class AtomicRun : Live {

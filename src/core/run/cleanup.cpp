@@ -1,15 +1,18 @@
-// Cleanup: the declaration, backwards. It refuses rather than destroys.
-//
-// It looks and counts while others may still read, and keeps them out only for the drops.
-//
-// What it may know: the ports. Error regime: throws Failure; one transaction, never CASCADE.
+// Cleanup: the declaration, backwards. It looks and counts while others may still read, and keeps
+// them out only for the drops.
+#include "core/run/cleanup.hpp"
+
 #include <map>
 
 #include "core/base/failure.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/plan/cleanup.hpp"
 #include "core/run/losses.hpp"
-#include "core/run/atomic_run.hpp"
-#include "core/online/online_run.hpp"
 #include "core/run/run_position.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/dependents.hpp"
 
 namespace cowrie {
 namespace {

@@ -1,7 +1,7 @@
-// Estimate: what a plan would do, for dry runs: rows, locks and bytes, from the catalog alone.
-//
-// Error regime: throws what the port throws.
-#include "core/run/atomic_run.hpp"
+// Dry run: what a plan would do, estimated.
+#include "core/run/dry_run.hpp"
+
+#include "core/schema/schema.hpp"
 
 namespace cowrie {
 

@@ -1,10 +1,12 @@
 // Shared steps: what a step of the plan does where all ways of migrating do the same.
-//
-// Each runs in a transaction of the caller's. Error regime: throws what the ports throw.
+#include "core/run/shared_steps.hpp"
+
 #include <algorithm>
 
+#include "core/base/failure.hpp"
 #include "core/schema/ddl.hpp"
-#include "core/run/atomic_run.hpp"
+#include "core/schema/diff.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {
@@ -14,6 +16,45 @@ std::int64_t count(Database &database, const std::string &sql) {
 }
 
 } // namespace
+
+std::string describe(const RejectCounts &rejects) {
+  std::string result;
+  for (std::size_t i = 0; i < rejects.size(); ++i)
+    if (rejects[i] > 0)
+      result += (result.empty() ? "" : ", ") +
+                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
+                std::to_string(rejects[i]);
+  return result;
+}
+
+std::string in_words(const StepResult &step) {
+  std::string result = "phase " + std::to_string(step.phase) + " (" +
+                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  if (step.rows)
+    result += ", " + std::to_string(*step.rows) + " rows";
+  if (!step.detail.empty())
+    result += " (" + step.detail + ")";
+  return result;
+}
+
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
+  const Schema observed = database.observe(schema_v16());
+  std::vector<Finding> findings =
+      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
+  // What was skipped has been warned of, and keeps the version from being raised.
+  findings.erase(std::remove_if(findings.begin(), findings.end(),
+                                [&](const Finding &each) {
+                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
+                                         skipped.end();
+                                }),
+                 findings.end());
+  if (!findings.empty())
+    throw Failure(sqlstate::prerequisite_state,
+                  "verification of phase " + std::to_string(phase) + " failed",
+                  summary_by_table(findings),
+                  "Nothing of this phase was kept. See every difference with " +
+                      database.target().command("cowrie_validate_schema"));
+}
 
 void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
   row.detail = step.detail;

@@ -1,8 +1,8 @@
-// Presence: what exists of the declaration, in whatever shape, and what else the application's own
-// ORM and Python migration make beside it.
-#include <algorithm>
+// Existing objects: what exists of the declaration, and what else the application's own ORM and
+// Python migration make with it.
+#include "core/schema/existing_objects.hpp"
 
-#include "core/schema/diff.hpp"
+#include <algorithm>
 
 namespace cowrie {
 namespace {

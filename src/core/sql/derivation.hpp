@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ports/ports.hpp"
+#include "core/ports/target.hpp"
 #include "core/schema/schema.hpp"
 
 namespace cowrie::derivation {

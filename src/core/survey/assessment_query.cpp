@@ -1,7 +1,8 @@
 // Assessment, as SQL: the sessions of a database, counted in one parallel scan.
 #include "core/survey/assessment_query.hpp"
 
-#include "core/inspect/capacity.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
@@ -11,9 +12,8 @@ namespace {
 std::string column_or_null(const Table &observed, const std::string &name) {
   const Column *declared = schema_v16().table("session_summaries")->column(name);
   const Column *seen = observed.column(name);
-  const std::string type = declared->type.substr(0, declared->type.find('('));
   return (seen && seen->type == declared->type ? "s." + quote_identifier(name) : "NULL") +
-         "::" + type;
+         "::" + derivation::without_length(declared->type);
 }
 
 } // namespace
@@ -39,7 +39,7 @@ Amounts assess_sessions(Database &database, const Table &observed, Assessed whic
   const bool events = target.raw_events_indexed && which != Assessed::filled_columns;
   std::string from = derivation::sessions_of(target) + " AS s";
   if (share < 1)
-    from += " TABLESAMPLE" + system_sample(share);
+    from += " TABLESAMPLE" + derivation::system_sample(share);
   if (which == Assessed::unfilled_sessions)
     from += " WHERE " + derivation::condition(*schema_v16().table("session_summaries"),
                                               derivation::Unfilled::untouched);

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/failure.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/validate.hpp"
+#include "core/inspect/zero_loss.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/derivation_parts.hpp"
 #include "core/survey/assessment_query.hpp"
 #include "core/survey/checkpoint_queries.hpp"
-#include "core/sql/derivation_parts.hpp"
-#include "core/base/failure.hpp"
-#include "core/run/atomic_run.hpp"
-#include "core/inspect/zero_loss.hpp"
 
 namespace cowrie {
 namespace {

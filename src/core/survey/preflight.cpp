@@ -2,11 +2,13 @@
 #include "core/survey/preflight.hpp"
 
 #include <cmath>
-#include <map>
 
-#include "core/survey/assessment_query.hpp"
 #include "core/inspect/capacity.hpp"
-#include "core/run/atomic_run.hpp"
+#include "core/inspect/estimates.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/plan/plan.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/survey/assessment_query.hpp"
 
 namespace cowrie {
 namespace {

@@ -1,7 +1,5 @@
 // Probes of sessions: who else is connected, and what they hold on to.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_sessions.hpp"
 
 namespace cowrie::probes {
 namespace {

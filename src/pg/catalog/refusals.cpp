@@ -2,6 +2,7 @@
 #include "pg/catalog/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie::pg {
 namespace {

@@ -5,7 +5,6 @@
 
 #include "pg/database/database.hpp"
 #include "pg/boundary/settings.hpp"
-#include "core/online/lock_retry.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/online/statement_worker.hpp"
 #include "pg/boundary/subtransaction.hpp"

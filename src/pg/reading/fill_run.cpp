@@ -1,7 +1,6 @@
 // Fill run: what happens beside the values while one statement fills the session columns.
 #include "pg/reading/fill_run.hpp"
 
-#include "core/sql/derivation.hpp"
 #include "pg/reading/session_memo.hpp"
 
 namespace cowrie::pg {
