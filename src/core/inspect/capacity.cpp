@@ -129,7 +129,7 @@ double temporary_bytes(const CapacityFacts &facts) {
 
 } // namespace
 
-Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
+Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) {
   Need need;
   need.sessions = rounded(facts.sessions);
   if (facts.sampled > 0)
@@ -147,7 +147,7 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
       wal += bytes * logged;
   };
   for (const Table &table : schema_v16().tables) {
-    const Table *seen = look.observed.table(table.name);
+    const Table *seen = inspection.observed.table(table.name);
     const auto take_table = [&](double bytes) {
       take(need.tables, need.inventory_tables, table, bytes);
     };
@@ -158,7 +158,7 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
       const std::int64_t rows = rounded(rows_of(table, facts));
       take_table(table_bytes(table, facts));
       take_index(static_cast<double>(btree_bytes(rows, rows, 16)));
-    } else if (table.phase == 0 && look.situation.state != SchemaState::resumable) {
+    } else if (table.phase == 0 && inspection.situation.state != SchemaState::resumable) {
       const FilledSessions filled = filled_sessions(facts, *seen);
       const bool online = way == Way::online;
       take_table(online ? facts.heap * dead_share(facts) + filled.more : filled.bytes);
@@ -241,14 +241,15 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
   return result;
 }
 
-void refuse_full_disk(Database &database, const Look &look, Way way) {
+void refuse_full_disk(Database &database, const Inspection &inspection, Way way) {
   if (!database.disks().empty())
-    refuse_full_disk(database, look, read_capacity(database), way);
+    refuse_full_disk(database, inspection, read_capacity(database), way);
 }
 
-void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts, Way way) {
+void refuse_full_disk(Database &database, const Inspection &inspection, const CapacityFacts &facts,
+                      Way way) {
   std::string detail;
-  for (const DiskNeed &each : disk_needs(need_of(facts, look, way), database.disks()))
+  for (const DiskNeed &each : disk_needs(need_of(facts, inspection, way), database.disks()))
     if (each.need > each.free)
       detail += (detail.empty() ? "" : "\n") + each.detail;
   if (!detail.empty())

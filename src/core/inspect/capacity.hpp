@@ -27,11 +27,11 @@ struct Need {
 
 /** How it migrates. */
 enum class Way : std::uint8_t {
-  at_once, ///< one rewrite
-  online,  ///< batches of UPDATE, with a VACUUM now and then
+  atomic, ///< one rewrite
+  online, ///< batches of UPDATE, with a VACUUM now and then
 };
 
-Need need_of(const CapacityFacts &facts, const Look &look, Way way = Way::at_once);
+Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way = Way::atomic);
 
 /** A file system and what of the need falls to it. */
 struct DiskNeed {
@@ -43,11 +43,11 @@ struct DiskNeed {
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks);
 
 /** Refuses (53100) what would fill a file system; what cannot be asked refuses nothing. */
-void refuse_full_disk(Database &database, const Look &look, Way way = Way::at_once);
+void refuse_full_disk(Database &database, const Inspection &inspection, Way way = Way::atomic);
 
 /** The same by facts that were read already. */
-void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts,
-                      Way way = Way::at_once);
+void refuse_full_disk(Database &database, const Inspection &inspection, const CapacityFacts &facts,
+                      Way way = Way::atomic);
 
 /** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
 double dead_rows_before_vacuum(double sessions);

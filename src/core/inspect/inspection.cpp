@@ -50,7 +50,7 @@ OnlineObjects find_online_objects(Database &database) {
           std::stoll(row[3].value_or("0"))};
 }
 
-Look look(Database &database) {
+Inspection inspect(Database &database) {
   const Schema base = database.observe(schema_v15());
   if (!base.table("schema_state"))
     throw Failure(sqlstate::undefined_object,
@@ -67,12 +67,12 @@ Look look(Database &database) {
                   "If this is a version 15 database, record it: INSERT INTO " +
                       state_table(database) + " VALUES ('schema_version', '15');");
 
-  Look result;
+  Inspection result;
   result.observed = database.observe(schema_v16());
   result.declared = database.bind(schema_v16(), result.observed);
   result.situation =
-      assess(result.declared, result.observed, database.target().schema, whole_number(*version),
-             subphase_of(state_value(database, "schema_subphase")));
+      classify(result.declared, result.observed, database.target().schema, whole_number(*version),
+               subphase_of(state_value(database, "schema_subphase")));
   result.situation.online = find_online_objects(database);
   if (result.situation.version < 15)
     throw Failure(

@@ -9,14 +9,14 @@
 namespace cowrie {
 
 /** The catalog and the recorded version, compared with the declaration. */
-struct Look {
+struct Inspection {
   Schema observed;
   Schema declared; ///< with the server's form of its expressions
   Situation situation;
 };
 
 /** Reads the catalog and the recorded version. Throws: no schema_state, or no version in it. */
-Look look(Database &database);
+Inspection inspect(Database &database);
 
 /** Finds what an unfinished online migration has left. */
 OnlineObjects find_online_objects(Database &database);

@@ -32,13 +32,13 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
                     " to go back to version 15, run " + target.command(cleanup_function));
 }
 
-void refuse_losses(Database &database, Look &look) {
-  if (look.situation.state != SchemaState::incomplete)
+void refuse_losses(Database &database, Inspection &inspection) {
+  if (inspection.situation.state != SchemaState::incomplete)
     return;
-  weigh(database, look);
+  find_data_losses(database, inspection);
   const Target &target = database.target();
   std::string detail;
-  for (const Finding &each : look.situation.findings)
+  for (const Finding &each : inspection.situation.findings)
     if (each.loses_data)
       detail += (detail.empty() ? "" : "\n") + each.table + "." + each.object + ": " + each.loss;
   if (!detail.empty())
@@ -56,7 +56,7 @@ void refuse_name(const Target &target, const std::string &name, const std::strin
                 "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
 }
 
-void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan) {
+void refuse_taken_names(Database &database, const std::vector<Step> &plan) {
   // What the plan makes: indexes and keys by their own names, and tables set aside.
   std::string wanted;
   const auto want = [&](const std::string &name, const std::string &table) {

@@ -16,11 +16,11 @@ void refuse_incomplete(const Target &target, const Situation &situation);
 
 /** Refuses what repair cannot mend without deciding about somebody's rows; completes the findings
  *  with what the rows tell. */
-void refuse_losses(Database &database, Look &look);
+void refuse_losses(Database &database, Inspection &inspection);
 
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
  *  that it makes: indexes and keys share their names with all relations. */
-void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan);
+void refuse_taken_names(Database &database, const std::vector<Step> &plan);
 
 /** Refuses a relation that has a name which the migration needs. */
 [[noreturn]] void refuse_name(const Target &target, const std::string &name,

@@ -45,7 +45,7 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
   std::vector<Finding> findings;
   const std::string repair_call = database.target().command("cowrie_migrate_v16", "repair => true");
   // After a completed run it is the application that adds sessions without a snapshot.
-  const Unfilled unfilled = count_unfilled(database, situation);
+  const FillCount unfilled = count_unfilled(database, situation);
   if (unfilled.sessions > 0)
     findings.push_back(data_finding(
         "session_summaries", "every session with a usable document has its snapshot",
@@ -69,8 +69,8 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
 
 std::vector<Finding> validate(Database &database, int version) {
   if (version == 16) {
-    Look found = look(database);
-    weigh(database, found);
+    Inspection found = inspect(database);
+    find_data_losses(database, found);
     std::vector<Finding> &findings = found.situation.findings;
     const bool whole_columns =
         std::none_of(findings.begin(), findings.end(), [](const Finding &each) {
@@ -92,7 +92,7 @@ std::vector<Finding> validate(Database &database, int version) {
   for (Finding &each : findings)
     if (each.object_type == ObjectType::index)
       each.severity = Severity::warning;
-  const Look found = look(database);
+  const Inspection found = inspect(database);
   const auto unexpected = [&](ObjectType type, const std::string &table, const std::string &name,
                               std::string expected, std::string actual) {
     Finding finding;
@@ -105,7 +105,7 @@ std::vector<Finding> validate(Database &database, int version) {
     finding.remedy = database.target().command("cowrie_cleanup_v16");
     findings.push_back(std::move(finding));
   };
-  for (const Presence &each : found.situation.objects)
+  for (const ExistingObject &each : found.situation.objects)
     unexpected(each.object_type, each.table, each.name, "not at version 15",
                "there, of phase " + std::to_string(each.phase) + " of version 16");
   if (found.situation.version != 15 || found.situation.subphase)

@@ -10,11 +10,11 @@
 
 namespace cowrie {
 
-class OnlineFill {
+class OnlineBatches {
 public:
-  OnlineFill(const OnlinePorts &ports, Patience &patience, const OnlineOptions &options,
-             OnlineState &state, std::int64_t run)
-      : ports_(ports), patience_(patience), options_(options), state_(state), run_(run) {}
+  OnlineBatches(const OnlinePorts &ports, LockRetry &lock_retry, const OnlineOptions &options,
+                OnlineState &state, std::int64_t run)
+      : ports_(ports), lock_retry_(lock_retry), options_(options), state_(state), run_(run) {}
 
   /** Fills what comes after the position in the queue, batch by batch; the position moves with each
    *  commit. */
@@ -31,7 +31,7 @@ private:
   std::int64_t heap_only();
 
   const OnlinePorts &ports_;
-  Patience &patience_;
+  LockRetry &lock_retry_;
   const OnlineOptions &options_;
   OnlineState &state_;
   const std::int64_t run_;

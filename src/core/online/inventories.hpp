@@ -9,9 +9,9 @@
 
 namespace cowrie {
 
-class OnlineRefresh {
+class OnlineInventories {
 public:
-  OnlineRefresh(Database &database, Origin origin) : database_(database), origin_(origin) {}
+  OnlineInventories(Database &database, Origin origin) : database_(database), origin_(origin) {}
 
   /** Tells whether the staging table is there and holds all that was staged. */
   bool staging_is_whole();

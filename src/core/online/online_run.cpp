@@ -51,14 +51,14 @@ private:
   using Kind = TransactionKind;
 
   const Target &target() const { return database_.target(); }
-  const Look &seen() const { return view_.look; }
+  const Inspection &seen() const { return view_.inspection; }
 
   void run_to_the_end() {
-    steps_.in(Kind::work, [&] { inspect(); });
+    steps_.in(Kind::work, [&] { prepare(); });
     if (seen().situation.state == SchemaState::complete) {
       if (view_.found.any())
-        steps_.patience().until_locked(Kind::catalog,
-                                       [&] { drop_online_objects(database_, view_.found); });
+        steps_.lock_retry().until_locked(Kind::catalog,
+                                         [&] { drop_online_objects(database_, view_.found); });
       ports_.monitor.notice("schema version 16 is complete, nothing to do");
       return;
     }
@@ -71,8 +71,8 @@ private:
 
   // What is there ------------------------------------------------------------------------------
 
-  void inspect() {
-    view_.look = look(database_);
+  void prepare() {
+    view_.inspection = inspect(database_);
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
@@ -83,7 +83,7 @@ private:
     } else {
       if (!options_.repair)
         refuse_incomplete(target(), seen().situation);
-      refuse_losses(database_, view_.look);
+      refuse_losses(database_, view_.inspection);
       state_.origin = seen().situation.state == SchemaState::version15   ? Origin::version15
                       : seen().situation.state == SchemaState::resumable ? Origin::phases
                                                                          : Origin::repair;
@@ -94,8 +94,8 @@ private:
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());
-    refuse_names_in_the_way(database_, schema_.planned());
-    if (!resuming_) // one that is begun has been weighed
+    refuse_taken_names(database_, schema_.planned());
+    if (!resuming_) // one that has begun fits
       refuse_full_disk(database_, seen(), Way::online);
   }
 
@@ -142,7 +142,7 @@ private:
       schema_.run_phase(phase, [this](const Step &each) { load(each); });
     steps_.stop_if_asked();
     steps_.in(Kind::work, [&] {
-      steps_.place().at(phase, "verify");
+      steps_.position().at(phase, "verify");
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
         record_subphase(database_, phase);
@@ -168,8 +168,8 @@ private:
   void fill(StepResult &row) {
     // Without an index every look-up would read all raw events.
     if (target().has_raw_events && !target().raw_events_indexed)
-      steps_.patience().until_locked(Kind::work, [&] { create_event_table(database_); });
-    OnlineFill(ports_, steps_.patience(), options_, state_, steps_.run())
+      steps_.lock_retry().until_locked(Kind::work, [&] { create_event_table(database_); });
+    OnlineBatches(ports_, steps_.lock_retry(), options_, state_, steps_.run())
         .run(*seen().declared.table("session_summaries"), *view_.base);
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
@@ -181,11 +181,11 @@ private:
   void stage_if_lost() {
     bool whole = false;
     steps_.in(Kind::work,
-              [&] { whole = OnlineRefresh(database_, state_.origin).staging_is_whole(); });
+              [&] { whole = OnlineInventories(database_, state_.origin).staging_is_whole(); });
     if (whole)
       return;
     steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &) {
-      OnlineRefresh(database_, state_.origin).stage_all(*view_.base);
+      OnlineInventories(database_, state_.origin).stage_all(*view_.base);
     });
     for (const Table &table : seen().declared.tables)
       state_.done.erase("load_" + table.name);
@@ -200,14 +200,14 @@ private:
     else if (!state_.done.count(name))
       steps_.step_in(Kind::work, planned.phase, name, [&](StepResult &row) {
         const bool existed = seen().observed.table(planned.table) != nullptr;
-        row.rows = OnlineRefresh(database_, state_.origin).load_all(planned.table, existed);
+        row.rows = OnlineInventories(database_, state_.origin).load_all(planned.table, existed);
       });
   }
 
   // The end ------------------------------------------------------------------------------------
 
   void run_last_phase() {
-    steps_.in(Kind::work, [&] { view_.look = look(database_); });
+    steps_.in(Kind::work, [&] { view_.inspection = inspect(database_); });
     if (!after_cut_over_) {
       schema_.drop_obstacles(phase_count);
       catch_up("catch_up",
@@ -224,7 +224,7 @@ private:
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
     steps_.step(phase_count, name, [&](StepResult &row) {
-      OnlineCatchUp catch_up(ports_, steps_.patience(), state_.origin,
+      OnlineCatchUp catch_up(ports_, steps_.lock_retry(), state_.origin,
                              *seen().declared.table("session_summaries"), *view_.base);
       row.rows = body(catch_up);
       steps_.report_by_itself(row);
@@ -235,17 +235,9 @@ private:
   void finish() {
     steps_.step_in(Kind::work, phase_count, "set_version", [&](StepResult &row) {
       verify_phase(database_, phase_count, view_.skipped);
-      const int version = seen().situation.version;
-      if (view_.skipped.empty()) {
-        if (version < 16)
-          record_version(database_, 16);
+      raise_version(database_, seen().situation.version, view_.skipped.size(), row);
+      if (view_.skipped.empty())
         record_subphase(database_, phase_count);
-        row.detail = "schema version " + std::to_string(std::max(version, 16));
-      } else {
-        row.status = "skipped";
-        row.detail = "schema version stays " + std::to_string(version) + ": " +
-                     std::to_string(view_.skipped.size()) + " indexes were skipped";
-      }
       drop_online_objects(database_, find_online_objects(database_));
       const StepResult outcome{0,
                                "",
@@ -266,7 +258,7 @@ private:
   OnlineSteps steps_;
   OnlineState &state_;
   OnlineView view_;
-  OnlineSchema schema_;
+  OnlineCatalogSteps schema_;
   bool resuming_ = false;
   bool queue_is_lost_ = false;
   bool after_cut_over_ = false;

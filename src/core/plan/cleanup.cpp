@@ -15,6 +15,7 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
                        std::string detail = {}, std::string relation = {}) {
     Step step;
     step.phase = phase;
+    step.kind = StepKind::drop;
     step.name = std::move(name);
     step.table = table;
     step.lock_mode = "ACCESS EXCLUSIVE";
@@ -23,12 +24,13 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
     step.relation = std::move(relation);
     steps.push_back(std::move(step));
   };
-  std::vector<Presence> objects = present(declared, observed, to_phase);
+  std::vector<ExistingObject> objects = existing_objects(declared, observed, to_phase);
   // Backwards: constraints before the tables they point to, columns last.
-  std::stable_sort(objects.begin(), objects.end(),
-                   [](const Presence &a, const Presence &b) { return a.phase > b.phase; });
+  std::stable_sort(
+      objects.begin(), objects.end(),
+      [](const ExistingObject &a, const ExistingObject &b) { return a.phase > b.phase; });
   std::vector<std::string> columns;
-  for (const Presence &each : objects) {
+  for (const ExistingObject &each : objects) {
     const std::string detail =
         each.name == each.declared ? "" : "named " + quote_identifier(each.name);
     switch (each.object_type) {
@@ -48,9 +50,11 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
       columns.push_back(each.name);
     }
   }
-  if (!columns.empty())
+  if (!columns.empty()) {
     add(1, "drop_columns", "session_summaries",
         ddl::drop_columns(target.schema, "session_summaries", columns));
+    steps.back().columns = std::move(columns);
+  }
   return steps;
 }
 

@@ -44,7 +44,7 @@ struct FillResult {
   Fingerprint before;            ///< of the rows as they were read
   Fingerprint settled;           ///< of those among them that were created up to the run's start
   Fingerprint
-      kept; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
+      stored; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
 
 /** A table of the target schema, and the mode in which it is to be locked. */
@@ -114,7 +114,7 @@ public:
    *  that waits for our weaker lock would otherwise be caught in a deadlock. */
   virtual void upgrade_locks(const std::vector<TableLock> &wanted) = 0;
   /** Lists what depends on these objects and is not among them, as pg_depend knows it. */
-  virtual std::vector<Dependent> dependents(const std::vector<Presence> &objects) = 0;
+  virtual std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 

@@ -9,9 +9,9 @@
 
 namespace cowrie {
 
-class SessionFill {
+class AtomicFill {
 public:
-  explicit SessionFill(Database &database) : database_(database) {}
+  explicit AtomicFill(Database &database) : database_(database) {}
 
   /** Runs the step's ALTER TABLE, which rewrites all sessions, and stages them. */
   FillResult rewrite(const Step &step);

@@ -37,6 +37,18 @@ std::string in_words(const StepResult &step) {
   return result;
 }
 
+std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+                                    const std::string &mode) {
+  std::vector<TableLock> wanted = {{"session_summaries", mode}};
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0 && observed.table(table.name))
+      wanted.push_back({table.name, mode});
+  wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
+  if (target.has_raw_events)
+    wanted.push_back({"raw_events", "ACCESS SHARE"});
+  return wanted;
+}
+
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
   const Schema observed = database.observe(schema_v16());
   std::vector<Finding> findings =
@@ -56,7 +68,7 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
                       database.target().command("cowrie_validate_schema"));
 }
 
-void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
+void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
   row.detail = step.detail;
   const std::string table = qualified(database.target().schema, step.table);
   for (const Count &each : step.counts)
@@ -72,22 +84,22 @@ void mend(Database &database, Monitor &monitor, const Step &step, StepResult &ro
                     "The new table is filled from the sessions.",
                     "Look at the old rows, and drop their table when you need it no more.");
   for (const Replaced &each : step.replaced) {
-    const std::string kept = quote_identifier(each.kept);
+    const std::string old = quote_identifier(each.renamed);
     const std::int64_t differing = count(
-        database, "SELECT count(*) FROM " + table + " WHERE " + kept + " IS NOT NULL AND " + kept +
+        database, "SELECT count(*) FROM " + table + " WHERE " + old + " IS NOT NULL AND " + old +
                       "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
     if (differing == 0) {
-      database.execute(ddl::drop_columns(database.target().schema, step.table, {each.kept}));
+      database.execute(ddl::drop_columns(database.target().schema, step.table, {each.renamed}));
       continue;
     }
     row.detail += "; " + std::to_string(differing) + " old values of " + each.column +
-                  " differ and are kept in " + each.kept;
+                  " differ and are kept in " + each.renamed;
     monitor.warning(
         "old values of column \"" + each.column + "\" of \"" + step.table +
             "\" differ from the generated ones",
-        std::to_string(differing) + " of them; the old column is kept as \"" + each.kept + "\".",
-        "Compare them: SELECT " + kept + ", " + quote_identifier(each.column) + " FROM " + table +
-            " WHERE " + kept + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
+        std::to_string(differing) + " of them; the old column is kept as \"" + each.renamed + "\".",
+        "Compare them: SELECT " + old + ", " + quote_identifier(each.column) + " FROM " + table +
+            " WHERE " + old + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
             "::text; drop the old column when you"
             " need it no more.");
   }

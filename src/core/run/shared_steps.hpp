@@ -11,18 +11,21 @@
 
 namespace cowrie {
 
+/** The tables of version 16 in the one order in which every run locks them, the busiest first. */
+std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+                                    const std::string &mode);
+
 /** Compares the catalog with the declaration of the phases up to this one, but for what was
  *  skipped; throws what differs. */
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped = {});
 
-/** Does what a step of kind mend says: columns of a table that is there become the declared ones.
- */
-void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row);
+/** Runs a repair step: columns of an existing table become the declared ones. */
+void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row);
 
 /** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */
 void analyze(Database &database, const Step &step);
 
-/** Looks up the columns of an index; true: one is missing, which has been said. */
+/** Returns true if a column of the index is missing; a WARNING has been issued. */
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row);
 

@@ -1,6 +1,8 @@
 // Version record: which version the schema has.
 #include "core/run/version_record.hpp"
 
+#include <algorithm>
+
 #include "core/base/failure.hpp"
 
 namespace cowrie {
@@ -32,6 +34,18 @@ void record_subphase(Database &database, int phase) {
                                        " (key, value) VALUES ('schema_subphase', $1::text)"
                                        " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
                                    {"16." + std::to_string(phase)}));
+}
+
+void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
+  if (skipped_indexes > 0) {
+    row.status = "skipped";
+    row.detail = "schema version stays " + std::to_string(version) + ": " +
+                 std::to_string(skipped_indexes) + " indexes were skipped";
+    return;
+  }
+  if (version < 16)
+    record_version(database, 16);
+  row.detail = "schema version " + std::to_string(std::max(version, 16));
 }
 
 void record_version(Database &database, int version) {

@@ -7,6 +7,9 @@
 
 namespace cowrie {
 
+/** The last change of a migration: `schema_version` becomes 16, unless indexes were skipped. */
+void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row);
+
 /** Writes `schema_version`. */
 void record_version(Database &database, int version);
 

@@ -11,7 +11,7 @@
 namespace cowrie {
 
 /** An object of the declaration that exists in the database, in whatever shape. */
-struct Presence {
+struct ExistingObject {
   ObjectType object_type;
   std::string table;
   std::string name; ///< the name it has in the database
@@ -25,14 +25,15 @@ struct Presence {
  * and concerns a column that version 16 adds: a DBA's own BRIN index on event times is no trace of
  * a migration.
  */
-std::vector<Presence> present(const Schema &declared, const Schema &observed, int after_phase = 0);
+std::vector<ExistingObject> existing_objects(const Schema &declared, const Schema &observed,
+                                             int after_phase = 0);
 
 /**
  * Lists the indexes and constraints that go along with the tables of the phases after
  * `after_phase` and are nobody else's: the declared ones in whatever shape, and those that the
  * application's ORM gives to its tables. What is not listed here is a user's own.
  */
-std::vector<Presence> parts_of_present_tables(const Schema &declared, const Schema &observed,
-                                              int after_phase = 0);
+std::vector<ExistingObject> parts_of_existing_tables(const Schema &declared, const Schema &observed,
+                                                     int after_phase = 0);
 
 } // namespace cowrie

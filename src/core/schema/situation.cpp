@@ -28,13 +28,13 @@ Finding version_finding(const Situation &situation, int phases_present) {
 
 } // namespace
 
-Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
-                 int version, std::optional<int> subphase) {
+Situation classify(const Schema &declared, const Schema &observed, const std::string &schema_name,
+                   int version, std::optional<int> subphase) {
   Situation situation;
   situation.version = version;
   situation.subphase = subphase;
   situation.findings = diff(declared, observed, schema_name);
-  situation.objects = present(declared, observed);
+  situation.objects = existing_objects(declared, observed);
 
   int phases_present = 0;
   for (int phase = 1; phase <= phase_count; ++phase)
@@ -60,7 +60,7 @@ Situation assess(const Schema &declared, const Schema &observed, const std::stri
     situation.state = SchemaState::complete;
   else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
            !has_errors(situation.findings, *subphase) &&
-           present(declared, observed, *subphase).empty())
+           existing_objects(declared, observed, *subphase).empty())
     situation.state = SchemaState::resumable;
   return situation;
 }

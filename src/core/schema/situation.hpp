@@ -33,14 +33,15 @@ struct OnlineObjects {
 /** The state of a database against the declaration. */
 struct Situation {
   SchemaState state = SchemaState::incomplete;
-  int version = 0;               ///< schema_version
-  std::optional<int> subphase;   ///< k of schema_subphase `16.k`
-  std::vector<Finding> findings; ///< against all phases, the version included
-  std::vector<Presence> objects; ///< what exists of version 16
+  int version = 0;                     ///< schema_version
+  std::optional<int> subphase;         ///< k of schema_subphase `16.k`
+  std::vector<Finding> findings;       ///< against all phases, the version included
+  std::vector<ExistingObject> objects; ///< what exists of version 16
   OnlineObjects online;
 };
 
-Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
-                 int version, std::optional<int> subphase);
+/** Compares, and tells where the migration stands. */
+Situation classify(const Schema &declared, const Schema &observed, const std::string &schema_name,
+                   int version, std::optional<int> subphase);
 
 } // namespace cowrie

@@ -152,7 +152,7 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 }
 
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
-                      Unfilled which) {
+                      FillScope which) {
   const std::string arguments = fill_arguments(target, declared, observed);
   // Each value is computed once: a session is counted when its source IP is. And a session that
   // nothing more is known of is not written again.
@@ -169,13 +169,13 @@ std::string fill_rows(const Target &target, const Table &declared, const Table &
          " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
 }
 
-std::string count_unfilled(const Target &target, const Table &declared, Unfilled which) {
+std::string count_unfilled(const Target &target, const Table &declared, FillScope which) {
   std::string arguments = document(target);
   for (const Column &each : declared.columns)
     arguments += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
   return "SELECT count(*) FILTER (WHERE " + condition(declared, which) + " AND " +
          qualified(target.extension_schema, "cowrie_lacks_snapshot") + "(" + arguments + ", " +
-         (which == Unfilled::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
+         (which == FillScope::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
 }
 
 namespace {
@@ -330,7 +330,7 @@ std::string fingerprint(const Target &target, const Table &observed_sessions,
   return fingerprint_by("cowrie_fingerprint", target, observed_sessions, start);
 }
 
-std::string kept_fingerprint(const Target &target, const Table &observed_sessions) {
+std::string stored_fingerprint(const Target &target, const Table &observed_sessions) {
   return fingerprint_by("cowrie_kept_fingerprint", target, observed_sessions, run_start);
 }
 

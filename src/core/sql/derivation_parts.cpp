@@ -29,8 +29,8 @@ namespace {
 
 /** What a session column holds already: a column of another type is converted, a list of types that
  *  an older attempt left gives its strongest. */
-std::string kept_value(const Target &target, const Table &declared, const Table &observed,
-                       const Column &column) {
+std::string existing_value(const Target &target, const Table &declared, const Table &observed,
+                           const Column &column) {
   const Column *found = observed.column(column.name);
   std::string value = found && found->type != column.type
                           ? conversion(target, column, *found).values
@@ -51,7 +51,8 @@ std::string fill_arguments(const Target &target, const Table &declared, const Ta
                            const std::function<std::string(const Column &)> &value_of) {
   std::string result = document(target) + ", session_id::varchar";
   for (const Column &each : declared.columns)
-    result += ", " + (value_of ? value_of(each) : kept_value(target, declared, observed, each)) +
+    result += ", " +
+              (value_of ? value_of(each) : existing_value(target, declared, observed, each)) +
               "::" + without_length(each.type);
   for (const char *each : {"first_event_at", "last_event_at", "created_at"})
     result += ", " + utc(observed, each);
@@ -62,14 +63,14 @@ std::string fill_call(const Target &target, const Column &column, const std::str
   return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
 }
 
-std::string condition(const Table &declared, Unfilled which) {
+std::string condition(const Table &declared, FillScope which) {
   std::string result;
   for (const Column &each : declared.columns) {
-    if (which == Unfilled::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
+    if (which == FillScope::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
       continue;
-    result += (result.empty()                 ? ""
-               : which == Unfilled::untouched ? " AND "
-                                              : " OR ") +
+    result += (result.empty()                  ? ""
+               : which == FillScope::untouched ? " AND "
+                                               : " OR ") +
               quote_identifier(each.name) + " IS NULL";
   }
   return "(" + result + ")";

@@ -20,8 +20,9 @@ inline constexpr const char *this_database = "(SELECT oid FROM pg_database WHERE
                                              " current_database())";
 
 // What a migration waits for at most; a transaction that stays longer than that is in its way.
-inline constexpr const char *patience = "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
-                                        " '0'), '5 s')";
+inline constexpr const char *longest_wait =
+    "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
+    " '0'), '5 s')";
 
 /** `ARRAY['a', 'b']::text[]` */
 std::string list_of(const std::vector<std::string> &names);

@@ -29,7 +29,7 @@ public:
   std::vector<std::string> users_of_columns(const std::string &table,
                                             const std::vector<std::string> &columns) override;
   void upgrade_locks(const std::vector<TableLock> &wanted) override;
-  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
+  std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) override;
   void copy_grants(const std::string &table) override;
   std::vector<Disk> disks() override;
   const Target &target() const override { return target_.names; }

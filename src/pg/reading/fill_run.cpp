@@ -97,7 +97,7 @@ FillResult FillRun::finish() {
   };
   result.before = in_words(proof_.all);
   result.settled = in_words(proof_.settled());
-  result.kept = in_words(kept_);
+  result.stored = in_words(kept_);
   return result;
 }
 
