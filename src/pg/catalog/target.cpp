@@ -2,6 +2,7 @@
 #include "pg/catalog/target.hpp"
 
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/boundary/settings.hpp"
