@@ -28,6 +28,9 @@ struct FirstRun {
   Fingerprint settled; ///< of the sessions created up to then
 };
 
+/** Asks for the runs of the schema $1, in their order. */
+std::string first_run_query(const Target &target);
+
 /** Nothing: the ledger has no such run. Runs that ended early belong to the one that resumed them;
  *  a cleanup, and a run after a finished one, begin anew. */
 std::optional<FirstRun> first_run(Database &database);
