@@ -39,10 +39,10 @@ FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON
 WHERE i.indrelid = $1::text::regclass)";
 
 std::string sample_documents_query(const Target &target, double share) {
-  return sql::fill(R"(WITH sampled AS MATERIALIZED (
+  return sql::fill(target, R"(WITH sampled AS MATERIALIZED (
   SELECT f.source_ip, f.asn,
-    {stored_size}({provider_data}({document}, f.source_ip)) AS provider
-  FROM {sessions} AS s TABLESAMPLE{sample}, LATERAL {facts}({document}) AS f
+    {cowrie_stored_size}({cowrie_provider_data}(s.enrichment::{document_type}, f.source_ip)) AS provider
+  FROM {sessions} AS s TABLESAMPLE{sample}, LATERAL {cowrie_enrichment_facts}(s.enrichment::{document_type}) AS f
 ), by_ip AS (
   SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
 ), by_asn AS (
@@ -54,12 +54,7 @@ SELECT (SELECT count(*) FROM sampled), (SELECT count(source_ip) FROM sampled),
   (SELECT count(*) FROM by_asn), (SELECT count(*) FROM by_asn WHERE n = 1),
   (SELECT avg(length(source_ip)) FROM sampled),
   (SELECT avg(provider) FROM sampled WHERE source_ip IS NOT NULL))",
-                   {{"stored_size", qualified(target.extension_schema, "cowrie_stored_size")},
-                    {"provider_data", qualified(target.extension_schema, "cowrie_provider_data")},
-                    {"document", derivation::document(target, "s.")},
-                    {"sessions", derivation::sessions_of(target)},
-                    {"sample", derivation::system_sample(share)},
-                    {"facts", qualified(target.extension_schema, "cowrie_enrichment_facts")}});
+                   {{"sample", derivation::system_sample(share)}});
 }
 
 namespace {

@@ -5,7 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
-#include "core/plan/repair.hpp"
+#include "core/plan/table_repair.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/conversion.hpp"

@@ -31,7 +31,7 @@ SELECT s.session_id COLLATE "C" AS session_id, s.source_ip COLLATE "C" AS source
   COALESCE({first}, {last}, {created}) AS started, COALESCE({last}, {first}, {created}) AS ended,
   f.has_provider_data, f.organization, f.organization_country, f.registry
 FROM {sessions} AS s, LATERAL
-  {staged_facts}({document}, s.source_ip::varchar, s.snapshot_asn::integer) AS f
+  {cowrie_staged_facts}(s.enrichment::{document_type}, s.source_ip::varchar, s.snapshot_asn::integer) AS f
 WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL)";
 
 constexpr const char *create_event_table_text = R"(CREATE UNLOGGED TABLE {events} AS
@@ -47,13 +47,13 @@ FROM (SELECT ctid AS place, {values} FROM {sessions} WHERE {condition} OFFSET 0)
 WHERE s.ctid = f.place AND ({known}))";
 
 constexpr const char *count_unfilled_text = R"(SELECT
-  count(*) FILTER (WHERE {condition} AND {lacks_snapshot}({arguments}, {final})), count(*)
+  count(*) FILTER (WHERE {condition} AND {cowrie_lacks_snapshot}({arguments}, {final})), count(*)
 FROM {sessions})";
 
 constexpr const char *fingerprint_text = R"(SELECT (f).sessions, (f).documents, (f).times,
   (f).settled_sessions, (f).settled_documents, (f).settled_times
 FROM (
-  SELECT {aggregate}(session_id::varchar, {document}, {first}, {last}, {created} <= {start}) AS f
+  SELECT {aggregate}(session_id::varchar, enrichment::{document_type}, {first}, {last}, {created} <= {start}) AS f
   FROM {sessions}
 ) AS summed)";
 
@@ -76,12 +76,13 @@ constexpr const char *with_documents_text = R"((
 constexpr const char *asns_text =
     R"(SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
     count(*) AS sessions,
-    {latest}(session_id::text, ended::timestamptz, session_id::text) AS session_id,
-    {latest}(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text) AS source_ip,
-    {latest}(organization::text, ended::timestamptz, session_id::text) AS organization,
-    {latest}(organization_country::text, ended::timestamptz, session_id::text)
+    {cowrie_latest}(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    {cowrie_latest}(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    {cowrie_latest}(organization::text, ended::timestamptz, session_id::text) AS organization,
+    {cowrie_latest}(organization_country::text, ended::timestamptz, session_id::text)
       AS organization_country,
-    {latest}(registry::text, ended::timestamptz, session_id::text) AS registry
+    {cowrie_latest}(registry::text, ended::timestamptz, session_id::text) AS registry
   FROM {staging} WHERE asn IS NOT NULL GROUP BY asn)";
 
 // Counting distinct addresses in two steps of hashing needs no sort.
@@ -89,7 +90,7 @@ constexpr const char *load_asn_inventory_text = R"(INSERT INTO {asn_inventory} A
   (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
   unique_ip_count, total_session_count, enrichment)
 SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
-  COALESCE(i.ips, 0), g.sessions, {asn_data}({document}, g.source_ip::varchar)
+  COALESCE(i.ips, 0), g.sessions, {cowrie_asn_data}(d.enrichment::{document_type}, g.source_ip::varchar)
 FROM {asns_with_documents} LEFT JOIN (
   SELECT asn, count(*) AS ips FROM (
     SELECT DISTINCT asn, source_ip FROM {staging} WHERE asn IS NOT NULL AND source_ip IS NOT NULL
@@ -99,8 +100,8 @@ FROM {asns_with_documents} LEFT JOIN (
 // A row per address, with the session whose document it gets, if any has provider data.
 constexpr const char *addresses_text = R"(SELECT source_ip, min(started) AS first_seen,
     max(ended) AS last_seen, count(*) AS sessions,
-    {latest}(asn::text, ended::timestamptz, session_id::text) AS asn,
-    {latest}((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+    {cowrie_latest}(asn::text, ended::timestamptz, session_id::text) AS asn,
+    {cowrie_latest}((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
       session_id::text) AS session_id
   FROM {staging} WHERE source_ip IS NOT NULL GROUP BY source_ip)";
 
@@ -108,7 +109,7 @@ constexpr const char *addresses_text = R"(SELECT source_ip, min(started) AS firs
 constexpr const char *load_ip_inventory_text = R"(INSERT INTO {ip_inventory} AS t
   (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
 SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
-  COALESCE({provider_data}({document}, g.source_ip::varchar), '{}')
+  COALESCE({cowrie_provider_data}(d.enrichment::{document_type}, g.source_ip::varchar), '{}')
 FROM {addresses_with_documents})";
 
 constexpr const char *load_ip_asn_history_text = R"(INSERT INTO {ip_asn_history} AS t
@@ -137,55 +138,38 @@ SELECT current_asn, min(first_seen), max(last_seen), count(*) FROM {ip_inventory
 WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING)";
 
 std::string with_documents(const Target &target, const std::string &groups) {
-  return sql::fill(with_documents_text, {{"groups", groups}, {"sessions", sessions_of(target)}});
+  return sql::fill(target, with_documents_text, {{"groups", groups}});
 }
 
-std::string groups(const char *text, const Target &target) {
-  return sql::fill(text,
-                   {{"latest", own(target, "cowrie_latest")}, {"staging", staging_of(target)}});
-}
+std::string groups(const char *text, const Target &target) { return sql::fill(target, text); }
 
 std::string load_asn_inventory(const Target &target) {
-  return sql::fill(load_asn_inventory_text,
-                   {{"asn_inventory", qualified(target.schema, "asn_inventory")},
-                    {"asn_data", own(target, "cowrie_asn_data")},
-                    {"document", document(target, "d.")},
-                    {"asns_with_documents", with_documents(target, groups(asns_text, target))},
-                    {"staging", staging_of(target)}});
+  return sql::fill(target, load_asn_inventory_text,
+                   {{"asns_with_documents", with_documents(target, groups(asns_text, target))}});
 }
 
 std::string load_ip_inventory(const Target &target, const std::string &addresses_with_documents) {
-  return sql::fill(load_ip_inventory_text,
-                   {{"ip_inventory", qualified(target.schema, "ip_inventory")},
-                    {"provider_data", own(target, "cowrie_provider_data")},
-                    {"document", document(target, "d.")},
-                    {"addresses_with_documents", addresses_with_documents}});
+  return sql::fill(target, load_ip_inventory_text,
+                   {{"addresses_with_documents", addresses_with_documents}});
 }
 
 } // namespace
 
-std::string create_staging(const Target &target) {
-  return sql::fill(create_staging_text, {{"staging", staging_of(target)}});
-}
+std::string create_staging(const Target &target) { return sql::fill(target, create_staging_text); }
 
 std::string analyze_staging(const Target &target) {
   return "ANALYZE " + staging_of(target) + " (source_ip, asn)";
 }
 
 std::string stage_from_documents(const Target &target, const Table &sessions) {
-  return sql::fill(stage_from_documents_text, {{"staging", staging_of(target)},
-                                               {"first", utc(sessions, "first_event_at", "s.")},
-                                               {"last", utc(sessions, "last_event_at", "s.")},
-                                               {"created", utc(sessions, "created_at", "s.")},
-                                               {"sessions", sessions_of(target)},
-                                               {"staged_facts", own(target, "cowrie_staged_facts")},
-                                               {"document", document(target, "s.")}});
+  return sql::fill(target, stage_from_documents_text,
+                   {{"first", utc(sessions, "first_event_at", "s.")},
+                    {"last", utc(sessions, "last_event_at", "s.")},
+                    {"created", utc(sessions, "created_at", "s.")}});
 }
 
 std::string create_event_table(const Target &target) {
-  return sql::fill(create_event_table_text,
-                   {{"events", qualified(target.schema, event_table)},
-                    {"raw_events", qualified(target.schema, "raw_events")}});
+  return sql::fill(target, create_event_table_text);
 }
 
 std::string index_event_table(const Target &target) {
@@ -213,22 +197,21 @@ std::string fill_rows(const Target &target, const Table &declared, const Table &
     append(assignments, name + " = f." + name);
     append(known, "(s." + name + " IS NULL AND f." + name + " IS NOT NULL)", " OR ");
   }
-  return sql::fill(fill_rows_text, {{"sessions", sessions_of(target)},
-                                    {"assignments", assignments},
-                                    {"values", values},
-                                    {"condition", condition(declared, scope)},
-                                    {"known", known}});
+  return sql::fill(target, fill_rows_text,
+                   {{"assignments", assignments},
+                    {"values", values},
+                    {"condition", condition(declared, scope)},
+                    {"known", known}});
 }
 
 std::string count_unfilled(const Target &target, const Table &declared, FillScope scope) {
   std::string arguments = document(target);
   for (const Column &each : declared.columns)
     append(arguments, quote_identifier(each.name) + "::" + without_length(each.type));
-  return sql::fill(count_unfilled_text, {{"condition", condition(declared, scope)},
-                                         {"lacks_snapshot", own(target, "cowrie_lacks_snapshot")},
-                                         {"arguments", arguments},
-                                         {"final", scope == FillScope::any ? "false" : "true"},
-                                         {"sessions", sessions_of(target)}});
+  return sql::fill(target, count_unfilled_text,
+                   {{"condition", condition(declared, scope)},
+                    {"arguments", arguments},
+                    {"final", scope == FillScope::any ? "false" : "true"}});
 }
 
 namespace {
@@ -323,8 +306,7 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   else if (table == "ip_inventory")
     sql = load_ip_inventory(target, with_documents(target, groups(addresses_text, target)));
   else if (table == "ip_asn_history")
-    sql = sql::fill(load_ip_asn_history_text, {{"ip_asn_history", qualified(target.schema, table)},
-                                               {"staging", staging_of(target)}});
+    sql = sql::fill(target, load_ip_asn_history_text);
   if (sql.empty() || existing == OnExisting::none_there)
     return sql;
   return sql + on_conflict(*schema_v16().table(table), existing, added);
@@ -346,29 +328,24 @@ std::string chosen_fits(const Target &target) {
 // fit: then the places of the sessions are joined, as ever.
 std::string load_chosen(const Target &target, bool fits) {
   const std::string chosen = qualified(target.schema, chosen_table);
-  return load_ip_inventory(target,
-                           fits ? sql::fill(chosen_with_documents_text,
-                                            {{"chosen", chosen}, {"sessions", sessions_of(target)}})
-                                : with_documents(target, "SELECT * FROM " + chosen));
+  return load_ip_inventory(target, fits ? sql::fill(target, chosen_with_documents_text)
+                                        : with_documents(target, "SELECT * FROM " + chosen));
 }
 
 std::string add_missing_asns(const Target &target) {
-  return sql::fill(add_missing_asns_text,
-                   {{"asn_inventory", qualified(target.schema, "asn_inventory")},
-                    {"ip_inventory", qualified(target.schema, "ip_inventory")}});
+  return sql::fill(target, add_missing_asns_text);
 }
 
 namespace {
 
 std::string fingerprint_by(const char *aggregate, const Target &target, const Table &sessions,
                            const std::string &start) {
-  return sql::fill(fingerprint_text, {{"aggregate", own(target, aggregate)},
-                                      {"document", document(target)},
-                                      {"first", utc(sessions, "first_event_at")},
-                                      {"last", utc(sessions, "last_event_at")},
-                                      {"created", utc(sessions, "created_at")},
-                                      {"start", start},
-                                      {"sessions", sessions_of(target)}});
+  return sql::fill(target, fingerprint_text,
+                   {{"aggregate", own(target, aggregate)},
+                    {"first", utc(sessions, "first_event_at")},
+                    {"last", utc(sessions, "last_event_at")},
+                    {"created", utc(sessions, "created_at")},
+                    {"start", start}});
 }
 
 } // namespace

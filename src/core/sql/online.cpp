@@ -39,7 +39,7 @@ WHERE t.tgrelid = to_regclass({sessions}) AND t.tgname = {trigger} AND p.proname
 // RETURNING checks of every row written that document and times are as they were.
 constexpr const char *fill_text = R"(UPDATE {sessions} SET {assignments}
 {which} AND {differ}
-RETURNING {session_unchanged}(session_id::varchar, {document}, {first}, {last}))";
+RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}))";
 constexpr const char *of_places = R"(FROM {queue} AS q
 WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)";
 constexpr const char *of_keys = R"(WHERE {among})";
@@ -144,15 +144,12 @@ struct FillValues {
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
                        const std::string &which, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
-  return sql::fill(fill_text, {{"sessions", sessions_of(target)},
-                               {"assignments", values.assignments()},
-                               {"which", which},
-                               {"differ", values.differ()},
-                               {"session_unchanged",
-                                qualified(target.extension_schema, "cowrie_session_unchanged")},
-                               {"document", derivation::document(target)},
-                               {"first", derivation::utc(observed, "first_event_at")},
-                               {"last", derivation::utc(observed, "last_event_at")}});
+  return sql::fill(target, fill_text,
+                   {{"assignments", values.assignments()},
+                    {"which", which},
+                    {"differ", values.differ()},
+                    {"first", derivation::utc(observed, "first_event_at")},
+                    {"last", derivation::utc(observed, "last_event_at")}});
 }
 
 } // namespace
@@ -166,9 +163,7 @@ std::vector<std::string> create_changes(const Target &target) {
 }
 
 std::string create_queue(const Target &target) {
-  return sql::fill(create_queue_text, {{"queue", queue_of(target)},
-                                       {"window", std::to_string(pages_per_window)},
-                                       {"sessions", sessions_of(target)}});
+  return sql::fill(target, create_queue_text, {{"window", std::to_string(pages_per_window)}});
 }
 
 std::vector<std::string> finish_queue(const Target &target) {
@@ -217,28 +212,26 @@ std::string find_objects(const Target &target) {
 }
 
 std::string mark_staging(const Target &target) {
-  return sql::fill(mark_staging_text,
-                   {{"staging", staging_of(target)}, {"file", file_of(sessions_of(target))}});
+  return sql::fill(target, mark_staging_text, {{"file", file_of(sessions_of(target))}});
 }
 
 std::string staging_is_whole(const Target &target) {
-  return sql::fill(staging_is_whole_text,
-                   {{"staging", staging_of(target)}, {"file", file_of(sessions_of(target))}});
+  return sql::fill(target, staging_is_whole_text, {{"file", file_of(sessions_of(target))}});
 }
 
 std::string count_places(const Target &target, const Places &places) {
-  return sql::fill(count_places_text, {{"queue", queue_of(target)},
-                                       {"after", std::to_string(places.after)},
-                                       {"last", std::to_string(places.last)}});
+  return sql::fill(
+      target, count_places_text,
+      {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}});
 }
 
 std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
                        const Places &places, TakenSnapshots taken) {
-  return fill_where(target, declared, observed,
-                    sql::fill(of_places, {{"queue", queue_of(target)},
-                                          {"after", std::to_string(places.after)},
-                                          {"last", std::to_string(places.last)}}),
-                    taken);
+  return fill_where(
+      target, declared, observed,
+      sql::fill(target, of_places,
+                {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}}),
+      taken);
 }
 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
@@ -258,35 +251,29 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
 std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
                               std::optional<std::int64_t> most) {
   return sql::fill(
-      add_unfilled_keys_text,
-      {{"changes", changes_of(target)},
-       {"sessions", sessions_of(target)},
-       {"untouched", derivation::condition(declared, derivation::FillScope::untouched)},
+      target, add_unfilled_keys_text,
+      {{"untouched", derivation::condition(declared, derivation::FillScope::untouched)},
        {"differ", FillValues(target, declared, observed, TakenSnapshots::complete).differ()},
        {"limit", most ? " LIMIT " + std::to_string(*most) : ""}});
 }
 
 std::string add_orphan_keys(const Target &target) {
-  return sql::fill(add_orphan_keys_text,
-                   {{"changes", changes_of(target)},
-                    {"sessions", sessions_of(target)},
-                    {"ip_inventory", qualified(target.schema, "ip_inventory")}});
+  return sql::fill(target, add_orphan_keys_text);
 }
 
 std::string read_changed_keys(const Target &target, std::int64_t limit) {
-  return sql::fill(read_changed_keys_text, {{"file", file_of(changes_of(target))},
-                                            {"changes", changes_of(target)},
-                                            {"limit", std::to_string(limit)}});
+  return sql::fill(target, read_changed_keys_text,
+                   {{"file", file_of(changes_of(target))}, {"limit", std::to_string(limit)}});
 }
 
 std::string remove_keys(const Target &target, const std::vector<std::string> &places,
                         const std::string &file) {
   const std::string list =
       "{" + join(places, ",", [](const std::string &each) { return "\"" + each + "\""; }) + "}";
-  return sql::fill(remove_keys_text, {{"changes", changes_of(target)},
-                                      {"places", quote_literal(list)},
-                                      {"file", file_of(changes_of(target))},
-                                      {"known_file", quote_literal(file)}});
+  return sql::fill(target, remove_keys_text,
+                   {{"places", quote_literal(list)},
+                    {"file", file_of(changes_of(target))},
+                    {"known_file", quote_literal(file)}});
 }
 
 std::string count_changed_keys(const Target &target) {
@@ -299,8 +286,7 @@ std::string count_changed_keys_and_sessions(const Target &target) {
 }
 
 std::string remove_keys_with_address(const Target &target) {
-  return sql::fill(remove_keys_with_address_text,
-                   {{"changes", changes_of(target)}, {"sessions", sessions_of(target)}});
+  return sql::fill(target, remove_keys_with_address_text);
 }
 
 std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids) {
@@ -326,10 +312,9 @@ std::string drop_gone(const Target &target, const std::string &table,
                                  : addresses ? " AND " + among("t.ip_address", *values)
                                              : " AND " + among_numbers("t.asn_number", *values);
   return sql::fill(
-      drop_gone_text,
+      target, drop_gone_text,
       {{"inventory", qualified(target.schema, table)},
        {"among", among_them},
-       {"staging", staging_of(target)},
        {"staged", addresses ? "source_ip" : "asn"},
        {"key", addresses ? "ip_address" : "asn_number"},
        {"referrers", addresses ? sessions_of(target) : qualified(target.schema, "ip_inventory")},

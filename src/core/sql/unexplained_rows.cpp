@@ -27,7 +27,7 @@ constexpr const char *statement = R"(WITH {events}derived AS MATERIALIZED (
     SELECT s.session_id, {first} AS first, {last} AS last, {created} AS created,
       {session_columns},
       {unlike} AS unlike{retired_columns},
-      {derived_facts}({document}, {known_ip}, {event}) AS f
+      {cowrie_derived_facts}(s.enrichment::{document_type}, {known_ip}, {event}) AS f
     FROM {sessions} AS s{earliest_events}
     OFFSET 0
   ) AS s
@@ -103,7 +103,7 @@ constexpr const char *history_of_others = R"({rows} AS t WHERE NOT EXISTS (
 constexpr const char *foreign_enrichment = R"(t.enrichment <> '{}'::jsonb AND NOT COALESCE((
       SELECT true FROM {its_sessions} AS u (session_id, source_ip)
       JOIN {sessions} AS d ON d.session_id = u.session_id
-      WHERE {function}({document}, u.source_ip::varchar) = t.enrichment LIMIT 1), false))";
+      WHERE {function}(d.enrichment::{document_type}, u.source_ip::varchar) = t.enrichment LIMIT 1), false))";
 
 /** How an observed column is read as a declared one. */
 struct Reading {
@@ -178,23 +178,21 @@ public:
         append(retired_values, retired_value(*found), " OR ");
       }
     return sql::fill(
-        statement, {{"events", events_by_join() ? with_events(earliest_events) : ""},
-                    {"keys", stays() ? keys_as_stored : keys_from_documents},
-                    {"own_values", own_values},
-                    {"retired_values", or_false(retired_values)},
-                    {"first", derivation::utc(base_, "first_event_at", "s.")},
-                    {"last", derivation::utc(base_, "last_event_at", "s.")},
-                    {"created", derivation::utc(base_, "created_at", "s.")},
-                    {"session_columns", columns},
-                    {"unlike", or_false(unlike)},
-                    {"retired_columns", retired_columns},
-                    {"derived_facts", own("cowrie_derived_facts")},
-                    {"document", derivation::document(target_, "s.")},
-                    {"known_ip", stays() ? "s.source_ip::varchar" : "NULL::varchar"},
-                    {"event", event()},
-                    {"sessions", derivation::sessions_of(target_)},
-                    {"earliest_events", events_by_join() ? with_events(join_earliest_events) : ""},
-                    {"counts", counts()}});
+        target_, statement,
+        {{"events", events_by_join() ? with_events(earliest_events) : ""},
+         {"keys", stays() ? keys_as_stored : keys_from_documents},
+         {"own_values", own_values},
+         {"retired_values", or_false(retired_values)},
+         {"first", derivation::utc(base_, "first_event_at", "s.")},
+         {"last", derivation::utc(base_, "last_event_at", "s.")},
+         {"created", derivation::utc(base_, "created_at", "s.")},
+         {"session_columns", columns},
+         {"unlike", or_false(unlike)},
+         {"retired_columns", retired_columns},
+         {"known_ip", stays() ? "s.source_ip::varchar" : "NULL::varchar"},
+         {"event", event()},
+         {"earliest_events", events_by_join() ? with_events(join_earliest_events) : ""},
+         {"counts", counts()}});
   }
 
 private:
@@ -208,9 +206,7 @@ private:
   bool stays() const { return scope_.to_phase > 0; }
 
   bool events_by_join() const { return target_.has_raw_events && !target_.raw_events_indexed; }
-  std::string with_events(const char *text) const {
-    return sql::fill(text, {{"raw_events", qualified(target_.schema, "raw_events")}});
-  }
+  std::string with_events(const char *text) const { return sql::fill(target_, text); }
 
   /** The payload of a session's earliest raw event, where its document leaves the address open. */
   std::string event() const {
@@ -308,10 +304,8 @@ private:
   std::string changed(const Table &table, const std::string &facts, const char *function,
                       const std::string &its_sessions) const {
     return marks(table) + facts + " OR (" +
-           sql::fill(foreign_enrichment, {{"its_sessions", its_sessions},
-                                          {"sessions", derivation::sessions_of(target_)},
-                                          {"function", own(function)},
-                                          {"document", derivation::document(target_, "d.")}}) +
+           sql::fill(target_, foreign_enrichment,
+                     {{"its_sessions", its_sessions}, {"function", own(function)}}) +
            ")";
   }
 
