@@ -736,11 +736,6 @@ UNION ALL SELECT 'ip_asn_history'::text, 'written by the application'::text, cou
 SELECT count(*) FROM "public"."session_summaries" AS c WHERE c."source_ip" IS NOT NULL
 AND NOT EXISTS (SELECT FROM "public"."ip_inventory" AS p WHERE p."ip_address" = c."source_ip");
 
--- first_run_query
-SELECT log_id, mode = 'cleanup', status = 'done', settled_count IS NOT NULL,
-  started_at, settled_count, settled_documents, settled_times
-FROM "ext"."cowrie_migration_log" WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id;
-
 -- taken_names_query
 SELECT w.name, w.on_table
 FROM pg_class AS c
@@ -775,7 +770,8 @@ AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]
 WITH sampled AS MATERIALIZED (
   SELECT f.source_ip, f.asn,
     "ext"."cowrie_stored_size"("ext"."cowrie_provider_data"(s.enrichment::json, f.source_ip)) AS provider
-  FROM "public"."session_summaries" AS s TABLESAMPLE SYSTEM (50.000000) REPEATABLE (16), LATERAL "ext"."cowrie_enrichment_facts"(s.enrichment::json) AS f
+  FROM "public"."session_summaries" AS s TABLESAMPLE SYSTEM (50.000000) REPEATABLE (16), LATERAL
+    "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, NULL::json) AS f
 ), by_ip AS (
   SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
 ), by_asn AS (

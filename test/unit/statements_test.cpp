@@ -13,7 +13,6 @@
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/validate.hpp"
-#include "core/inspect/zero_loss.hpp"
 #include "core/online/refusals.hpp"
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
@@ -123,7 +122,6 @@ void add_questions(Script &script, const Target &target, const Table &base) {
   script.add(
       "orphans_query",
       orphans_query(target, sessions, *by_name(sessions.constraints, "fk_session_source_ip")));
-  script.add("first_run_query", first_run_query(target));
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
   script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
