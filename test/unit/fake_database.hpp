@@ -126,9 +126,9 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   int statistics_target = 100;
-  std::int64_t table_bytes = 8192; ///< of each table, of a million rows
-  std::vector<Disk> disk_list;     ///< empty: their free space is not known
-  std::string other_run;           ///< who holds the run lock; empty: nobody
+  std::int64_t table_bytes = 8192;   ///< of each table, of a million rows
+  std::vector<Disk> disk_list;       ///< empty: their free space is not known
+  std::string other_run;             ///< who holds the run lock; empty: nobody
   std::vector<RecordedRun> recorded; ///< what the ledger knows of earlier runs
 
   void let_pass(std::int64_t microseconds) { clock_ += microseconds; }
