@@ -1,16 +1,20 @@
 # cowrie_migrate: `make` and `sudo make install` build and install the extension (PGXS);
 # `make demo` and `make test` need nothing prepared, see the end of this file.
 
+# Where the sources are, when that is not here: mkdir b; make -C b -f ../Makefile
+sources := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+
 EXTENSION = cowrie_migrate
 MODULE_big = cowrie_migrate
-DATA = $(wildcard sql/cowrie_migrate--*.sql)
+DATA = $(patsubst $(sources)/%,%,$(wildcard $(sources)/sql/cowrie_migrate--*.sql))
 # make installcheck, on a server that has the extension: the same tests as make test has.
-REGRESS = $(shell sed -n 's/^test: //p' test/regress_schedule)
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/api/*.cpp src/core/*/*.cpp src/pg/*/*.cpp))
+REGRESS = $(shell sed -n 's/^test: //p' '$(sources)/test/regress_schedule')
+OBJS = $(patsubst $(sources)/%.cpp,%.o,$(wildcard \
+	$(addprefix $(sources)/,src/*.cpp src/api/*.cpp src/core/*/*.cpp src/pg/*/*.cpp)))
 
 # gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of
 # our code only. Nothing is exported but what carries PGDLLEXPORT, which is empty before PostgreSQL 16.
-PG_CPPFLAGS = -Isrc -isystem $(includedir_server) \
+PG_CPPFLAGS = -I$(sources)/src -isystem $(includedir_server) \
 	'-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CXXFLAGS = -std=gnu++17 -O2 -Wall -Wextra -Werror -Wno-register \
 	-fvisibility=hidden -fvisibility-inlines-hidden
@@ -27,10 +31,22 @@ ifneq ($(PGXS),)
 include $(PGXS)
 # A changed header rebuilds what includes it, another server or other flags rebuild everything.
 COMPILE.cc += -MMD -MP
+# The server's flags are of the compiler that built it; clang knows gcc's levels of this one as one.
+ifneq ($(shell $(CXX) --version 2>/dev/null | grep -c clang),0)
+override CXXFLAGS := $(patsubst -Wimplicit-fallthrough=%,-Wimplicit-fallthrough,$(CXXFLAGS)) -Wno-unknown-warning-option \
+	-Wno-unused-command-line-argument -Wno-ignored-optimization-argument
+endif
 -include $(OBJS:.o=.d)
+# What is written is looked for where the sources are; what is built there is not taken from there.
+ifneq ($(sources),.)
+VPATH :=
+vpath %.cpp $(sources)
+vpath %.sql $(sources)
+vpath %.control $(sources)
+endif
 $(OBJS): build/compiled-for
 build/compiled-for: force
-	@mkdir -p build
+	@mkdir -p build $(sort $(dir $(OBJS)))
 	@echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' | cmp -s - $@ || \
 	  echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' > $@
 .PHONY: force
