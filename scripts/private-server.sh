@@ -57,6 +57,7 @@ server_user=''
 as_server_user() (
   cd "${work:-/}" || exit
   export HOME=${work:-/}
+  unset CCACHE_DIR # that of the caller may be closed to this user
   if [ -n "$server_user" ]; then
     exec runuser -u "$server_user" -- "$@"
   else

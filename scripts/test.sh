@@ -146,7 +146,8 @@ copy_tests() {
   mkdir -p "$work/run"
   # with the times of the files: make shall find the objects up to date
   cp -a test sql expected src docs scripts bench debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
-  mkdir -p "$work/run/regress" "$work/run/isolation" "$work/run/tap"
+  mkdir -p "$work/run/build" "$work/run/regress" "$work/run/isolation" "$work/run/tap"
+  cp -a build/compiled-for "$work/run/build/"
   [ -z "$server_user" ] || chown -R "$server_user" "$work/run"
 }
 
