@@ -25,8 +25,8 @@ private_server_environment() {
   local name kept
   kept='PATH|PWD|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|SUDO_.*|DEBIAN_.*|APT_.*|.*_proxy|.*_PROXY'
   kept+='|CCACHE_.*|CPATH|CPLUS_INCLUDE_PATH|LIBRARY_PATH|LD_LIBRARY_PATH|CMAKE_PREFIX_PATH|PERL5LIB'
-  kept+='|PG|PG_CONFIG|PG_TEST_TIMEOUT_DEFAULT|COWRIE_.*|BENCH_.*|MATRIX_.*|LINT_JOBS|JOBS'
-  kept+='|PARTS|TAP|TESTS|CHECKS|SESSIONS|KEEP|BASE'
+  kept+='|PG|PG_CONFIG|PG_TEST_TIMEOUT_DEFAULT|COWRIE_.*|BENCH_.*|MATRIX_.*|LINT_.*|JOBS'
+  kept+='|PARTS|TAP|TESTS|CHECKS|SESSIONS|KEEP'
   for name in $(compgen -e); do
     # some, such as SHELLOPTS, cannot be unset
     [[ $name =~ ^($kept)$ ]] || unset "$name" 2>/dev/null || true
