@@ -12,6 +12,7 @@ use FindBin;
 use Hostile;
 use Planting;
 use PostgreSQL::Test::Utils;
+use Time::HiRes;
 
 my $script = "$FindBin::RealBin/../../scripts/cleanup_v16_incomplete.sql";
 
@@ -100,9 +101,9 @@ sub group_of
 	return join '|', @$cell{qw(owner author)}, $entries{ $cell->{entry} }[0], @$cell{qw(object table)}, $own;
 }
 
-# The cells of a planting belong together. Returns the groups of all cells, or of a sample: every object at
-# every state and in every table with every kind of author, every caller, all of it in a fixed order. With
-# it every entry point that can be rolled back meets every object.
+# The cells of a planting belong together. Returns the groups of all cells, or of a sample, always the same:
+# every object at every state, every table with every kind of author; and of the calls in them as many that
+# every entry point meets every object, every table and every caller.
 sub groups
 {
 	my ($all, $cells) = @_;
@@ -111,21 +112,27 @@ sub groups
 	my @keys = sort keys %groups;
 	return map { $groups{$_} } @keys if $all;
 	srand(16);
-	my %place = map { $_ => rand } @keys;
 	my (%covered, @sample);
-	foreach my $key (sort { $place{$a} <=> $place{$b} } @keys)
+	my $adds = sub { my @new = grep { !$covered{$_} } @_; $covered{$_} = 1 foreach @new; return scalar @new };
+	foreach my $key (shuffled(@keys))
 	{
-		my $cell = $groups{$key}[0];
-		my $kind = commits($cell) ? $cell->{entry} : $entries{ $cell->{entry} }[0];
-		my $many = commits($cell) ? '' : $kind;
-		my @covers = ("$many $cell->{object}", "$kind $cell->{table} $cell->{owner} $cell->{author}",
-			"commits " . commits($cell) . $cell->{object});
-		push @covers, map { "$kind $_->{caller}" } @{ $groups{$key} };
-		next unless grep { !$covered{$_} } @covers;
-		$covered{$_} = 1 foreach @covers;
-		push @sample, $key;
+		my @cells = @{ $groups{$key} };
+		my $kind = commits($cells[0]);
+		my ($object, $table) = @{ $cells[0] }{qw(object table)};
+		my $state = $entries{ $cells[0]{entry} }[0];
+		next unless $adds->($kind ? ("$kind $object", "$kind $table", map { "$_->{entry} $_->{caller}" } @cells)
+			: ("$state $object", "$table $cells[0]{owner} $cells[0]{author}"));
+		push @sample, [ grep { $kind || $adds->("$_->{entry} $object", "$_->{entry} $table", "$_->{entry} $_->{caller}",
+			"$object $_->{caller}") } shuffled(@cells) ];
 	}
-	return map { $groups{$_} } sort @sample;
+	return grep { @$_ } @sample;
+}
+
+sub shuffled
+{
+	my @items = @_;
+	my @place = map { rand } @items;
+	return @items[ sort { $place[$a] <=> $place[$b] } 0 .. $#items ];
 }
 
 # AttackMatrix->new($node)
@@ -215,6 +222,7 @@ sub run_group
 	my ($self, @cells) = @_;
 	my $node = $self->{node};
 	my $database = 'attacked_' . ++$self->{groups};
+	my $t = Time::HiRes::time();
 	my $why = $self->plant($cells[0], $database);
 	if ($why ne '')
 	{
@@ -241,6 +249,7 @@ sub run_group
 	}
 	settle($node);
 	$node->safe_psql('postgres', "DROP DATABASE $database WITH (FORCE)");
+	CowrieTest::figure(sprintf "%.2f %d %s", Time::HiRes::time() - $t, scalar(@cells), group_of($cells[0])) if $ENV{TIMING};
 	return;
 }
 
@@ -259,7 +268,8 @@ sub run_cells
 			my ($printed) = $out =~ /^begin $number$(.*?)^end $number$/ms;
 			if (!defined $printed)
 			{
-				$self->succeeded($number, 'the session is gone');
+				# A script may end psql at its first error.
+				$self->succeeded($number, 'the server has ended the session') if $err =~ /server closed|connection to server was lost/;
 				settle($node);
 				last;
 			}
