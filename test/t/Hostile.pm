@@ -8,10 +8,11 @@ use warnings;
 use CowrieTest;
 use Exporter 'import';
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 
 our @EXPORT = qw(
-  hostile_node hostile_database attack_code ask extension_schema internal_schema gains server_lived settle
+  hostile_node hostile_database attack_code answer ask ask_later answer_of extension_schema internal_schema gains server_lived settle
 );
 
 # app owns the sessions, dba is a member of app, mallory attacks, carol has no rights at all.
@@ -47,24 +48,49 @@ sub hostile_database
 	return;
 }
 
-# Runs SQL as a role: what it prints, and the first error: state, message, detail, hint. The rest of the
-# script goes on after an error.
-sub ask
+# What psql has printed, and the first error: state, message, detail, hint.
+sub answer
 {
-	my ($node, $database, $user, $sql) = @_;
-	my ($out, $err) = ('', '');
-	my $status = $node->psql($database, "\\set VERBOSITY verbose\n$sql",
-		stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-U', $user ]);
-	my %answer = (out => $out, err => $err, state => '', message => '', detail => '', hint => '', status => $status);
+	my ($out, $err) = @_;
+	my %answer = (out => $out, err => $err, state => '', message => '', detail => '', hint => '');
 	if ($err =~ /^.*?(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*?)$(.*)/ms)
 	{
 		@answer{qw(state message)} = ($1, $2);
 		my $rest = $3;
-		($answer{detail}) = $rest =~ /^DETAIL:  (.*?)(?=^\w+:  )/ms;
+		($answer{detail}) = $rest =~ /^DETAIL:  (.*?)(?=^[A-Z]+:  |\z)/ms;
 		($answer{hint}) = $rest =~ /^HINT:  (.*?)(?=^[A-Z]+:  |\z)/ms;
 		$answer{$_} //= '' foreach qw(detail hint);
 	}
 	return \%answer;
+}
+
+# Runs SQL as a role; the rest of it goes on after an error.
+sub ask
+{
+	my ($node, $database, $user, $sql) = @_;
+	my ($out, $err) = ('', '');
+	$node->psql($database, "\\set VERBOSITY verbose\n$sql",
+		stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-U', $user ]);
+	return answer($out, $err);
+}
+
+# The same in a session that stays open (see Session.pm): ask_later begins, answer_of waits for the end.
+sub ask_later
+{
+	my ($node, $database, $user, $sql) = @_;
+	my $session = Session->new($node, $database, user => $user);
+	$session->{in} .= "\\set VERBOSITY verbose\n$sql;\n\\echo finished\n";
+	$session->{psql}->pump_nb;
+	return $session;
+}
+
+sub answer_of
+{
+	my ($session) = @_;
+	my $ended = eval { $session->{psql}->pump until $session->{out} =~ /^finished$/m; 1 };
+	my $answer = answer($session->{out}, $session->{err});
+	$ended ? $session->close : $session->{psql}->kill_kill;
+	return $answer;
 }
 
 sub extension_schema
