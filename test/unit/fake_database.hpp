@@ -113,7 +113,7 @@ public:
   std::int64_t table_bytes = 8192; ///< of each table, of a million rows
   std::vector<Disk> disk_list;     ///< empty: their free space is not known
   std::string other_run;           ///< who holds the run lock; empty: nobody
-  std::vector<Row> runs;           ///< what the ledger knows of earlier runs, as first_run() asks
+  std::vector<RecordedRun> recorded; ///< what the ledger knows of earlier runs
 
   void let_pass(std::int64_t microseconds) { clock_ += microseconds; }
 
@@ -151,8 +151,6 @@ public:
       const auto found = state.values.find(std::get<std::string>(parameters.at(0)));
       return found == state.values.end() ? std::vector<Row>{} : std::vector<Row>{{found->second}};
     }
-    if (starts_with(sql, "SELECT log_id, mode = 'cleanup'"))
-      return runs;
     if (contains(sql, ".\"cowrie_fingerprint\"(")) // of all, or up to the start of a run
       return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
                std::to_string(scanned.sessions), scanned.documents, scanned.times}};
@@ -305,6 +303,8 @@ public:
       locks.push_back(each.table + " " + each.mode);
     }
   }
+  void inspect_again() override { ++inspected_again; }
+  int inspected_again = 0;
   void upgrade_locks(const std::vector<TableLock> &wanted) override { lock_tables(wanted); }
   std::vector<Dependent> dependents(const std::vector<Presence> &objects) override {
     asked_about = objects;
@@ -321,6 +321,7 @@ public:
   std::int64_t clock_us() const override { return ++clock_; }
 
   // Ledger: rows are as transactional as everything else.
+  std::vector<RecordedRun> runs() override { return recorded; }
   bool knows_of_migration() override { return on_record; }
   std::int64_t begin_run(std::string_view mode, std::string_view) override {
     state.ledger.push_back({"begin", {0, std::string(mode), "", {}, 0, ""}, ""});

@@ -533,15 +533,17 @@ TEST(MigrateResumes, AndTellsWhatHasChangedSinceTheFirstRun) {
   for (const char *documents : {"documents", "other"}) {
     FakeDatabase database(3);
     const Fingerprint now = database.scanned;
-    database.runs = {{"7", "f", "f", "t", "2024-05-01 00:00:00+00", std::to_string(now.sessions),
-                      documents == std::string("other") ? "other" : now.documents, now.times}};
+    Fingerprint before = now;
+    if (documents == std::string("other"))
+      before.documents = "other";
+    database.recorded = {{"7", false, false, "2024-05-01 00:00:00+00", 0, before}};
     migrate_it(database, {});
     EXPECT_EQ(database.state.values.at("schema_version"), "16");
     EXPECT_EQ(database.warnings.size(), documents == std::string("other") ? 1u : 0u);
   }
   FakeDatabase begun_anew(3);
-  begun_anew.runs = {{"7", "f", "f", "t", "then", "1", "other", "other"},
-                     {"8", "t", "t", "f", "then", "", "", ""}}; // a cleanup
+  begun_anew.recorded = {{"7", false, false, "then", 0, Fingerprint{1, "other", "other"}},
+                         {"8", true, true, "then", 0, std::nullopt}}; // a cleanup
   migrate_it(begun_anew, {});
   EXPECT_TRUE(begun_anew.warnings.empty());
 }

@@ -91,8 +91,9 @@ private:
                    ours("cowrie_stored_size") + "(" + ours("cowrie_provider_data") + "(" +
                    document + ", f.source_ip)) AS provider FROM " + sessions_ +
                    " AS s TABLESAMPLE" + system_sample(share) + ", LATERAL " +
-                   ours("cowrie_enrichment_facts") + "(" + document +
-                   ") AS f), by_ip AS (SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT"
+                   ours("cowrie_derived_facts") + "(" + document +
+                   ", NULL::varchar, NULL::json) AS f), by_ip AS (SELECT count(*) AS n FROM "
+                   "sampled WHERE source_ip IS NOT"
                    " NULL GROUP BY source_ip), by_asn AS (SELECT count(*) AS n FROM sampled WHERE"
                    " asn IS NOT NULL GROUP BY asn) SELECT (SELECT count(*) FROM sampled),"
                    " (SELECT count(source_ip) FROM sampled), (SELECT count(asn) FROM sampled),"

@@ -22,14 +22,10 @@ bool kept_as_rewritten(Database &database, const FillResult &proof) {
   return differences(proof.kept, fingerprint_in(row, 0)).empty();
 }
 
-std::string ledger(const Target &target) {
-  return qualified(target.extension_schema, "cowrie_migration_log");
-}
-
-std::string first_run_query(const Target &target) {
-  return "SELECT log_id, mode = 'cleanup', status = 'done', settled_count IS NOT NULL,"
-         " started_at, settled_count, settled_documents, settled_times FROM " +
-         ledger(target) + " WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id";
+/** A moment as a constant of SQL, exact whatever the session's time zone and date style are. */
+std::string moment(std::int64_t us) {
+  return "(timestamptz '2000-01-01 00:00:00Z' + " + std::to_string(us) +
+         " * interval '1 microsecond')";
 }
 
 } // namespace
@@ -60,19 +56,17 @@ std::string lost_since(Database &database, const FillResult &proof) {
              : differences(proof.before, scan_fingerprints(database).first);
 }
 
-std::optional<FirstRun> first_run(Database &database) {
-  const Target &target = database.target();
+std::optional<FirstRun> first_run(Ledger &ledger) {
   std::optional<FirstRun> first;
   bool finished = false;
-  for (const Row &run : database.query(first_run_query(target), {target.schema})) {
-    const bool is_cleanup = run[1] == "t", done = run[2] == "t", has_proof = run[3] == "t";
-    if (is_cleanup && done)
+  for (const RecordedRun &run : ledger.runs()) {
+    if (run.cleanup && run.done)
       first.reset();
-    if (!is_cleanup && has_proof && (!first || finished)) {
-      first = FirstRun{run[0].value_or(""), run[4].value_or(""), fingerprint_in(run, 5)};
+    if (!run.cleanup && run.settled && (!first || finished)) {
+      first = FirstRun{run.id, run.started, run.started_us, *run.settled};
       finished = false;
     }
-    finished = finished || (done && !is_cleanup); // the run that ends it may be a later one
+    finished = finished || (run.done && !run.cleanup); // the run that ends it may be a later one
   }
   return first;
 }
@@ -80,8 +74,7 @@ std::optional<FirstRun> first_run(Database &database) {
 Comparison compare_with(Database &database, const FirstRun &first) {
   const Target &target = database.target();
   const Table sessions = base_sessions(database);
-  const std::string start =
-      "(SELECT started_at FROM " + ledger(target) + " WHERE log_id = " + first.run + ")";
+  const std::string start = moment(first.started_us);
   const Row scanned = database.query(derivation::fingerprint(target, sessions, start)).front();
   const Fingerprint now = fingerprint_in(scanned, 3);
   Comparison result{differences(first.settled, now), now.sessions, 0};

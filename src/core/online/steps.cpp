@@ -23,6 +23,7 @@ void OnlineSteps::begin(std::int64_t run) {
 
 void OnlineSteps::lock(const std::string &table, const std::string &mode) {
   database().execute("LOCK TABLE " + qualified(target().schema, table) + " IN " + mode + " MODE");
+  database().inspect_again();
   locked_at_ = database().clock_us();
 }
 
@@ -86,7 +87,7 @@ void OnlineSteps::record(Failure &failure) {
                               "failed",
                               std::nullopt,
                               database().clock_us() - step_begun_,
-                              failure.detail};
+                              failure.from_server ? std::string() : failure.detail};
         ledger().record(run_, step, failure.sqlstate, failure.message);
         const StepResult outcome{
             0, "", "failed", state.filled.before.sessions, elapsed_us(), place_.words()};

@@ -120,6 +120,8 @@ public:
   /** Locks tables in this order, and never waits long for one while it holds another, so that no
    *  writer's order of locks can end in a deadlock; throws who is in the way. */
   virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;
+  /** Finds the tables again and asks every refusal again: for who has just been granted a lock. */
+  virtual void inspect_again() = 0;
   /** Describes what forbids these columns of a table to change their type or to go: views, rules,
    *  policies, triggers, publications, functions, generated columns that are not declared. */
   virtual std::vector<std::string> users_of_columns(const std::string &table,
@@ -149,10 +151,23 @@ struct StepResult {
   std::string detail;
 };
 
-/** The ledger: what happened, kept with the data. */
+/** A run as the ledger has it on record. */
+struct RecordedRun {
+  std::string id;
+  bool cleanup = false;               ///< it took the schema back
+  bool done = false;                  ///< it came to its end
+  std::string started;                ///< when, in the server's text form
+  std::int64_t started_us = 0;        ///< the same as clock_us()
+  std::optional<Fingerprint> settled; ///< of the sessions created up to then, if it was recorded
+};
+
+/** The ledger: what happened, kept with the data. It belongs to another role than the sessions do,
+ *  so no statement of the target database may read it: this port acts as its owner. */
 class Ledger {
 public:
   virtual ~Ledger() = default;
+  /** The runs of the schema, the oldest first. */
+  virtual std::vector<RecordedRun> runs() = 0;
   /** Tells whether it has a migration of the schema on record. */
   virtual bool knows_of_migration() = 0;
   virtual std::int64_t begin_run(std::string_view mode, std::string_view detail) = 0;

@@ -230,7 +230,7 @@ private:
 
   // Between two runs the tables are unlocked, and nobody can tell the application from an accident.
   void warn_of_changes_meanwhile() {
-    const std::optional<FirstRun> first = first_run(database_);
+    const std::optional<FirstRun> first = first_run(ledger_);
     if (!first)
       return;
     const Comparison compared = compare_with(database_, *first);

@@ -34,7 +34,8 @@ std::int64_t number(const std::optional<std::string> &value) {
 
 class Measuring {
 public:
-  explicit Measuring(Database &database) : database_(database), target_(database.target()) {}
+  Measuring(Database &database, Ledger &ledger)
+      : database_(database), ledger_(ledger), target_(database.target()) {}
 
   std::vector<Criterion> run() {
     database_.in_passing([this] { look_ = look(database_); });
@@ -103,7 +104,7 @@ private:
   }
 
   void zero_data_loss(Criterion &row) {
-    const std::optional<FirstRun> first = first_run(database_);
+    const std::optional<FirstRun> first = first_run(ledger_);
     if (!first) {
       const bool none =
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
@@ -208,6 +209,7 @@ private:
   }
 
   Database &database_;
+  Ledger &ledger_;
   const Target &target_;
   Look look_;
   std::vector<Criterion> criteria_;
@@ -215,6 +217,8 @@ private:
 
 } // namespace
 
-std::vector<Criterion> checkpoint(Database &database) { return Measuring(database).run(); }
+std::vector<Criterion> checkpoint(Database &database, Ledger &ledger) {
+  return Measuring(database, ledger).run();
+}
 
 } // namespace cowrie

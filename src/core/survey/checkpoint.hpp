@@ -12,6 +12,6 @@
 namespace cowrie {
 
 /** Measures all criteria, in the order of the specification. */
-std::vector<Criterion> checkpoint(Database &database);
+std::vector<Criterion> checkpoint(Database &database, Ledger &ledger);
 
 } // namespace cowrie

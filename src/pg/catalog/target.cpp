@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "pg/catalog/refusals.hpp"
+#include "pg/catalog/trust.hpp"
 #include "pg/boundary/settings.hpp"
 
 namespace cowrie::pg {
@@ -54,17 +55,63 @@ void read_column_types(ResolvedTarget &target) {
   }
 }
 
-Oid raw_events_of(const ResolvedTarget &target) {
-  return call([&] { return get_relname_relid("raw_events", target.schema); });
+/** Fills in what the schema and the table say of themselves. */
+void read_target(ResolvedTarget &target) {
+  const RelationFacts facts = relation_facts(target.sessions);
+  target.owner = facts.owner;
+  struct Names {
+    const char *schema, *internal;
+  };
+  const Names names = call([&]() -> Names {
+    return {get_namespace_name(target.schema), get_namespace_name(target.extension.internal)};
+  });
+  target.names.schema = names.schema;
+  target.names.extension_schema = names.internal;
+  target.names.owner = name_of_role(facts.owner);
+  refuse_unsupported_kind(target, facts);
+  read_column_types(target);
+  // Raw events count only where they are wanted.
+  target.events = setting_use_raw_events
+                      ? call([&] { return get_relname_relid("raw_events", target.schema); })
+                      : InvalidOid;
+  target.names.has_raw_events = OidIsValid(target.events);
+}
+
+[[noreturn]] void throw_changed(const ResolvedTarget &target) {
+  throw Failure(sqlstate::prerequisite_state,
+                "the tables in schema \"" + target.names.schema +
+                    "\" have been replaced during this call",
+                "session_summaries or raw_events is another table, or belongs to another role, than"
+                " when the call began: somebody has restored, renamed or given it away meanwhile.",
+                "When that is finished, repeat the call.");
 }
 
 } // namespace
 
+std::string call_of(const Target &names, Oid function) {
+  if (call([&] { return get_func_prokind(function) == PROKIND_PROCEDURE; }))
+    return names.online_call();
+  return names.command(call([&]() -> const char * { return get_func_name(function); }));
+}
+
 void refuse_unreadable_raw_events(const ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
-  const Oid events = raw_events_of(target);
-  if (call([&] { return pg_class_aclcheck(events, target.owner, ACL_SELECT) != ACLCHECK_OK; }))
+  const std::string events = qualified(target.names.schema, "raw_events");
+  const bool readable = call([&] {
+    const AttrNumber payload = get_attnum(target.events, "payload");
+    const Oid type =
+        payload == InvalidAttrNumber ? InvalidOid : get_atttype(target.events, payload);
+    return type == JSONOID || type == JSONBOID;
+  });
+  if (!readable)
+    throw Failure(sqlstate::datatype_mismatch, "column payload of " + events + " cannot be read",
+                  "It must be there as json or jsonb, and not as a domain over it.",
+                  "Look at it with \\d " + events +
+                      " or do without raw events: SET cowrie_migrate.use_raw_events = off;");
+  if (call([&] {
+        return pg_class_aclcheck(target.events, target.owner, ACL_SELECT) != ACLCHECK_OK;
+      }))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" may not read raw_events",
                   "Sessions whose document names no address are looked up there.",
@@ -73,14 +120,12 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
                       "; or do without: SET cowrie_migrate.use_raw_events = off;");
 }
 
-ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access) {
-  if (access == Access::change) {
-    refuse_read_only(XactReadOnly);
-    refuse_unsuitable_isolation(XactIsoLevel);
-  }
-
+ResolvedTarget find_target(const std::string *schema_name, Oid function) {
   ResolvedTarget target;
-  target.extension_schema = call([&] { return get_func_namespace(function); });
+  target.extension = find_extension(function);
+  if (schema_name)
+    target.names.named_schema = *schema_name;
+  target.repeat = call_of(target.names, function);
   if (schema_name) {
     target.schema = call([&] { return get_namespace_oid(schema_name->c_str(), true); });
     if (!OidIsValid(target.schema))
@@ -98,47 +143,47 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
                               : std::string("No schema on the search_path has one."),
                   "Name the application's schema, as in SELECT * FROM"
                   " cowrie_migrate_v16(target_schema => 'public');");
+  read_target(target);
+  return target;
+}
 
-  if (schema_name)
-    target.names.named_schema = *schema_name;
-  const RelationFacts facts = relation_facts(target.sessions);
-  target.owner = facts.owner;
-  struct Names {
-    const char *schema, *extension_schema;
-  };
-  const Names names = call([&]() -> Names {
-    return {get_namespace_name(target.schema), get_namespace_name(target.extension_schema)};
-  });
-  target.names.schema = names.schema;
-  target.names.extension_schema = names.extension_schema;
-  target.names.owner = name_of_role(facts.owner);
-
-  refuse_unsupported_kind(target, facts);
+void inspect_target(const ResolvedTarget &target, Access access) {
   if (access == Access::change)
     refuse_without_rights(target);
+  else
+    refuse_unreadable_tables(target);
+  refuse_hidden_extension(target);
+  for (const std::string &table : tables_of_the_schema())
+    refuse_untrusted_table(target, table);
+  refuse_unreadable_raw_events(target);
+}
 
-  refuse_planted_table(target, "schema_state", access);
-  refuse_planted_table(target, "raw_events", access);
-  for (const Table &table : schema_v16().tables)
-    if (table.phase > 0)
-      refuse_planted_table(target, table.name, access);
-  read_column_types(target);
-  // Raw events count only where they are wanted.
-  target.names.has_raw_events = setting_use_raw_events && OidIsValid(raw_events_of(target));
-  if (access == Access::change)
-    refuse_unreadable_raw_events(target);
-  return target;
+void refuse_changed_sessions(const ResolvedTarget &target) {
+  const bool same = call([&] {
+    const char *schema = get_namespace_name(target.schema);
+    HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(target.sessions));
+    const bool result = schema && HeapTupleIsValid(row) && target.names.schema == schema &&
+                        reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner == target.owner &&
+                        get_relname_relid(sessions_table, target.schema) == target.sessions;
+    if (HeapTupleIsValid(row))
+      ReleaseSysCache(row);
+    return result;
+  });
+  if (!same)
+    throw_changed(target);
+}
+
+void refuse_changed_target(const ResolvedTarget &target, Access access) {
+  refuse_changed_sessions(target);
+  ResolvedTarget now = target;
+  read_target(now);
+  if (now.events != target.events || now.names.document_type != target.names.document_type)
+    throw_changed(target);
+  inspect_target(now, access);
 }
 
 bool may_act_as_owner(const ResolvedTarget &target) {
   return call([&] { return has_privs_of_role(GetUserId(), target.owner); });
-}
-
-Oid extension_owner(const ResolvedTarget &target) {
-  return call([&]() -> Oid {
-    const Oid ledger = get_relname_relid("cowrie_migration_log", target.extension_schema);
-    return relation_facts(ledger).owner;
-  });
 }
 
 } // namespace cowrie::pg

@@ -4,13 +4,13 @@
 #pragma once
 
 #include "core/online/online_run.hpp"
-#include "pg/boundary/guard.hpp"
+#include "pg/catalog/target.hpp"
 
 namespace cowrie::pg {
 
 class OnlineLedger : public OnlineMemory {
 public:
-  OnlineLedger(const Target &target, Ledger &ledger, Oid ledger_owner);
+  OnlineLedger(const ResolvedTarget &target, Ledger &ledger);
 
   std::optional<OnlineState> unfinished() override;
   void remember(std::int64_t run, const OnlineState &state) override;
