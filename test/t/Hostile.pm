@@ -12,7 +12,7 @@ use Session;
 use Test::More;
 
 our @EXPORT = qw(
-  hostile_node hostile_database attack_code answer ask ask_later answer_of extension_schema internal_schema gains server_lived settle
+  hostile_node hostile_database attack_code answer ask ask_later answer_of extension_schema internal_schema gains server_lived settle watch
 );
 
 # app owns the sessions, dba is a member of app, mallory attacks, carol has no rights at all.
@@ -79,6 +79,7 @@ sub ask_later
 {
 	my ($node, $database, $user, $sql) = @_;
 	my $session = Session->new($node, $database, user => $user);
+	$session->{out} = $session->{err} = '';
 	$session->{in} .= "\\set VERBOSITY verbose\n$sql;\n\\echo finished\n";
 	$session->{psql}->pump_nb;
 	return $session;
@@ -220,6 +221,18 @@ sub server_lived
 	my @signals = grep { /was terminated by signal|PANIC:/ } split /\n/, slurp_file($node->logfile);
 	is(join("\n", @signals), '', $name);
 	return;
+}
+
+# Waits until a query, asked in a session that stays open, gives true.
+sub watch
+{
+	my ($session, $query) = @_;
+	for (1 .. 6000)
+	{
+		return if $session->run($query) eq 't';
+		select(undef, undef, undef, 0.01);
+	}
+	die "never true: $query";
 }
 
 # Waits until the server takes connections again, if it has crashed.
