@@ -36,7 +36,7 @@ sub forge
 	my ($what, $user, @calls) = @_;
 	my $sql = "SET client_min_messages = error; SET search_path = own, m, public, pg_temp; SET statement_timeout = '60s';\n"
 	  . join('', map { 'SELECT forge.call(' . quote_text($what) . ', ' . quote_text($_) . ") \\g /dev/null\n" } @calls)
-	  . "LOAD '\$libdir/cowrie_migrate'; SHOW cowrie_migrate.live_objects";
+	  . "SELECT FROM public.cowrie_enrichment_facts('{}'::json) \\g /dev/null\nSHOW cowrie_migrate.live_objects";
 	my ($out, $err) = ('', '');
 	$node->psql('forged', $sql, stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-U', $user ]);
 	$made += @calls;
