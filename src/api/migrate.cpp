@@ -3,7 +3,9 @@
 // Error regime: every function runs in pg::entry.
 #include "pg/boundary/imports.h"
 
+#include "core/inspect/validate.hpp"
 #include "core/run/atomic_run.hpp"
+#include "core/run/cleanup.hpp"
 #include "pg/database/database.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"

@@ -7,7 +7,7 @@
 #include "pg/boundary/imports.h"
 
 #include "api/values.hpp"
-#include "core/plan/plan.hpp"
+#include "core/plan/step_names.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/ledger/ledger_store.hpp"

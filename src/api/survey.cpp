@@ -8,6 +8,8 @@
 #include "core/survey/checkpoint.hpp"
 #include "core/base/live.hpp"
 #include "core/survey/preflight.hpp"
+#include "core/schema/v16.hpp"
+#include "core/survey/probes.hpp"
 #include "api/row_builder.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/reading/session_memo.hpp"

@@ -4,6 +4,7 @@
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/schema/schema.hpp"
+#include "core/schema/v16.hpp"
 #include "tools/cleanup_template.hpp"
 
 namespace cowrie {

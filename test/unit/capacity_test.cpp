@@ -1,5 +1,6 @@
 // Capacity: what goes where, and what is refused; the numbers themselves are measured in a server.
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/estimates.hpp"
 
 #include <gtest/gtest.h>
 
@@ -62,12 +63,12 @@ TEST(Capacity, OnlineTheTableGrowsByItsDeadRows) {
   facts.largest_wal = 1e12;
   facts.rebuilt_indexes = {11.8e6};
   test::FakeDatabase database;
-  const Look seen = look(database);
-  const Need online = need_of(facts, seen, Way::online), at_once = need_of(facts, seen);
+  const Inspection seen = inspect(database);
+  const Need online = need_of(facts, seen, Way::online), atomic = need_of(facts, seen);
   const auto grown = static_cast<double>(online.tables - online.inventory_tables);
   EXPECT_GT(grown, 0.8 * 26e6);
   EXPECT_LT(grown, 1.5 * 26e6);
-  EXPECT_LT(online.tables, at_once.tables / 3);
+  EXPECT_LT(online.tables, atomic.tables / 3);
   EXPECT_GT(online.wal, 165'000'000);
   // A part of a large table is dead at a time, all of a small one.
   facts.sessions = 1e7;
@@ -84,7 +85,7 @@ TEST(Capacity, OnlineTheTableGrowsByItsDeadRows) {
 
 TEST(Capacity, RefusesNothingWhereTheSystemCannotBeAsked) {
   test::FakeDatabase database;
-  EXPECT_NO_THROW(refuse_full_disk(database, look(database)));
+  EXPECT_NO_THROW(refuse_full_disk(database, inspect(database)));
 }
 
 } // namespace

@@ -14,6 +14,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie::test {

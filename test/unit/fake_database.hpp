@@ -19,6 +19,11 @@
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/sql/online.hpp"
+#include "core/plan/step.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/dependents.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
 
@@ -80,17 +85,17 @@ public:
     if (last_phase > 0)
       state.values["schema_subphase"] = "16." + std::to_string(last_phase);
     filled.before = filled.settled = scanned = {600, "documents", "times"};
-    filled.kept = scanned_kept = {600, "kept", "times"};
+    filled.stored = scanned_stored = {600, "kept", "times"};
   }
 
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
-  Fingerprint scanned_kept;
+  Fingerprint scanned_stored;
   FillResult filled; ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
-  std::vector<Row> names_in_the_way, triggers;
+  std::vector<Row> taken_names, triggers;
   std::vector<std::string> column_users;
   std::vector<Loss> losses;      ///< what the comparison with the sessions finds
   std::int64_t own_rows = 0;     ///< rows with what is not declared, or with values, per question
@@ -154,8 +159,9 @@ public:
     if (contains(sql, ".\"cowrie_fingerprint\"(")) // of all, or up to the start of a run
       return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
                std::to_string(scanned.sessions), scanned.documents, scanned.times}};
-    if (sql == derivation::kept_fingerprint(target_, *state.schema.table("session_summaries")))
-      return {{std::to_string(scanned_kept.sessions), scanned_kept.documents, scanned_kept.times}};
+    if (sql == derivation::stored_fingerprint(target_, *state.schema.table("session_summaries")))
+      return {{std::to_string(scanned_stored.sessions), scanned_stored.documents,
+               scanned_stored.times}};
     for (const Table &each : schema_v16().tables) {
       if (sql == "SELECT count(*) FROM " + name(each.name))
         return {{"7"}};
@@ -190,7 +196,7 @@ public:
     if (starts_with(sql, "SELECT CASE WHEN reltuples"))
       return {{"600", "1000000"}};
     if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))
-      return names_in_the_way;
+      return taken_names;
     if (starts_with(sql, "SELECT quote_ident(tgname)"))
       return triggers;
     if (starts_with(sql, "SELECT current_setting('default_statistics_target')"))
@@ -306,7 +312,7 @@ public:
   void inspect_again() override { ++inspected_again; }
   int inspected_again = 0;
   void upgrade_locks(const std::vector<TableLock> &wanted) override { lock_tables(wanted); }
-  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override {
+  std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) override {
     asked_about = objects;
     return others;
   }
@@ -314,7 +320,7 @@ public:
                                             const std::vector<std::string> &) override {
     return column_users;
   }
-  std::vector<Presence> asked_about; ///< in the last question for dependents
+  std::vector<ExistingObject> asked_about; ///< in the last question for dependents
   void copy_grants(const std::string &table) override { grants.push_back(table); }
   std::vector<Disk> disks() override { return disk_list; }
   const Target &target() const override { return target_; }

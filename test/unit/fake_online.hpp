@@ -155,9 +155,9 @@ public:
     }
     if (sql == online::count_heap_only(target()))
       return {{std::to_string(heap_only_)}};
-    if (sql == online::count_changes(target()))
+    if (sql == online::count_changed_keys(target()))
       return {{std::to_string(parts.notes.size())}};
-    if (starts_with(sql, "SELECT (" + online::count_changes(target()) + "), reltuples"))
+    if (starts_with(sql, "SELECT (" + online::count_changed_keys(target()) + "), reltuples"))
       return {{std::to_string(parts.notes.size()), std::to_string(sessions)}};
     if (starts_with(sql, "SELECT ctid, session_id, "))
       return some_notes(sql);
@@ -194,7 +194,7 @@ public:
       before_fill(sql);
     FillResult result;
     const std::string zero(32, '0');
-    result.before = result.settled = result.kept = {0, zero, zero};
+    result.before = result.settled = result.stored = {0, zero, zero};
     if (contains(sql, "session_id = q.session")) {
       const online::Places places = places_in(sql);
       parts.batches.push_back(places.last);
@@ -293,7 +293,7 @@ private:
     if (starts_with(sql, "COMMENT ON TABLE " + changes_name) ||
         sql == online::create_changes(where).back() || sql == online::create_delta(where))
       return 0;
-    if (sql == online::note_orphans(where)) {
+    if (sql == online::add_orphan_keys(where)) {
       parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());
       return static_cast<std::int64_t>(orphaned.size());
     }
@@ -302,13 +302,13 @@ private:
       parts.staging_whole = true;
       return 0;
     }
-    if (sql == online::forget_changes(where)) {
+    if (sql == online::remove_keys_with_address(where)) {
       parts.worked_off += static_cast<std::int64_t>(parts.notes.size());
       parts.notes.clear();
       return 0;
     }
     if (starts_with(sql, "DELETE FROM " + changes_name + " WHERE ctid = ANY"))
-      return forget_notes(sql);
+      return remove_keys(sql);
     for (const char *each : {derivation::staging_table, online::delta_table})
       if (starts_with(sql, "DELETE FROM " + name(each)) ||
           starts_with(sql, "INSERT INTO " + name(each) + " SELECT"))
@@ -324,7 +324,7 @@ private:
     return std::nullopt;
   }
 
-  std::int64_t forget_notes(const std::string &sql) {
+  std::int64_t remove_keys(const std::string &sql) {
     for (std::int64_t i = 0; i < writes_per_round; ++i)
       parts.notes.push_back(key(200'000 + next_insert_++));
     const std::string at_the_end = "'" + file() + "'";

@@ -1,17 +1,15 @@
 // Capacity facts: what the catalog tells of the sessions, and a sample of their documents.
-#include <algorithm>
-#include <cmath>
+#include "core/inspect/capacity_facts.hpp"
 
-#include "core/inspect/capacity.hpp"
+#include <algorithm>
+
+#include "core/inspect/estimates.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
 namespace {
 
-constexpr double page = 8192;
 constexpr double wanted_sample = 3000;
-
-std::int64_t rounded(double value) { return std::llround(std::max(0.0, value)); }
 
 /** The part of the sessions that is read. */
 double sampled_share(double sessions) {
@@ -90,7 +88,7 @@ private:
             .query("WITH sampled AS MATERIALIZED (SELECT f.source_ip, f.asn, " +
                    ours("cowrie_stored_size") + "(" + ours("cowrie_provider_data") + "(" +
                    document + ", f.source_ip)) AS provider FROM " + sessions_ +
-                   " AS s TABLESAMPLE" + system_sample(share) + ", LATERAL " +
+                   " AS s TABLESAMPLE" + derivation::system_sample(share) + ", LATERAL " +
                    ours("cowrie_derived_facts") + "(" + document +
                    ", NULL::varchar, NULL::json) AS f), by_ip AS (SELECT count(*) AS n FROM "
                    "sampled WHERE source_ip IS NOT"

@@ -1,9 +1,9 @@
-// Refusals: what a run will not touch, said before anything changes.
-//
-// Error regime: throws Failure.
+// Refusals: what a run does not touch, said before anything changes.
+#include "core/inspect/refusals.hpp"
+
 #include "core/base/failure.hpp"
-#include "core/run/atomic_run.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {
@@ -32,13 +32,13 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
                     " to go back to version 15, run " + target.command(cleanup_function));
 }
 
-void refuse_losses(Database &database, Look &look) {
-  if (look.situation.state != SchemaState::incomplete)
+void refuse_losses(Database &database, Inspection &inspection) {
+  if (inspection.situation.state != SchemaState::incomplete)
     return;
-  weigh(database, look);
+  find_data_losses(database, inspection);
   const Target &target = database.target();
   std::string detail;
-  for (const Finding &each : look.situation.findings)
+  for (const Finding &each : inspection.situation.findings)
     if (each.loses_data)
       detail += (detail.empty() ? "" : "\n") + each.table + "." + each.object + ": " + each.loss;
   if (!detail.empty())
@@ -49,19 +49,14 @@ void refuse_losses(Database &database, Look &look) {
                       target.command(migrate_function, "repair => true"));
 }
 
-namespace {
-
-[[noreturn]] void refuse_name(const Target &target, const std::string &name,
-                              const std::string &what) {
+void refuse_name(const Target &target, const std::string &name, const std::string &what) {
   const std::string full_name = qualified(target.schema, name);
   throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
                 "The migration needs this name for " + what + ".",
                 "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
 }
 
-} // namespace
-
-void refuse_names_in_the_way(Database &database, const std::vector<Step> &plan) {
+void refuse_taken_names(Database &database, const std::vector<Step> &plan) {
   // What the plan makes: indexes and keys by their own names, and tables set aside.
   std::string wanted;
   const auto want = [&](const std::string &name, const std::string &table) {
@@ -99,13 +94,8 @@ bool has_work_table(Database &database, const std::string &name) {
       database.query("SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1::text)",
                      {qualified(database.target().schema, name)});
   if (!found.empty() && found.front().front() != "u")
-    refuse_name(database.target(), name, "a table of its own");
+    refuse_name(database.target(), name);
   return !found.empty();
-}
-
-void drop_work_table(Database &database, const std::string &name) {
-  if (has_work_table(database, name))
-    database.execute("DROP TABLE " + qualified(database.target().schema, name));
 }
 
 } // namespace cowrie

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "core/sql/conversion.hpp"
-#include "core/schema/ddl.hpp"
-#include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
 #include "core/plan/repair.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/conversion.hpp"
 
 namespace cowrie {
 namespace {
@@ -61,14 +61,15 @@ private:
   const std::string name_;
 };
 
-class Weigher {
+class DataLossFinder {
 public:
-  Weigher(Database &database, Look &look) : database_(database), look_(look) {}
+  DataLossFinder(Database &database, Inspection &inspection)
+      : database_(database), inspection_(inspection) {}
 
   void run() {
-    for (Finding &each : look_.situation.findings) {
-      const Table *declared = look_.declared.table(each.table);
-      const Table *seen = look_.observed.table(each.table);
+    for (Finding &each : inspection_.situation.findings) {
+      const Table *declared = inspection_.declared.table(each.table);
+      const Table *seen = inspection_.observed.table(each.table);
       if (!declared || !seen)
         continue;
       if (each.object_type == ObjectType::column && each.problem == Problem::wrong)
@@ -223,39 +224,41 @@ private:
   }
 
   Database &database_;
-  Look &look_;
+  Inspection &inspection_;
   std::vector<std::string> unreadable_; ///< columns whose values cannot be converted
 };
 
 } // namespace
 
-void weigh(Database &database, Look &look) { Weigher(database, look).run(); }
-
-derivation::Unfilled unfilled_in(const Situation &situation) {
-  return situation.subphase ? derivation::Unfilled::unfinished : derivation::Unfilled::any;
+void find_data_losses(Database &database, Inspection &inspection) {
+  DataLossFinder(database, inspection).run();
 }
 
-Unfilled count_unfilled(Database &database, const Situation &situation) {
+derivation::FillScope fill_scope(const Situation &situation) {
+  return situation.subphase ? derivation::FillScope::unfinished : derivation::FillScope::any;
+}
+
+FillCount count_unfilled(Database &database, const Situation &situation) {
   const Row row =
       database
           .query(derivation::count_unfilled(
-              database.target(), *schema_v16().table("session_summaries"), unfilled_in(situation)))
+              database.target(), *schema_v16().table("session_summaries"), fill_scope(situation)))
           .front();
   return {number(row[0]), number(row[1])};
 }
 
-RowFacts row_facts(Database &database, const Look &look) {
+RowFacts row_facts(Database &database, const Inspection &inspection) {
   RowFacts facts;
   const Target &target = database.target();
   for (const Table &table : schema_v16().tables)
-    if (table.phase > 0 && look.observed.table(table.name) &&
+    if (table.phase > 0 && inspection.observed.table(table.name) &&
         database.query("SELECT EXISTS (SELECT FROM " + qualified(target.schema, table.name) + ")")
                 .front()
                 .front() == "t")
       facts.filled_tables.insert(table.name);
 
-  for (const Table &table : look.declared.tables) {
-    const Table *seen = look.observed.table(table.name);
+  for (const Table &table : inspection.declared.tables) {
+    const Table *seen = inspection.observed.table(table.name);
     std::vector<std::string> changing;
     for (const Column &each : table.columns)
       if (const Column *found = seen ? seen->column(each.name) : nullptr)
@@ -276,8 +279,8 @@ RowFacts row_facts(Database &database, const Look &look) {
             target.command("cowrie_migrate_v16", "repair => true") + " and create them again.");
   }
 
-  const Table &sessions = *look.declared.table("session_summaries");
-  const Table &seen = *look.observed.table(sessions.name);
+  const Table &sessions = *inspection.declared.table("session_summaries");
+  const Table &seen = *inspection.observed.table(sessions.name);
   std::vector<std::string> there;
   bool whole = true;
   for (const Column &each : sessions.columns) {
@@ -287,9 +290,9 @@ RowFacts row_facts(Database &database, const Look &look) {
       there.push_back(each.name);
   }
   // Without a record of phase 1 nobody has looked the raw events up for every session.
-  const bool looked_up = look.situation.subphase.value_or(0) >= 1;
+  const bool looked_up = inspection.situation.subphase.value_or(0) >= 1;
   if (whole && looked_up) {
-    const Unfilled unfilled = count_unfilled(database, look.situation);
+    const FillCount unfilled = count_unfilled(database, inspection.situation);
     if (unfilled.sessions == 0)
       facts.fill_by = FillBy::nothing;
     else if (unfilled.sessions * few < unfilled.of)

@@ -1,6 +1,7 @@
 // Zero loss: what proves that a run has lost or changed no session.
 #include "core/inspect/zero_loss.hpp"
 
+#include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/derivation_parts.hpp"
 
@@ -13,13 +14,13 @@ Table base_sessions(Database &database) {
 
 /** Whether the documents are what this run's rewrite has left, byte for byte, compressed as they
  *  are: equal bytes mean equal text, and need not be decompressed. */
-bool kept_as_rewritten(Database &database, const FillResult &proof) {
-  if (proof.kept.documents.empty())
+bool stored_as_rewritten(Database &database, const FillResult &proof) {
+  if (proof.stored.documents.empty())
     return false;
   const Row row =
-      database.query(derivation::kept_fingerprint(database.target(), base_sessions(database)))
+      database.query(derivation::stored_fingerprint(database.target(), base_sessions(database)))
           .front();
-  return differences(proof.kept, fingerprint_in(row, 0)).empty();
+  return differences(proof.stored, fingerprint_in(row, 0)).empty();
 }
 
 /** A moment as a constant of SQL, exact whatever the session's time zone and date style are. */
@@ -51,7 +52,7 @@ std::pair<Fingerprint, Fingerprint> scan_fingerprints(Database &database) {
 }
 
 std::string lost_since(Database &database, const FillResult &proof) {
-  return kept_as_rewritten(database, proof)
+  return stored_as_rewritten(database, proof)
              ? ""
              : differences(proof.before, scan_fingerprints(database).first);
 }

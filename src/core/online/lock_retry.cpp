@@ -1,9 +1,11 @@
-// Patience: transactions that may have to be tried again.
+// LockRetry: transactions that may have to be tried again.
 #include "core/online/lock_retry.hpp"
 
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {
@@ -11,7 +13,7 @@ namespace {
 /** Two minutes and a half, most of it between the attempts. */
 constexpr int most_attempts = 100;
 /** An attempt of this kind waits as long as cowrie_migrate.lock_timeout says. */
-constexpr int most_patient_attempts = 5;
+constexpr int most_waiting_attempts = 5;
 constexpr std::int64_t first_pause_us = 50'000;
 constexpr std::int64_t longest_pause_us = 2'000'000;
 
@@ -22,11 +24,11 @@ bool is_lock_failure(const Failure &failure) {
 
 } // namespace
 
-Patience::Patience(const OnlinePorts &ports)
+LockRetry::LockRetry(const OnlinePorts &ports)
     : ports_(ports),
       random_(static_cast<std::minstd_rand::result_type>(ports.database.clock_us())) {}
 
-bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body) {
+bool LockRetry::if_locked(TransactionKind kind, const std::function<void()> &body) {
   try {
     ports_.transactions.in_transaction(kind, body);
     failures_ = 0;
@@ -36,7 +38,7 @@ bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body
       throw;
   }
   ++failures_;
-  if (failures_ >= (kind == TransactionKind::work ? most_patient_attempts : most_attempts))
+  if (failures_ >= (kind == TransactionKind::work ? most_waiting_attempts : most_attempts))
     give_up(failures_);
   // Jittered: two processes that step aside for each other shall not meet again.
   const std::int64_t pause =
@@ -48,12 +50,12 @@ bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body
   return false;
 }
 
-void Patience::until_locked(TransactionKind kind, const std::function<void()> &body) {
+void LockRetry::until_locked(TransactionKind kind, const std::function<void()> &body) {
   while (!if_locked(kind, body)) {
   }
 }
 
-void Patience::give_up(int attempts) {
+void LockRetry::give_up(int attempts) {
   failures_ = 0;
   std::string tables, holders;
   for (const Schema *schema : {&schema_v15(), &schema_v16()})

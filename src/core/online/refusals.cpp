@@ -47,7 +47,7 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
 void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
   std::string detail;
   for (const Step &each : plan)
-    if (each.kind == StepKind::mend && each.table == "session_summaries")
+    if (each.kind == StepKind::repair && each.table == "session_summaries")
       detail += (detail.empty() ? "" : "\n") + each.detail;
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported,

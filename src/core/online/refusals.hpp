@@ -5,7 +5,8 @@
 
 #include <vector>
 
-#include "core/run/atomic_run.hpp"
+#include "core/plan/step.hpp"
+#include "core/ports/ports.hpp"
 
 namespace cowrie {
 

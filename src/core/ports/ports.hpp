@@ -12,10 +12,9 @@
 #include <variant>
 #include <vector>
 
-#include "core/sql/dependents.hpp"
 #include "core/document/enrichment.hpp"
-#include "core/schema/schema.hpp"
-#include "core/schema/diff.hpp"
+#include "core/ports/target.hpp"
+#include "core/schema/existing_objects.hpp"
 
 namespace cowrie {
 
@@ -45,26 +44,7 @@ struct FillResult {
   Fingerprint before;            ///< of the rows as they were read
   Fingerprint settled;           ///< of those among them that were created up to the run's start
   Fingerprint
-      kept; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
-};
-
-/** Where the sessions are, and what the migration must know of that place. */
-struct Target {
-  std::string schema;                 ///< the schema that is migrated
-  std::string owner;                  ///< the owner of session_summaries
-  std::string extension_schema;       ///< where this extension's functions are
-  std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
-  std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
-  bool has_raw_events = false;
-  bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
-  std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
-
-  /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
-  std::string command(const std::string &function, const std::string &arguments = {}) const;
-  /** The call alone: `cowrie_migrate_v16(repair => true)`. */
-  std::string call(const std::string &function, const std::string &arguments = {}) const;
-  /** `CALL cowrie_migrate_v16_online();`, ready to be pasted. */
-  std::string online_call(const std::string &arguments = {}) const;
+      stored; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
 
 /** A table of the target schema, and the mode in which it is to be locked. */
@@ -80,6 +60,12 @@ struct Disk {
   std::string place;        ///< `tablespace "pg_default"`, `pg_wal`
   std::uint64_t device = 0; ///< the same for places on the same file system
   std::int64_t free = 0;    ///< bytes that the server may still write
+};
+
+/** An object that is not declared and depends on what is declared. */
+struct Dependent {
+  std::string description; ///< in the server's words: `index app.my_index`
+  std::string drop;        ///< the statement that drops it; empty: there is no single one
 };
 
 /** SQL in the target database, as the owner of the tables, with a pinned search_path. */
@@ -130,7 +116,7 @@ public:
    *  that waits for our weaker lock would otherwise be caught in a deadlock. */
   virtual void upgrade_locks(const std::vector<TableLock> &wanted) = 0;
   /** Lists what depends on these objects and is not among them, as pg_depend knows it. */
-  virtual std::vector<Dependent> dependents(const std::vector<Presence> &objects) = 0;
+  virtual std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 

@@ -4,14 +4,14 @@
 // Error regime: throws what the ports throw; what it made goes with the rollback.
 #pragma once
 
-#include "core/plan/plan.hpp"
+#include "core/plan/step.hpp"
 #include "core/ports/ports.hpp"
 
 namespace cowrie {
 
-class SessionFill {
+class AtomicFill {
 public:
-  explicit SessionFill(Database &database) : database_(database) {}
+  explicit AtomicFill(Database &database) : database_(database) {}
 
   /** Runs the step's ALTER TABLE, which rewrites all sessions, and stages them. */
   FillResult rewrite(const Step &step);

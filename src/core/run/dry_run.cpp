@@ -1,7 +1,7 @@
-// Estimate: what a plan would do, for dry runs: rows, locks and bytes, from the catalog alone.
-//
-// Error regime: throws what the port throws.
-#include "core/run/atomic_run.hpp"
+// Dry run: what a plan would do, estimated.
+#include "core/run/dry_run.hpp"
+
+#include "core/schema/schema.hpp"
 
 namespace cowrie {
 
@@ -27,7 +27,7 @@ std::vector<StepResult> estimate(Database &database, const std::vector<Step> &pl
     std::int64_t estimate = 0;
     if (step.kind == StepKind::fill_sessions)
       estimate = bytes;
-    else if (step.kind == StepKind::load_rows)
+    else if (step.kind == StepKind::load_rows || step.kind == StepKind::refresh_rows)
       estimate = rows_in(step.table) * (step.table == "ip_inventory" ? 2000 : 100);
     else if (step.kind == StepKind::create_index)
       estimate = rows_in(step.table) * 24;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/schema/ddl.hpp"
+#include "core/schema/v15.hpp"
 
 namespace cowrie {
 namespace {
@@ -44,8 +44,8 @@ std::string holds_a_value(const Column &column) {
 std::string is_no_default(const Column &column) {
   const std::string name = quote_identifier(column.name);
   const std::string &sql = column.default_value.sql;
-  const bool constant =
-      !sql.empty() && column.default_value.form != "identity" && sql.find('(') == std::string::npos;
+  const bool constant = !sql.empty() && column.default_value.form != identity_form &&
+                        sql.find('(') == std::string::npos;
   return constant ? name + "::text <> (" + sql + ")::text" : name + " IS NOT NULL";
 }
 

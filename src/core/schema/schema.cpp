@@ -1,8 +1,6 @@
 // The words of a schema: look-ups, phase names and quoting.
 #include "core/schema/schema.hpp"
 
-#include "core/ports/ports.hpp"
-
 namespace cowrie {
 
 std::string_view phase_name(int phase) noexcept {
@@ -68,21 +66,6 @@ std::string quote_identifier(std::string_view name) { return quoted(name, '"'); 
 
 std::string qualified(std::string_view schema, std::string_view name) {
   return quote_identifier(schema) + "." + quote_identifier(name);
-}
-
-std::string Target::command(const std::string &function, const std::string &arguments) const {
-  return "SELECT * FROM " + call(function, arguments) + ";";
-}
-
-std::string Target::online_call(const std::string &arguments) const {
-  return "CALL " + call("cowrie_migrate_v16_online", arguments) + ";";
-}
-
-std::string Target::call(const std::string &function, const std::string &arguments) const {
-  std::string result = function + "(";
-  if (!named_schema.empty())
-    result += "target_schema => " + quote_literal(named_schema) + (arguments.empty() ? "" : ", ");
-  return result + arguments + ")";
 }
 
 // A backslash is an ordinary character only while standard_conforming_strings is on; the E form

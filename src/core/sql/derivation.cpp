@@ -1,82 +1,11 @@
 // Derivation: the SQL that fills the new columns and derives the inventories from the sessions.
 #include "core/sql/derivation.hpp"
 
-#include "core/sql/conversion.hpp"
 #include "core/schema/ddl.hpp"
+#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie::derivation {
-
-std::string sessions_of(const Target &target) {
-  return qualified(target.schema, "session_summaries");
-}
-
-std::string staging_of(const Target &target) { return qualified(target.schema, target.staging); }
-
-std::string utc(const Table &observed, const std::string &column, const std::string &alias) {
-  const Column *found = observed.column(column);
-  const std::string name = alias + quote_identifier(column);
-  // timestamp(3) is written "timestamp(3) without time zone".
-  const bool naive = found && found->type.find("without time zone") != std::string::npos;
-  return (naive ? "(" + name + " AT TIME ZONE 'UTC')" : name) + "::timestamptz";
-}
-
-std::string document(const Target &target, const std::string &alias) {
-  return alias + "enrichment::" + target.document_type;
-}
-
-namespace {
-
-/** `character varying(45)` without its length: a type as functions are declared with. */
-std::string without_length(const std::string &type) { return type.substr(0, type.find('(')); }
-
-/** What a session column holds already: a column of another type is converted, a list of types that
- *  an older attempt left gives its strongest. */
-std::string kept_value(const Target &target, const Table &declared, const Table &observed,
-                       const Column &column) {
-  const Column *found = observed.column(column.name);
-  std::string value = found && found->type != column.type
-                          ? conversion(target, column, *found).values
-                          : quote_identifier(column.name);
-  if (column.name != "snapshot_ip_type")
-    return value;
-  for (const std::string &old : declared.retired_columns)
-    if (const Column *list = observed.column(old); list && is_list_of_texts(*list))
-      return "COALESCE(" + value + ", " +
-             qualified(target.extension_schema, "cowrie_strongest_type") + "(" +
-             quote_identifier(old) + "::text[]))";
-  return value;
-}
-
-} // namespace
-
-std::string fill_arguments(const Target &target, const Table &declared, const Table &observed,
-                           const std::function<std::string(const Column &)> &value_of) {
-  std::string result = document(target) + ", session_id::varchar";
-  for (const Column &each : declared.columns)
-    result += ", " + (value_of ? value_of(each) : kept_value(target, declared, observed, each)) +
-              "::" + without_length(each.type);
-  for (const char *each : {"first_event_at", "last_event_at", "created_at"})
-    result += ", " + utc(observed, each);
-  return result;
-}
-
-std::string fill_call(const Target &target, const Column &column, const std::string &arguments) {
-  return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
-}
-
-std::string condition(const Table &declared, Unfilled which) {
-  std::string result;
-  for (const Column &each : declared.columns) {
-    if (which == Unfilled::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
-      continue;
-    result += (result.empty()                 ? ""
-               : which == Unfilled::untouched ? " AND "
-                                              : " OR ") +
-              quote_identifier(each.name) + " IS NULL";
-  }
-  return "(" + result + ")";
-}
 
 namespace {
 
@@ -223,7 +152,7 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
 }
 
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
-                      Unfilled which) {
+                      FillScope which) {
   const std::string arguments = fill_arguments(target, declared, observed);
   // Each value is computed once: a session is counted when its source IP is. And a session that
   // nothing more is known of is not written again.
@@ -240,13 +169,13 @@ std::string fill_rows(const Target &target, const Table &declared, const Table &
          " OFFSET 0) AS f WHERE s.ctid = f.place AND (" + known + ")";
 }
 
-std::string count_unfilled(const Target &target, const Table &declared, Unfilled which) {
+std::string count_unfilled(const Target &target, const Table &declared, FillScope which) {
   std::string arguments = document(target);
   for (const Column &each : declared.columns)
     arguments += ", " + quote_identifier(each.name) + "::" + without_length(each.type);
   return "SELECT count(*) FILTER (WHERE " + condition(declared, which) + " AND " +
          qualified(target.extension_schema, "cowrie_lacks_snapshot") + "(" + arguments + ", " +
-         (which == Unfilled::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
+         (which == FillScope::any ? "false" : "true") + ")), count(*) FROM " + sessions_of(target);
 }
 
 namespace {
@@ -401,7 +330,7 @@ std::string fingerprint(const Target &target, const Table &observed_sessions,
   return fingerprint_by("cowrie_fingerprint", target, observed_sessions, start);
 }
 
-std::string kept_fingerprint(const Target &target, const Table &observed_sessions) {
+std::string stored_fingerprint(const Target &target, const Table &observed_sessions) {
   return fingerprint_by("cowrie_kept_fingerprint", target, observed_sessions, run_start);
 }
 

@@ -4,7 +4,7 @@
 // The documents are read once; from then on narrow rows are compared. Only the enrichment of an
 // inventory row needs documents again: those of its own sessions, the latest first, up to the first
 // that gives it.
-#include "core/run/losses.hpp"
+#include "core/sql/derivation_check.hpp"
 
 #include "core/sql/conversion.hpp"
 #include "core/sql/derivation_parts.hpp"

@@ -202,27 +202,27 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
          among("session_id", session_ids);
 }
 
-std::string note_unfilled(const Target &target, const Table &declared, const Table &observed,
-                          std::optional<std::int64_t> most) {
+std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
+                              std::optional<std::int64_t> most) {
   const FillValues values(target, declared, observed, TakenSnapshots::complete);
   return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
-         " WHERE " + derivation::condition(declared, derivation::Unfilled::untouched) + " AND " +
+         " WHERE " + derivation::condition(declared, derivation::FillScope::untouched) + " AND " +
          values.differ() + (most ? " LIMIT " + std::to_string(*most) : "");
 }
 
-std::string note_orphans(const Target &target) {
+std::string add_orphan_keys(const Target &target) {
   return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
          " AS s WHERE source_ip IS NOT NULL AND NOT EXISTS (SELECT FROM " +
          qualified(target.schema, "ip_inventory") + " AS i WHERE i.ip_address = s.source_ip)";
 }
 
-std::string read_changes(const Target &target, std::int64_t limit) {
+std::string read_changed_keys(const Target &target, std::int64_t limit) {
   return "SELECT ctid, session_id, " + file_of(changes_of(target)) + " FROM " + changes_of(target) +
          " WHERE session_id IS NOT NULL LIMIT " + std::to_string(limit);
 }
 
-std::string forget_notes(const Target &target, const std::vector<std::string> &places,
-                         const std::string &file) {
+std::string remove_keys(const Target &target, const std::vector<std::string> &places,
+                        const std::string &file) {
   std::string list;
   for (const std::string &each : places)
     list += (list.empty() ? "\"" : ",\"") + each + "\"";
@@ -230,11 +230,11 @@ std::string forget_notes(const Target &target, const std::vector<std::string> &p
          file_of(changes_of(target)) + " = " + quote_literal(file);
 }
 
-std::string count_changes(const Target &target) {
+std::string count_changed_keys(const Target &target) {
   return "SELECT count(*) FROM " + changes_of(target);
 }
 
-std::string forget_changes(const Target &target) {
+std::string remove_keys_with_address(const Target &target) {
   return "DELETE FROM " + changes_of(target) + " AS c WHERE NOT EXISTS (SELECT FROM " +
          sessions_of(target) + " AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL)";
 }

@@ -1,7 +1,8 @@
 // Assessment, as SQL: the sessions of a database, counted in one parallel scan.
 #include "core/survey/assessment_query.hpp"
 
-#include "core/inspect/capacity.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
@@ -11,9 +12,8 @@ namespace {
 std::string column_or_null(const Table &observed, const std::string &name) {
   const Column *declared = schema_v16().table("session_summaries")->column(name);
   const Column *seen = observed.column(name);
-  const std::string type = declared->type.substr(0, declared->type.find('('));
   return (seen && seen->type == declared->type ? "s." + quote_identifier(name) : "NULL") +
-         "::" + type;
+         "::" + derivation::without_length(declared->type);
 }
 
 } // namespace
@@ -29,20 +29,21 @@ const Amounts::Amount &Amounts::of(std::string_view name) const {
   return found == amounts_.end() ? none : found->second;
 }
 
-Amounts assess_sessions(Database &database, const Table &observed, Assessed which, double share) {
+Amounts assess_sessions(Database &database, const Table &observed, SessionsAssessed which,
+                        double share) {
   const Target &target = database.target();
   const Schema base = database.observe(schema_v15());
   const auto time = [&](const char *column) {
     return derivation::utc(*base.table("session_summaries"), column, "s.");
   };
   // Without an index each look-up would read the whole table.
-  const bool events = target.raw_events_indexed && which != Assessed::filled_columns;
+  const bool events = target.raw_events_indexed && which != SessionsAssessed::filled_columns;
   std::string from = derivation::sessions_of(target) + " AS s";
   if (share < 1)
-    from += " TABLESAMPLE" + system_sample(share);
-  if (which == Assessed::unfilled_sessions)
+    from += " TABLESAMPLE" + derivation::system_sample(share);
+  if (which == SessionsAssessed::unfilled_sessions)
     from += " WHERE " + derivation::condition(*schema_v16().table("session_summaries"),
-                                              derivation::Unfilled::untouched);
+                                              derivation::FillScope::untouched);
   return Amounts(database.query(
       "SELECT u.name, u.amount, u.examples FROM (SELECT " +
       qualified(target.extension_schema, "cowrie_assessment") + "(" +

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/failure.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/validate.hpp"
+#include "core/inspect/zero_loss.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/derivation_parts.hpp"
 #include "core/survey/assessment_query.hpp"
 #include "core/survey/checkpoint_queries.hpp"
-#include "core/sql/derivation_parts.hpp"
-#include "core/base/failure.hpp"
-#include "core/run/atomic_run.hpp"
-#include "core/inspect/zero_loss.hpp"
 
 namespace cowrie {
 namespace {
@@ -32,13 +35,13 @@ std::int64_t number(const std::optional<std::string> &value) {
   return std::stoll(value.value_or("0"));
 }
 
-class Measuring {
+class CheckpointRun {
 public:
-  Measuring(Database &database, Ledger &ledger)
+  CheckpointRun(Database &database, Ledger &ledger)
       : database_(database), ledger_(ledger), target_(database.target()) {}
 
   std::vector<Criterion> run() {
-    database_.in_passing([this] { look_ = look(database_); });
+    database_.in_passing([this] { inspection_ = inspect(database_); });
     measure("ip_coverage", "> 90 %", [this](Criterion &row) { ip_coverage(row); });
     measure("api_call_reduction", "> 75 %", [this](Criterion &row) { api_call_reduction(row); });
     measure("zero_data_loss", "count, documents and times as before the migration",
@@ -143,7 +146,7 @@ private:
   void schema_complete(Criterion &row) {
     std::size_t differences = 0, versions = 0;
     std::string listed;
-    for (const Finding &each : look_.situation.findings) {
+    for (const Finding &each : inspection_.situation.findings) {
       if (each.severity != Severity::error)
         continue;
       if (each.object_type == ObjectType::version)
@@ -155,14 +158,15 @@ private:
       differences = versions;
     row.measured = std::to_string(differences) + " differences";
     row.passed = differences == 0;
-    row.detail = "schema version " + std::to_string(look_.situation.version) + listed;
+    row.detail = "schema version " + std::to_string(inspection_.situation.version) + listed;
     if (differences > 0)
       row.detail += "; see " + target_.command("cowrie_validate_schema");
   }
 
   void snapshot_coverage(Criterion &row) {
-    const Amounts amounts = assess_sessions(database_, *look_.observed.table("session_summaries"),
-                                            Assessed::filled_columns, 1);
+    const Amounts amounts =
+        assess_sessions(database_, *inspection_.observed.table("session_summaries"),
+                        SessionsAssessed::filled_columns, 1);
     const std::int64_t due = amounts.of(Measure::snapshots_due);
     const std::int64_t there = amounts.of(Measure::snapshots_there);
     const double share = due > 0 ? static_cast<double>(there) / static_cast<double>(due) : 1;
@@ -189,10 +193,10 @@ private:
 
   void constraints_validated(Criterion &row) {
     std::int64_t declared = 0, validated = 0;
-    for (const Table &each : look_.declared.tables)
+    for (const Table &each : inspection_.declared.tables)
       for (const Constraint &constraint : each.constraints) {
         ++declared;
-        const Table *seen = look_.observed.table(each.name);
+        const Table *seen = inspection_.observed.table(each.name);
         const Constraint *same = seen ? same_definition(*seen, constraint) : nullptr;
         if (same && same->validated)
           ++validated;
@@ -211,14 +215,14 @@ private:
   Database &database_;
   Ledger &ledger_;
   const Target &target_;
-  Look look_;
+  Inspection inspection_;
   std::vector<Criterion> criteria_;
 };
 
 } // namespace
 
 std::vector<Criterion> checkpoint(Database &database, Ledger &ledger) {
-  return Measuring(database, ledger).run();
+  return CheckpointRun(database, ledger).run();
 }
 
 } // namespace cowrie

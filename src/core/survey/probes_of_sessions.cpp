@@ -1,7 +1,5 @@
 // Probes of sessions: who else is connected, and what they hold on to.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_sessions.hpp"
 
 namespace cowrie::probes {
 namespace {
@@ -23,7 +21,7 @@ Probe conflicting_locks() {
               " l.locktype = 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL)"
               " SELECT CASE WHEN h.pid IS NULL OR a.state IS NULL OR a.state LIKE 'idle%' OR"
               " a.xact_start < clock_timestamp() - " +
-              patience +
+              longest_wait +
               " THEN 'warning' ELSE 'info' END, CASE WHEN h.pid IS NULL THEN format('prepared"
               " transaction %L holds %s', p.gid, h.locks) ELSE format('process %s of user %s holds"
               " %s (state %s, transaction since %s)', h.pid, COALESCE(a.usename, '?'), h.locks,"
@@ -54,7 +52,7 @@ Probe repeatable_reads() {
 
 Probe idle_transactions() {
   return {hazards::idle_transaction,
-          other_sessions() + "SELECT CASE WHEN state_change < clock_timestamp() - " + patience +
+          other_sessions() + "SELECT CASE WHEN state_change < clock_timestamp() - " + longest_wait +
               " THEN 'warning' ELSE 'info' END, format('%s is idle in a transaction since %s; it"
               " keeps its locks for as long as it likes', who, state_change),"
               " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
@@ -69,7 +67,7 @@ Probe long_transactions() {
           " its locks, and vacuum cannot remove what it may still see', who, xact_start, state),"
           " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
           " WHERE state = 'active' AND xact_start < clock_timestamp() - 12 * " +
-          patience + " ORDER BY xact_start LIMIT 10"};
+          longest_wait + " ORDER BY xact_start LIMIT 10"};
 }
 
 Probe prepared_transactions() {

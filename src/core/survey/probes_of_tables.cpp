@@ -1,7 +1,5 @@
 // Probes of tables: what hangs on them, and where their changes go.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_tables.hpp"
 
 namespace cowrie::probes {
 namespace {

@@ -3,7 +3,7 @@
 // Error regime: constructors throw; destructors restore and never fail.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 #include "pg/boundary/guard.hpp"
 
 namespace cowrie::pg {

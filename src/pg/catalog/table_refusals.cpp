@@ -3,6 +3,7 @@
 #include "pg/catalog/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {

@@ -1,9 +1,13 @@
 // Target: which schema is meant, who owns it, and how it can be read.
 #include "pg/catalog/target.hpp"
 
+#include <algorithm>
+
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/boundary/settings.hpp"
 
 namespace cowrie::pg {
@@ -26,33 +30,32 @@ Oid find_on_search_path(Oid &schema) {
   });
 }
 
+/** The type of a column that will be read, if it is one of these; refuses any other. */
+Oid type_to_read(Oid relation, const std::string &table, const char *column,
+                 std::initializer_list<Oid> types, const char *wanted, const char *otherwise = "") {
+  const Oid type = call([&]() -> Oid {
+    const AttrNumber number = get_attnum(relation, column);
+    return number == InvalidAttrNumber ? InvalidOid : get_atttype(relation, number);
+  });
+  if (std::find(types.begin(), types.end(), type) == types.end())
+    throw Failure(sqlstate::datatype_mismatch,
+                  "column " + std::string(column) + " of " + table + " cannot be read",
+                  std::string("It must be there as ") + wanted + ", and not as a domain over it.",
+                  "Look at it with \\d " + table + otherwise);
+  return type;
+}
+
 /** Learns the type of the documents; refuses types whose values the migration cannot read. */
 void read_column_types(ResolvedTarget &target) {
-  const auto type_of = [&](const char *column) {
-    return call([&]() -> Oid {
-      const AttrNumber number = get_attnum(target.sessions, column);
-      return number == InvalidAttrNumber ? InvalidOid : get_atttype(target.sessions, number);
-    });
+  const std::string table = qualified(target.names.schema, sessions_table);
+  const auto read = [&](const char *column, std::initializer_list<Oid> types, const char *wanted) {
+    return type_to_read(target.sessions, table, column, types, wanted);
   };
-  const auto refuse = [&](const std::string &column, const std::string &wanted) {
-    const std::string table = qualified(target.names.schema, sessions_table);
-    throw Failure(sqlstate::datatype_mismatch,
-                  "column " + column + " of " + table + " cannot be read",
-                  "It must be there as " + wanted + ", and not as a domain over it.",
-                  "Look at it with \\d " + table);
-  };
-  const Oid key = type_of("session_id");
-  if (key != VARCHAROID && key != TEXTOID)
-    refuse("session_id", "character varying");
-  const Oid document = type_of("enrichment");
-  if (document != JSONOID && document != JSONBOID)
-    refuse("enrichment", "json or jsonb");
+  read("session_id", types::text, "character varying");
+  const Oid document = read("enrichment", types::document, "json or jsonb");
   target.names.document_type = document == JSONOID ? "json" : "jsonb";
-  for (const char *column : {"first_event_at", "last_event_at", "created_at"}) {
-    const Oid type = type_of(column);
-    if (type != TIMESTAMPTZOID && type != TIMESTAMPOID)
-      refuse(column, "timestamp with or without time zone");
-  }
+  for (const char *column : {"first_event_at", "last_event_at", "created_at"})
+    read(column, types::time, "timestamp with or without time zone");
 }
 
 /** Fills in what the schema and the table say of themselves. */
@@ -98,17 +101,8 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
   const std::string events = qualified(target.names.schema, "raw_events");
-  const bool readable = call([&] {
-    const AttrNumber payload = get_attnum(target.events, "payload");
-    const Oid type =
-        payload == InvalidAttrNumber ? InvalidOid : get_atttype(target.events, payload);
-    return type == JSONOID || type == JSONBOID;
-  });
-  if (!readable)
-    throw Failure(sqlstate::datatype_mismatch, "column payload of " + events + " cannot be read",
-                  "It must be there as json or jsonb, and not as a domain over it.",
-                  "Look at it with \\d " + events +
-                      " or do without raw events: SET cowrie_migrate.use_raw_events = off;");
+  type_to_read(target.events, events, "payload", types::document, "json or jsonb",
+               " or do without raw events: SET cowrie_migrate.use_raw_events = off;");
   if (call([&] {
         return pg_class_aclcheck(target.events, target.owner, ACL_SELECT) != ACLCHECK_OK;
       }))

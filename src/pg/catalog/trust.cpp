@@ -4,6 +4,8 @@
 #include <set>
 
 #include "core/base/failure.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/typed_columns.hpp"
 

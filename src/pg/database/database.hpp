@@ -30,7 +30,7 @@ public:
                                             const std::vector<std::string> &columns) override;
   void inspect_again() override;
   void upgrade_locks(const std::vector<TableLock> &wanted) override;
-  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
+  std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) override;
   void copy_grants(const std::string &table) override;
   std::vector<Disk> disks() override;
   const Target &target() const override { return target_.names; }

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/database/run_lock.hpp"
 #include "pg/boundary/settings.hpp"

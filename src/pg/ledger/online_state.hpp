@@ -3,7 +3,7 @@
 // Error regime: throws PgError.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 #include "pg/catalog/target.hpp"
 
 namespace cowrie::pg {

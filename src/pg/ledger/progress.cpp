@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/plan/plan.hpp"
+#include "core/plan/step_names.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/boundary/settings.hpp"
 

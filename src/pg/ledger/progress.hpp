@@ -4,7 +4,7 @@
 // Error regime: throws PgError, except note_rows_unsafe.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 #include "pg/catalog/extension.hpp"
 
 namespace cowrie::pg {

@@ -6,7 +6,7 @@
 // new one begun.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 #include "pg/database/run_lock.hpp"
 #include "pg/ledger/progress.hpp"
 #include "pg/catalog/target.hpp"

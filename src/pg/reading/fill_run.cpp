@@ -1,7 +1,6 @@
 // Fill run: what happens beside the values while one statement fills the session columns.
 #include "pg/reading/fill_run.hpp"
 
-#include "core/sql/derivation.hpp"
 #include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/session_memo.hpp"
 
@@ -99,7 +98,7 @@ FillResult FillRun::finish() {
   };
   result.before = in_words(proof_.all);
   result.settled = in_words(proof_.settled());
-  result.kept = in_words(kept_);
+  result.stored = in_words(kept_);
   return result;
 }
 
