@@ -225,6 +225,20 @@ foreach my $what (sort keys %planted)
 	isnt($answer->{state}, '', "$what of mallory's: refused: online");
 }
 
+# A role that has made the owner of the sessions a member of itself is none the more trusted.
+foreach my $owner ('app', 'postgres')
+{
+	hostile_database($node, 'beside', owner => $owner);
+	$node->safe_psql('beside', attack_code('mafia') . 'GRANT CREATE ON SCHEMA public TO mafia');
+	$node->safe_psql('beside', "$quiet $planted_inventory", extra_params => [ '-U', 'mafia' ]);
+	foreach my $call ('cowrie_validate_schema()', 'cowrie_migrate_v16(dry_run => true, repair => true)', 'cowrie_migrate_v16(repair => true)')
+	{
+		my $answer = ask($node, 'beside', $owner, "$quiet BEGIN; SELECT count(*) FROM $call; ROLLBACK");
+		harmless("ip_inventory of a role that has made $owner its member: $call", $answer);
+		is($answer->{state}, '42501', "ip_inventory of a role that has made $owner its member: refused: $call");
+	}
+}
+
 # 5. SET ROLE is no cage: the plain SQL cleanup run by a superuser -----------------------------------
 
 {
