@@ -158,11 +158,12 @@ CREATE FUNCTION re.enter_trg() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PER
 CREATE FUNCTION re.again(what text) RETURNS void LANGUAGE plpgsql AS $f$
 DECLARE
   call text;
+  count integer := coalesce(nullif(current_setting($$re.count$$, true), $$$$), $$0$$);
 BEGIN
-  IF coalesce(current_setting($$re.depth$$, true), $$$$) <> $$$$ THEN
+  IF coalesce(current_setting($$re.depth$$, true), $$$$) <> $$$$ OR count > 2 THEN
     RETURN;
   END IF;
-  PERFORM set_config($$re.depth$$, $$1$$, true);
+  PERFORM set_config($$re.count$$, (count + 1)::text, false), set_config($$re.depth$$, $$1$$, true);
   PERFORM set_config($$search_path$$, $$public$$, true);
   FOREACH call IN ARRAY $$' . '{' . join(',', map { '"' . s/(["\\])/\\$1/gr . '"' } @calls) . '}' . q{$$::text[] LOOP
     BEGIN
