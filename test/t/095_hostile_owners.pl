@@ -224,6 +224,34 @@ ALTER TABLE ip_asn_history ALTER verification_source TYPE $trap.$trap USING 'a';
 	$tried += keys %statements;
 }
 
+# Settings that the owner of the database gives to every session ------------------------------------------
+
+{
+	my $schema = q{a\\'); SELECT evil.attack('a setting'); --"};
+	hostile_database($node, 'owners', n => 100, fixture => { schema => $schema });
+	$node->safe_psql('postgres', 'ALTER DATABASE owners OWNER TO mallory');
+	load_reference($node, 'owners', $schema);
+	$node->safe_psql('owners', attack_code('mallory'));
+	my %settings = (standard_conforming_strings => 'off', escape_string_warning => 'off', backslash_quote => 'on', transform_null_equals => 'on',
+		quote_all_identifiers => 'on', datestyle => 'SQL, DMY', intervalstyle => 'iso_8601', timezone => 'Asia/Kathmandu', bytea_output => 'escape',
+		extra_float_digits => '-15', array_nulls => 'off', search_path => 'evil, public', row_security => 'off', check_function_bodies => 'off',
+		constraint_exclusion => 'on', enable_seqscan => 'off', enable_indexscan => 'off', plan_cache_mode => 'force_generic_plan', jit => 'on',
+		work_mem => '64kB', statement_timeout => '0', synchronize_seqscans => 'on', default_statistics_target => '1', lo_compat_privileges => 'on');
+	$node->safe_psql('owners', join('', map { "ALTER DATABASE owners SET $_ = '$settings{$_}';" } sort keys %settings)
+		  =~ s/'evil, public'/evil, public/r, extra_params => [ '-U', 'mallory' ]);
+	is($node->safe_psql('owners', 'SHOW standard_conforming_strings'), 'off', 'the settings of a hostile database');
+	my $named = 'E' . quote_text($schema =~ s/\\/\\\\/gr);
+	foreach my $call ("public.cowrie_preflight_v16($named)", "public.cowrie_migrate_v16($named)", "public.cowrie_checkpoint_v16($named)")
+	{
+		my $answer = ask($node, 'owners', 'app', "$quiet SELECT count(*) > 5 FROM $call");
+		is($answer->{out}, 't', "with hostile settings: $call") or diag($answer->{err});
+	}
+	is(ask($node, 'owners', 'app', "$quiet SELECT count(*) FROM public.cowrie_validate_schema($named)")->{out}, '0', 'with hostile settings: no findings');
+	$node->safe_psql('postgres', 'ALTER DATABASE owners RESET ALL');
+	is(compare($node, 'owners', $schema), $no_difference, 'with hostile settings: as the reference');
+	is(join("\n", gains($node)), '', 'with hostile settings: nothing is gained');
+}
+
 figure("hostile owners: $tried calls");
 server_lived($node, 'no process was ended by a signal');
 $node->stop;

@@ -12,7 +12,6 @@ use FindBin;
 use Hostile;
 use Planting;
 use PostgreSQL::Test::Utils;
-use Time::HiRes;
 
 my $script = "$FindBin::RealBin/../../scripts/cleanup_v16_incomplete.sql";
 
@@ -223,7 +222,6 @@ sub run_group
 	my ($self, @cells) = @_;
 	my $node = $self->{node};
 	my $database = 'attacked_' . ++$self->{groups};
-	my $begun = Time::HiRes::time();
 	my $why = $self->plant($cells[0], $database);
 	if ($why ne '')
 	{
@@ -250,7 +248,6 @@ sub run_group
 	}
 	settle($node);
 	$node->safe_psql('postgres', "DROP DATABASE $database WITH (FORCE)");
-	CowrieTest::figure(sprintf "%.2f %d %s", Time::HiRes::time() - $begun, scalar(@cells), group_of($cells[0])) if $ENV{TIMING};
 	return;
 }
 

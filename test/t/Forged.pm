@@ -143,7 +143,7 @@ CREATE INDEX ON odd_index (($internal.cowrie_as_jsonb(d))); CREATE INDEX ON odd_
 		"CREATE FUNCTION pg_temp.wrapped(json) RETURNS jsonb LANGUAGE sql AS 'SELECT $internal.cowrie_provider_data(\$1, NULL)'; SELECT pg_temp.wrapped(d) FROM $rows",
 		"CREATE FUNCTION pg_temp.nested(d json) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN PERFORM $internal.cowrie_assessment(d, 'x', NULL, NULL, NULL, NULL, 'm'); EXCEPTION WHEN OTHERS THEN NULL; END \$\$;
 SELECT pg_temp.nested(d), $internal.cowrie_fill_source_ip(d, s::varchar, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) FROM $rows",
-		"SET LOCAL force_parallel_mode = on; SET LOCAL parallel_setup_cost = 0; SELECT $internal.cowrie_fingerprint(session_id, enrichment, first_event_at, last_event_at, true) FROM m.session_summaries",
+		"SELECT set_config(name, 'on', true) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); SET LOCAL parallel_setup_cost = 0; SELECT $internal.cowrie_fingerprint(session_id, enrichment, first_event_at, last_event_at, true) FROM m.session_summaries",
 		"SET LOCAL max_parallel_workers_per_gather = 2; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0;
 SELECT $internal.cowrie_assessment(enrichment, session_id, NULL, NULL, NULL, NULL, 'm') FROM m.session_summaries");
 }
