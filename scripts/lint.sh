@@ -147,7 +147,7 @@ rules() {
   only_in 'an error has an SQLSTATE: ereport, not elog' '-' '\b[e]log\('
   only_in 'who acts as another role does it by AsUser (pg/boundary/settings.hpp)' \
     'src/pg/(boundary/settings\.hpp|ledger/progress\.cpp|online/statement_worker\.cpp)' '\bSetUserIdAndSecContext\('
-  only_in 'pg/catalog/trust.cpp decides who is trusted' src/pg/catalog/trust.cpp '\b(superuser_arg|is_member_of_role_nosuper)\('
+  only_in 'pg/catalog/trust.cpp decides who is trusted' src/pg/catalog/trust.cpp '\b(superuser_arg|is_member_of_role[a-z_]*|has_createrole_privilege)\('
   only_in 'a column is found with its type: pg/catalog/typed_columns.cpp' src/pg/catalog/typed_columns.cpp 'NameStr\([a-z_]+->attname'
   only_in 'the run lock is taken in pg/database/run_lock.cpp' src/pg/database/run_lock.cpp '\bLockAcquire\(|advisory_lock'
   perl scripts/map.pl --check || result=1

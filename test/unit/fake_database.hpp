@@ -24,8 +24,19 @@
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/dependents.hpp"
+#include "core/inspect/capacity_facts.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/inspect/row_conflicts.hpp"
+#include "core/inspect/validate.hpp"
+#include "core/inspect/zero_loss.hpp"
+#include "core/run/atomic_fill.hpp"
+#include "core/run/cleanup.hpp"
+#include "core/run/dry_run.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/sql/unexplained_rows.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
+#include "samples.hpp"
 
 namespace cowrie::test {
 
@@ -156,10 +167,12 @@ public:
       const auto found = state.values.find(std::get<std::string>(parameters.at(0)));
       return found == state.values.end() ? std::vector<Row>{} : std::vector<Row>{{found->second}};
     }
-    if (contains(sql, ".\"cowrie_fingerprint\"(")) // of all, or up to the start of a run
+    const Table &sessions = *state.schema.table("session_summaries");
+    // Of all, or up to the start of a run.
+    if (is_like(sql, derivation::fingerprint(target_, sessions, mark), marks))
       return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
                std::to_string(scanned.sessions), scanned.documents, scanned.times}};
-    if (sql == derivation::stored_fingerprint(target_, *state.schema.table("session_summaries")))
+    if (sql == derivation::stored_fingerprint(target_, sessions))
       return {{std::to_string(scanned_stored.sessions), scanned_stored.documents,
                scanned_stored.times}};
     for (const Table &each : schema_v16().tables) {
@@ -168,15 +181,11 @@ public:
       if (starts_with(sql, "SELECT count(*) FROM " + name(each.name) + " WHERE "))
         return {{std::to_string(own_rows)}};
     }
-    if (starts_with(sql, "SELECT pg_total_relation_size"))
+    if (sql == relation_size_query)
       return {{"8192"}};
-    if (starts_with(sql, "WITH derived AS")) {
-      std::vector<Row> rows;
-      for (const Loss &each : losses)
-        if (contains(sql, quote_literal(each.table) + "::text"))
-          rows.push_back({each.table, each.reason, std::to_string(each.rows)});
-      return rows;
-    }
+    for (int phase = 0; phase < phase_count; ++phase)
+      if (sql == unexplained_rows_after(phase))
+        return losses_after(phase);
     if (sql == naming_routines_query("$1::text")) {
       std::vector<Row> rows;
       for (const std::string &each : routines)
@@ -185,32 +194,39 @@ public:
     }
     for (const char *each : {derivation::staging_table, derivation::event_table,
                              derivation::chosen_table, online::delta_table})
-      if (starts_with(sql, "SELECT relpersistence ") &&
-          std::get<std::string>(parameters.at(0)) == name(each))
+      if (sql == work_table_query && std::get<std::string>(parameters.at(0)) == name(each))
         return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
                                         : std::vector<Row>{};
     if (sql == derivation::chosen_fits(target_)) {
       require(state.schema.table(derivation::chosen_table), "42P01", sql);
       return {{chosen_fit ? "t" : "f"}};
     }
-    if (starts_with(sql, "SELECT CASE WHEN reltuples"))
+    if (sql == table_sizes_query)
       return {{"600", "1000000"}};
-    if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))
+    if (is_like(sql, taken_names_query(mark), marks))
       return taken_names;
-    if (starts_with(sql, "SELECT quote_ident(tgname)"))
+    if (sql == enabled_triggers_query)
       return triggers;
-    if (starts_with(sql, "SELECT current_setting('default_statistics_target')"))
+    if (sql == sample_query)
       return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000"}};
-    if (starts_with(sql, "SELECT set_config('default_statistics_target'")) {
+    if (sql == set_sample_query) {
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};
     }
-    if (starts_with(sql, "SELECT EXISTS (SELECT FROM "))
-      return {{filled_tables ? "t" : "f"}};
-    if (starts_with(sql, "SELECT count(*) FILTER (WHERE "))
-      return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
-    if (starts_with(sql, "SELECT count(*) FROM "))
-      return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
+    for (const Table &each : schema_v16().tables) {
+      if (sql == has_rows_query(target_, each.name))
+        return {{filled_tables ? "t" : "f"}};
+      for (const Constraint &key : each.constraints)
+        if (key.kind == ConstraintKind::foreign_key && sql == orphans_query(target_, each, key))
+          return {{std::to_string(orphans)}};
+    }
+    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
+                             derivation::FillScope::any})
+      if (sql ==
+          derivation::count_unfilled(target_, *schema_v16().table("session_summaries"), scope))
+        return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
+    if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
+      return {{std::to_string(lost_rows)}};
     if (sql == online::find_objects(target_))
       return {online_trigger ? Row{"4711", "t", std::nullopt, std::nullopt}
                              : Row{std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
@@ -245,11 +261,14 @@ public:
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
-    if (starts_with(sql, "UPDATE " + name("session_summaries") + " AS s SET ")) {
-      FillResult result;
-      result.rows = new_rows;
-      return result;
-    }
+    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
+                             derivation::FillScope::any})
+      if (sql ==
+          derivation::fill_rows(target_, declared, *state.schema.table(declared.name), scope)) {
+        FillResult result;
+        result.rows = new_rows;
+        return result;
+      }
     Table &sessions = *state.schema.table("session_summaries");
     require(!stage || state.schema.table(derivation::staging_table), "42P01", sql);
     for (const Column &each : declared.columns) {
@@ -365,6 +384,22 @@ public:
 
 private:
   std::string name(const std::string &table) const { return qualified(target_.schema, table); }
+
+  std::string unexplained_rows_after(int phase) {
+    const Schema declared = declared_v16(), observed = observe(schema_v16());
+    return unexplained_rows(target_, {declared, observed, phase},
+                            *state.schema.table("session_summaries"));
+  }
+
+  /** Of the tables that a cleanup to the end of this phase would drop, or drop columns of. */
+  std::vector<Row> losses_after(int phase) const {
+    std::vector<Row> rows;
+    for (const Loss &each : losses)
+      if (const Table *table = state.schema.table(each.table);
+          table && (phase == 0 || schema_v16().table(each.table)->phase > phase))
+        rows.push_back({each.table, each.reason, std::to_string(each.rows)});
+    return rows;
+  }
 
   void note(const std::string &sql, bool changes) {
     statements.push_back({sql, changes, depth_, phase_, step_});

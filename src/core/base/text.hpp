@@ -35,7 +35,8 @@ std::string join(const Items &items, std::string_view between, Write write) {
 }
 
 template <typename Items> std::string join(const Items &items, std::string_view between = ", ") {
-  return join(items, between, [](const auto &each) -> const auto & { return each; });
+  return join(
+      items, between, [](const auto &each) -> const auto & { return each; });
 }
 
 /** The whole number that the server wrote; NULL counts as 0. Throws what std::stoll throws. */

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/ascii.hpp"
+#include "core/base/text.hpp"
 #include "core/document/ip_address.hpp"
 #include "core/document/json_text.hpp"
 #include "core/document/timestamp.hpp"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/inspect/estimates.hpp"
 #include "core/schema/v16.hpp"
 
@@ -23,7 +24,7 @@ double width_of(const std::string &type, const CapacityFacts &facts) {
     return 1;
   if (type == "integer")
     return 4;
-  if (type.compare(0, 9, "timestamp") == 0)
+  if (starts_with(type, "timestamp"))
     return 8;
   if (type == "text[]")
     return 36;
@@ -201,7 +202,7 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
       system = systems.insert(systems.end(), FileSystem{disk.device, {}});
     std::string &places = system->total.places;
     if (places.find(disk.place) == std::string::npos)
-      places += (places.empty() ? "" : ", ") + disk.place;
+      append(places, disk.place);
     system->total.free = disk.free;
     switch (disk.use) {
     case Disk::Use::sessions:
@@ -229,7 +230,7 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
                                       {"WAL", each.wal}}) {
       each.total.need += bytes;
       if (bytes > 0)
-        parts += (parts.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(bytes);
+        append(parts, std::string(what) + " " + std::to_string(bytes));
     }
     each.total.detail = "about " + std::to_string(each.total.need) +
                         " bytes needed on the file"
@@ -251,7 +252,7 @@ void refuse_full_disk(Database &database, const Inspection &inspection, const Ca
   std::string detail;
   for (const DiskNeed &each : disk_needs(need_of(facts, inspection, way), database.disks()))
     if (each.need > each.free)
-      detail += (detail.empty() ? "" : "\n") + each.detail;
+      append(detail, each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::disk_full, "not enough free space for the migration", detail,
                   "Make room there, or move what is there to another file system. Where the figure"

@@ -28,6 +28,12 @@ struct CapacityFacts {
   bool keeps_wal = false; ///< an unused slot or a failing archiver keeps all of it
 };
 
+/** Of the table $1, and of its indexes with the statistics of the schema $2 for $3 rows. */
+extern const char *const sessions_size_query;
+extern const char *const index_sizes_query;
+/** Reads a part of the documents, as the migration will. */
+std::string sample_documents_query(const Target &target, double share);
+
 /** Reads them; about 3000 documents, in a second or two where these must come from disk. */
 CapacityFacts read_capacity(Database &database);
 

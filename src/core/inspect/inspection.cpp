@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/online.hpp"
@@ -36,7 +37,7 @@ int whole_number(std::string_view text) {
 }
 
 std::optional<int> subphase_of(const std::optional<std::string> &text) {
-  if (!text || text->size() != 4 || text->compare(0, 3, "16.") != 0)
+  if (!text || text->size() != 4 || !starts_with(*text, "16."))
     return std::nullopt;
   const int phase = (*text)[3] - '0';
   return phase >= 1 && phase <= phase_count ? std::optional<int>(phase) : std::nullopt;
@@ -46,8 +47,7 @@ std::optional<int> subphase_of(const std::optional<std::string> &text) {
 
 OnlineObjects find_online_objects(Database &database) {
   const Row row = database.query(online::find_objects(database.target())).front();
-  return {std::stoll(row[0].value_or("0")), row[1] == "t", row[2] == "t",
-          std::stoll(row[3].value_or("0"))};
+  return {to_number(row[0]), row[1] == "t", row[2] == "t", to_number(row[3])};
 }
 
 Inspection inspect(Database &database) {

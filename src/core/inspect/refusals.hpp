@@ -22,9 +22,16 @@ void refuse_losses(Database &database, Inspection &inspection);
  *  that it makes: indexes and keys share their names with all relations. */
 void refuse_taken_names(Database &database, const std::vector<Step> &plan);
 
+/** Asks for relations of the schema $1 that have these names and belong to no table as wanted:
+ *  `wanted` is a list of `('name', 'table')`. */
+std::string taken_names_query(const std::string &wanted);
+
 /** Refuses a relation that has a name which the migration needs. */
 [[noreturn]] void refuse_name(const Target &target, const std::string &name,
                               const std::string &what = "a table of its own");
+
+/** Asks how the relation $1 is stored. */
+extern const char *const work_table_query;
 
 /** Tells whether an earlier run has left a work table; throws when something else has its name. */
 bool has_work_table(Database &database, const std::string &name);

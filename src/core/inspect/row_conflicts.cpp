@@ -4,7 +4,8 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
-#include "core/plan/repair.hpp"
+#include "core/base/text.hpp"
+#include "core/plan/table_repair.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/conversion.hpp"
@@ -14,10 +15,6 @@ namespace {
 
 /** One session in so many: below that an UPDATE is cheaper than writing the whole table. */
 constexpr std::int64_t few = 10;
-
-std::int64_t number(const std::optional<std::string> &text) {
-  return std::stoll(text.value_or("0"));
-}
 
 /** The rows of one table, as they would be with the declared types. */
 class Rows {
@@ -45,9 +42,9 @@ public:
   std::optional<std::int64_t> count(const std::string &sql, std::string &problem) const {
     std::optional<std::int64_t> result;
     try {
-      database_.in_subtransaction([&] { result = number(database_.query(sql).front().front()); });
+      database_.in_subtransaction([&] { result = database_.number(sql); });
     } catch (const Failure &failure) {
-      if (failure.must_propagate || failure.sqlstate.compare(0, 2, "22") != 0)
+      if (failure.must_propagate || !starts_with(failure.sqlstate, "22"))
         throw;
       problem = failure.message;
     }
@@ -87,7 +84,7 @@ private:
   static void loses(Finding &finding, const std::string &what, std::string remedy) {
     finding.loses_data = true;
     finding.loss = what;
-    finding.actual += (finding.actual.empty() ? "" : "; ") + what;
+    append(finding.actual, what, "; ");
     finding.remedy = std::move(remedy);
   }
 
@@ -186,13 +183,13 @@ private:
     std::string values, same, sizes, problem;
     for (const std::string &each : key.columns) {
       const std::string value = rows.value(each);
-      values += (values.empty() ? "" : ", ") + value;
+      append(values, value);
       const auto of = [&](const std::string &alias) {
         std::string text = value;
         const std::string name = quote_identifier(each);
         return text.replace(text.find(name), name.size(), alias + "." + name);
       };
-      same += (same.empty() ? "" : " AND ") + of("a") + " = " + of("b");
+      append(same, of("a") + " = " + of("b"), " AND ");
     }
     const auto twice = rows.count("SELECT count(*) FROM (SELECT FROM " + rows.name() +
                                       " GROUP BY " + values + " HAVING count(*) > 1) AS repeated",
@@ -206,7 +203,7 @@ private:
   void violations(Finding &finding, const Rows &rows, const Table &table, const Constraint &check) {
     std::string values;
     for (const std::string &each : check.columns)
-      values += (values.empty() ? "" : ", ") + rows.value(each) + " AS " + quote_identifier(each);
+      append(values, rows.value(each) + " AS " + quote_identifier(each));
     std::string problem;
     const auto violating =
         rows.count("SELECT count(*) FROM (SELECT " + values + " FROM " + rows.name() +
@@ -244,7 +241,11 @@ FillCount count_unfilled(Database &database, const Situation &situation) {
           .query(derivation::count_unfilled(
               database.target(), *schema_v16().table("session_summaries"), fill_scope(situation)))
           .front();
-  return {number(row[0]), number(row[1])};
+  return {to_number(row[0]), to_number(row[1])};
+}
+
+std::string has_rows_query(const Target &target, const std::string &table) {
+  return "SELECT EXISTS (SELECT FROM " + qualified(target.schema, table) + ")";
 }
 
 RowFacts row_facts(Database &database, const Inspection &inspection) {
@@ -252,9 +253,7 @@ RowFacts row_facts(Database &database, const Inspection &inspection) {
   const Target &target = database.target();
   for (const Table &table : schema_v16().tables)
     if (table.phase > 0 && inspection.observed.table(table.name) &&
-        database.query("SELECT EXISTS (SELECT FROM " + qualified(target.schema, table.name) + ")")
-                .front()
-                .front() == "t")
+        database.query(has_rows_query(target, table.name)).front().front() == "t")
       facts.filled_tables.insert(table.name);
 
   for (const Table &table : inspection.declared.tables) {
@@ -271,7 +270,7 @@ RowFacts row_facts(Database &database, const Inspection &inspection) {
       continue;
     std::string detail;
     for (const std::string &each : users)
-      detail += (detail.empty() ? "" : "\n") + each;
+      append(detail, each, "\n");
     throw Failure(
         sqlstate::dependent_objects,
         "other objects depend on columns of \"" + table.name + "\" that must change", detail,

@@ -19,6 +19,8 @@ namespace cowrie {
  */
 void find_data_losses(Database &database, Inspection &inspection);
 
+std::string has_rows_query(const Target &target, const std::string &table);
+
 /** Learns what the plan of a repair depends on. Throws (2BP01) when columns must change their type
  *  and something of the user's forbids it. */
 RowFacts row_facts(Database &database, const Inspection &inspection);

@@ -8,6 +8,7 @@
 #include "core/inspect/row_conflicts.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
+#include "core/sql/fill.hpp"
 
 namespace cowrie {
 namespace {
@@ -27,18 +28,17 @@ Finding data_finding(const std::string &table, std::string expected, std::string
 
 } // namespace
 
+std::string orphans_query(const Target &target, const Table &table, const Constraint &foreign_key) {
+  return sql::fill(R"(SELECT count(*) FROM {table} AS c WHERE c.{column} IS NOT NULL
+AND NOT EXISTS (SELECT FROM {target} AS p WHERE p.{target_column} = c.{column}))",
+                   {{"table", qualified(target.schema, table.name)},
+                    {"column", quote_identifier(foreign_key.columns.front())},
+                    {"target", qualified(target.schema, foreign_key.target_table)},
+                    {"target_column", quote_identifier(foreign_key.target_columns.front())}});
+}
+
 std::int64_t orphans_of(Database &database, const Table &table, const Constraint &foreign_key) {
-  const std::string &schema = database.target().schema;
-  const std::string column = "c." + quote_identifier(foreign_key.columns.front());
-  return std::stoll(
-      database
-          .query("SELECT count(*) FROM " + qualified(schema, table.name) + " AS c WHERE " + column +
-                 " IS NOT NULL AND NOT EXISTS (SELECT FROM " +
-                 qualified(schema, foreign_key.target_table) + " AS p WHERE p." +
-                 quote_identifier(foreign_key.target_columns.front()) + " = " + column + ")")
-          .front()
-          .front()
-          .value_or("0"));
+  return database.number(orphans_query(database.target(), table, foreign_key));
 }
 
 std::vector<Finding> data_findings(Database &database, const Situation &situation) {

@@ -17,6 +17,9 @@ std::vector<Finding> validate(Database &database, int version);
 std::vector<Finding> data_findings(Database &database, const Situation &situation);
 
 /** Counts the rows of a table that its foreign key refers from to no row. */
+std::string orphans_query(const Target &target, const Table &table, const Constraint &foreign_key);
+
+/** Counts the rows of a table that its foreign key refers from to no row. */
 std::int64_t orphans_of(Database &database, const Table &table, const Constraint &foreign_key);
 
 } // namespace cowrie

@@ -1,9 +1,11 @@
 // Zero loss: what proves that a run has lost or changed no session.
 #include "core/inspect/zero_loss.hpp"
 
+#include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/derivation_parts.hpp"
+#include "core/sql/fill.hpp"
 
 namespace cowrie {
 namespace {
@@ -35,7 +37,7 @@ std::string differences(const Fingerprint &before, const Fingerprint &now) {
   std::string result;
   const auto compare = [&](bool same, const std::string &what) {
     if (!same)
-      result += (result.empty() ? "" : ", ") + what;
+      append(result, what);
   };
   compare(now.sessions == before.sessions, "count (" + std::to_string(before.sessions) +
                                                " before, " + std::to_string(now.sessions) +
@@ -81,13 +83,9 @@ Comparison compare_with(Database &database, const FirstRun &first) {
   Comparison result{differences(first.settled, now), now.sessions, 0};
   if (!result.differs.empty())
     result.updated =
-        std::stoll(database
-                       .query("SELECT count(*) FROM " + derivation::sessions_of(target) +
-                              " WHERE " + derivation::utc(sessions, "created_at") + " <= " + start +
-                              " AND " + derivation::utc(sessions, "updated_at") + " > " + start)
-                       .front()
-                       .front()
-                       .value_or("0"));
+        database.number("SELECT count(*) FROM " + derivation::sessions_of(target) + " WHERE " +
+                        derivation::utc(sessions, "created_at") + " <= " + start + " AND " +
+                        derivation::utc(sessions, "updated_at") + " > " + start);
   return result;
 }
 

@@ -115,9 +115,7 @@ void OnlineBatches::vacuum_if_due() {
 
 // Without statistics nothing is known to have stayed in its page.
 std::int64_t OnlineBatches::heap_only() {
-  return std::stoll(ports_.database.query(online::count_heap_only(ports_.database.target()))
-                        .front()[0]
-                        .value_or("0"));
+  return ports_.database.number(online::count_heap_only(ports_.database.target()));
 }
 
 // The position counts in this queue, as it was made.

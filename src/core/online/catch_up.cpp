@@ -5,12 +5,13 @@
 #include <set>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {
 
-constexpr long long keys_per_round = 20'000;
+constexpr std::int64_t keys_per_round = 20'000;
 /** Rows that are written in one transaction: others may be waiting for them. */
 constexpr std::size_t sessions_per_fill = 500;
 constexpr int most_attempts = 5;
@@ -27,15 +28,13 @@ std::int64_t OnlineCatchUp::start_over_if_less_work() {
   bool over = false;
   lock_retry_.until_locked(TransactionKind::work, [&] {
     Database &database = ports_.database;
-    const Row counts =
-        database
-            .query("SELECT (" + online::count_changed_keys(database.target()) +
-                       "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass",
-                   {qualified(database.target().schema, "session_summaries")})
-            .front();
-    notes = std::stoll(counts[0].value_or("0"));
+    const Row counts = database
+                           .query(online::count_changed_keys_and_sessions(database.target()),
+                                  {qualified(database.target().schema, "session_summaries")})
+                           .front();
+    notes = to_number(counts[0]);
     OnlineInventories refresh(database, origin_);
-    over = notes > std::max(keys_per_round, std::stoll(counts[1].value_or("0")) / many_part) ||
+    over = notes > std::max(keys_per_round, to_number(counts[1]) / many_part) ||
            !refresh.staging_is_whole();
     if (over)
       refresh.refresh_all(base_);

@@ -80,7 +80,7 @@ void OnlineInventories::refresh_all(const Table &base) {
 }
 
 std::int64_t OnlineInventories::pending() {
-  return std::stoll(database_.query(online::count_changed_keys(target())).front()[0].value_or("0"));
+  return database_.number(online::count_changed_keys(target()));
 }
 
 // The order matters where foreign keys are there already: parents first, then who refers to them,

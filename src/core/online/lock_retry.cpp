@@ -4,8 +4,10 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
+#include "core/sql/lock_holders.hpp"
 
 namespace cowrie {
 namespace {
@@ -57,23 +59,15 @@ void LockRetry::until_locked(TransactionKind kind, const std::function<void()> &
 
 void LockRetry::give_up(int attempts) {
   failures_ = 0;
-  std::string tables, holders;
+  std::vector<std::string> tables;
   for (const Schema *schema : {&schema_v15(), &schema_v16()})
     for (const Table &table : schema->tables)
-      tables += (tables.empty() ? "" : ", ") + quote_literal(table.name);
+      tables.push_back(table.name);
+  std::string holders;
   ports_.transactions.in_transaction(TransactionKind::work, [&] {
-    for (const Row &row : ports_.database.query(
-             "SELECT DISTINCT format('process %s of user %s holds %s on %s (state %s, transaction"
-             " since %s)', l.pid, COALESCE(a.usename, '?'), l.mode, c.relname,"
-             " COALESCE(a.state, '?'), COALESCE(a.xact_start::text, '?')) FROM pg_locks AS l"
-             " JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid ="
-             " c.relnamespace LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.granted AND"
-             " l.pid IS DISTINCT FROM pg_backend_pid() AND l.database = (SELECT oid FROM"
-             " pg_database WHERE datname = current_database()) AND n.nspname = $1::text AND"
-             " c.relname IN (" +
-                 tables + ") ORDER BY 1",
-             {ports_.database.target().schema}))
-      holders += (holders.empty() ? "" : "\n") + row[0].value_or("");
+    for (const Row &row : ports_.database.query(lock_holders_query(text_array(tables)),
+                                                {ports_.database.target().schema}))
+      append(holders, row[0].value_or(""), "\n");
   });
   throw Failure(
       sqlstate::lock_not_available,

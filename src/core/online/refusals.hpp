@@ -10,6 +10,9 @@
 
 namespace cowrie {
 
+/** Asks for triggers and rules of the table $1 that fire when these columns are updated. */
+std::string firing_triggers_query(const std::string &columns);
+
 /** Refuses triggers and rules that would fire for the rows that the batches write. */
 void refuse_update_triggers(Database &database, const Table &declared_sessions);
 

@@ -1,6 +1,7 @@
 // Online steps: what every step of an online run goes through, whatever it does.
 #include "core/online/steps.hpp"
 
+#include "core/base/text.hpp"
 #include "core/run/shared_steps.hpp"
 
 namespace cowrie {
@@ -32,8 +33,7 @@ void OnlineSteps::lock(const std::string &table, const std::string &mode) {
 void OnlineSteps::report(StepResult &row) {
   row.elapsed_us = database().clock_us() - step_begun_;
   if (locked_at_)
-    row.detail += (row.detail.empty() ? "" : ", ") +
-                  ("lock held for " + milliseconds(database().clock_us() - *locked_at_));
+    append(row.detail, "lock held for " + milliseconds(database().clock_us() - *locked_at_));
   monitor_.notice(in_words(row));
   ledger().record(run_, row);
 }

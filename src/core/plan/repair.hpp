@@ -24,16 +24,7 @@ struct RepairPlan {
 RepairPlan plan_repair(const Schema &declared, const Schema &observed, const Target &target,
                        const RowFacts &rows);
 
-/** Tells whether a column must be replaced by a generated one of the same name. */
-bool must_be_replaced(const Column &declared, const Column &observed) noexcept;
-
-/** Tells whether its values must become values of another type. */
-bool must_be_retyped(const Column &declared, const Column &observed) noexcept;
-
 /** Where the rows of a table go that have lost their key. */
 std::string set_aside_name(const std::string &table);
-
-/** A name that no column of the table has: `geo_country_replaced`, `geo_country_replaced_2`. */
-std::string free_column_name(const Table &observed, const std::string &name);
 
 } // namespace cowrie

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/text.hpp"
 #include "core/document/enrichment.hpp"
 #include "core/ports/target.hpp"
 #include "core/schema/existing_objects.hpp"
@@ -32,8 +33,7 @@ struct Fingerprint {
 
 /** Reads a fingerprint out of three columns of a row. */
 inline Fingerprint fingerprint_in(const Row &row, std::size_t column) {
-  return {std::stoll(row[column].value_or("0")), row[column + 1].value_or(""),
-          row[column + 2].value_or("")};
+  return {to_number(row[column]), row[column + 1].value_or(""), row[column + 2].value_or("")};
 }
 
 /** What filling the session columns found out on the way. */
@@ -75,6 +75,10 @@ public:
 
   virtual std::vector<Row> query(const std::string &sql,
                                  const std::vector<Parameter> &parameters = {}) = 0;
+  /** The one number that a query returns. */
+  std::int64_t number(const std::string &sql, const std::vector<Parameter> &parameters = {}) {
+    return to_number(query(sql, parameters).front().front());
+  }
   /** Executes; returns the number of rows processed. */
   virtual std::int64_t execute(const std::string &sql,
                                const std::vector<Parameter> &parameters = {}) = 0;

@@ -1,5 +1,4 @@
-// Session fill: the statements of an atomic run that read documents, and the work tables around
-// them.
+// Atomic fill: the statements of an atomic run that read documents, and their work tables.
 #include "core/run/atomic_fill.hpp"
 
 #include "core/run/work_tables.hpp"
@@ -7,6 +6,11 @@
 #include "core/sql/derivation.hpp"
 
 namespace cowrie {
+
+const char *const enabled_triggers_query =
+    "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA '"
+    " ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT tgisinternal"
+    " AND tgenabled <> 'D' ORDER BY tgname";
 
 /** Runs a pass over the sessions with the raw events at hand. */
 template <typename Pass> FillResult AtomicFill::with_events(Pass pass) {
@@ -31,11 +35,7 @@ FillResult AtomicFill::rewrite(const Step &step) {
 // 15 is not for a migration to cause. The table is locked, so no other session misses them.
 FillResult AtomicFill::update(const Step &step) {
   const std::string table = qualified(database_.target().schema, step.table);
-  const std::vector<Row> triggers = database_.query(
-      "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN"
-      " 'REPLICA ' ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT"
-      " tgisinternal AND tgenabled <> 'D' ORDER BY tgname",
-      {table});
+  const std::vector<Row> triggers = database_.query(enabled_triggers_query, {table});
   for (const Row &each : triggers)
     database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
   FillResult filled = with_events([&] { return database_.fill(step.statements.front(), false); });

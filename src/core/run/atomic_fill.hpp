@@ -1,4 +1,4 @@
-// Session fill: fills the session columns of an atomic run, and keeps what the inventories are
+// Atomic fill: fills the session columns of an atomic run, and keeps what the inventories are
 // loaded from.
 //
 // Error regime: throws what the ports throw; what it made goes with the rollback.
@@ -8,6 +8,9 @@
 #include "core/ports/ports.hpp"
 
 namespace cowrie {
+
+/** Asks for the triggers of the table $1 that fire, and how they are enabled. */
+extern const char *const enabled_triggers_query;
 
 class AtomicFill {
 public:

@@ -17,6 +17,9 @@
 #include "core/sql/dependents.hpp"
 
 namespace cowrie {
+
+const char *const relation_size_query = "SELECT pg_total_relation_size($1::text::regclass)";
+
 namespace {
 
 constexpr const char *function = "cowrie_cleanup_v16";
@@ -73,7 +76,7 @@ private:
     if (options_.to_phase > 0)
       arguments = "to_phase => " + std::to_string(options_.to_phase);
     if (force)
-      arguments += std::string(arguments.empty() ? "" : ", ") + "force => true";
+      append(arguments, "force => true");
     return target().command(function, arguments);
   }
 
@@ -99,8 +102,7 @@ private:
     for (const Finding &each : inspection_.situation.findings)
       if (each.severity == Severity::error && each.object_type != ObjectType::version &&
           each.phase <= options_.to_phase)
-        detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
-                  std::string(name_of(each.problem));
+        append(detail, each.object_name() + " is " + std::string(name_of(each.problem)), "\n");
     if (!detail.empty())
       throw Failure(
           sqlstate::prerequisite_state,
@@ -144,7 +146,7 @@ private:
     for (const ExistingObject &each : inspection_.situation.objects)
       if (each.phase > options_.to_phase &&
           (each.object_type == ObjectType::table || each.object_type == ObjectType::column))
-        words += (words.empty() ? "" : "|") + each.name;
+        append(words, each.name, "|");
     if (words.empty())
       return;
     const std::vector<Row> routines = database_.query(naming_routines_query("$1::text"), {words});
@@ -160,11 +162,8 @@ private:
     losses_ = count_losses(database_, scope, on_record_);
     for (const Step &step : plan_)
       if (drops_table(step))
-        rows_[step.table] = std::stoll(
-            database_.query("SELECT count(*) FROM " + qualified(target().schema, step.table))
-                .front()
-                .front()
-                .value_or("0"));
+        rows_[step.table] =
+            database_.number("SELECT count(*) FROM " + qualified(target().schema, step.table));
   }
 
   static bool drops_table(const Step &step) { return step.relation == step.table; }
@@ -219,14 +218,13 @@ private:
   /** Adds how many rows and bytes a step would take away. */
   void measure(const Step &step, StepResult &row) {
     if (!step.relation.empty())
-      row.detail += ", " +
-                    database_
-                        .query("SELECT pg_total_relation_size($1::text::regclass)",
-                               {qualified(target().schema, step.relation)})
-                        .front()
-                        .front()
-                        .value_or("0") +
-                    " bytes";
+      row.detail +=
+          ", " +
+          database_.query(relation_size_query, {qualified(target().schema, step.relation)})
+              .front()
+              .front()
+              .value_or("0") +
+          " bytes";
     describe_rows(step, row);
   }
 
@@ -236,7 +234,7 @@ private:
     if (drops_table(step) || !step.columns.empty())
       for (const Loss &each : losses_)
         if (each.table == step.table)
-          row.detail += (row.detail.empty() ? "" : ", ") + ("lost: " + each.words_without_table());
+          append(row.detail, "lost: " + each.words_without_table());
   }
 
   std::vector<StepResult> apply() {

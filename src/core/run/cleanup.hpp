@@ -9,6 +9,9 @@
 
 namespace cowrie {
 
+/** Asks for all bytes of the relation $1. */
+extern const char *const relation_size_query;
+
 struct CleanupOptions {
   int to_phase = 0;
   bool dry_run = false;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/ports/ports.hpp"
-#include "core/sql/derivation_check.hpp"
+#include "core/sql/unexplained_rows.hpp"
 
 namespace cowrie {
 

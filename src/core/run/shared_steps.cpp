@@ -4,26 +4,18 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/diff.hpp"
 #include "core/schema/v16.hpp"
 
 namespace cowrie {
-namespace {
-
-std::int64_t count(Database &database, const std::string &sql) {
-  return std::stoll(database.query(sql).front().front().value_or("0"));
-}
-
-} // namespace
-
 std::string describe(const RejectCounts &rejects) {
   std::string result;
   for (std::size_t i = 0; i < rejects.size(); ++i)
     if (rejects[i] > 0)
-      result += (result.empty() ? "" : ", ") +
-                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
-                std::to_string(rejects[i]);
+      append(result, std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
+                         std::to_string(rejects[i]));
   return result;
 }
 
@@ -72,7 +64,7 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
   row.detail = step.detail;
   const std::string table = qualified(database.target().schema, step.table);
   for (const Count &each : step.counts)
-    if (const std::int64_t counted = count(database, each.query); counted > 0)
+    if (const std::int64_t counted = database.number(each.query); counted > 0)
       row.detail += "; " + each.words + ": " + std::to_string(counted);
   for (const std::string &sql : step.statements)
     database.execute(sql);
@@ -85,9 +77,9 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
                     "Look at the old rows, and drop their table when you need it no more.");
   for (const Replaced &each : step.replaced) {
     const std::string old = quote_identifier(each.renamed);
-    const std::int64_t differing = count(
-        database, "SELECT count(*) FROM " + table + " WHERE " + old + " IS NOT NULL AND " + old +
-                      "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
+    const std::int64_t differing = database.number(
+        "SELECT count(*) FROM " + table + " WHERE " + old + " IS NOT NULL AND " + old +
+        "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
     if (differing == 0) {
       database.execute(ddl::drop_columns(database.target().schema, step.table, {each.renamed}));
       continue;
@@ -123,27 +115,27 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
   return true;
 }
 
+const char *const sample_query =
+    "SELECT current_setting('default_statistics_target')::integer, pg_relation_size(oid),"
+    " GREATEST(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass";
+const char *const set_sample_query = "SELECT set_config('default_statistics_target', $1, true)";
+
 // ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
 // are wide: the target is lowered for them, and set back.
 void analyze(Database &database, const Step &step) {
   constexpr std::int64_t sample_bytes = 24 << 20;
   constexpr std::int64_t rows_per_unit = 300;
   constexpr std::int64_t least_target = 10;
-  const Row row = database
-                      .query("SELECT current_setting('default_statistics_target')::integer,"
-                             " pg_relation_size(oid), GREATEST(reltuples, 0)::bigint"
-                             " FROM pg_class WHERE oid = $1::text::regclass",
-                             {qualified(database.target().schema, step.table)})
-                      .front();
-  const auto number = [&](std::size_t column) { return std::stoll(row[column].value_or("0")); };
-  const std::int64_t target = number(0), bytes = number(1), rows = number(2);
+  const Row row =
+      database.query(sample_query, {qualified(database.target().schema, step.table)}).front();
+  const std::int64_t target = to_number(row[0]), bytes = to_number(row[1]),
+                     rows = to_number(row[2]);
   // as wide as a row can be before it goes to TOAST, where nobody has counted them yet
   const std::int64_t row_bytes = rows > 0 ? bytes / rows + 1 : 2048;
   const std::int64_t bounded = std::max(least_target, sample_bytes / (rows_per_unit * row_bytes));
   const bool lowers = bytes > sample_bytes && bounded < target;
   const auto set_target = [&](std::int64_t value) {
-    database.query("SELECT set_config('default_statistics_target', $1, true)",
-                   {std::to_string(value)});
+    database.query(set_sample_query, {std::to_string(value)});
   };
   if (lowers)
     set_target(bounded);

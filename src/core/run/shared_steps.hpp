@@ -22,6 +22,10 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
 /** Runs a repair step: columns of an existing table become the declared ones. */
 void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row);
 
+/** Asks for the statistics target, and bytes and rows of the table $1; sets that target. */
+extern const char *const sample_query;
+extern const char *const set_sample_query;
+
 /** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */
 void analyze(Database &database, const Step &step);
 

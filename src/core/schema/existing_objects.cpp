@@ -2,6 +2,8 @@
 // Python migration make with it.
 #include "core/schema/existing_objects.hpp"
 
+#include "core/base/text.hpp"
+
 #include <algorithm>
 
 namespace cowrie {
@@ -104,7 +106,7 @@ bool stands_for(const Index &declared, const Index &seen) {
 /** Tells whether the ORM has made this index: it names them `ix_<table>_…`, one column each. */
 bool is_of_the_orm(const Table &table, const Index &seen) {
   return is_plain(seen) && seen.columns.size() == 1 && table.column(seen.columns.front().name) &&
-         seen.name.compare(0, table.name.size() + 4, "ix_" + table.name + "_") == 0;
+         starts_with(seen.name, "ix_" + table.name + "_");
 }
 
 } // namespace

@@ -1,6 +1,8 @@
 // The words of a schema: look-ups, phase names and quoting.
 #include "core/schema/schema.hpp"
 
+#include "core/base/text.hpp"
+
 namespace cowrie {
 
 std::string_view phase_name(int phase) noexcept {
@@ -80,6 +82,11 @@ std::string quote_literal(std::string_view text) {
     escaped += c;
   }
   return "E" + quoted(escaped, '\'');
+}
+
+std::string text_array(const std::vector<std::string> &items) {
+  return "ARRAY[" + join(items, ", ", [](const std::string &each) { return quote_literal(each); }) +
+         "]::text[]";
 }
 
 } // namespace cowrie

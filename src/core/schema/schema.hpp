@@ -129,4 +129,7 @@ std::string qualified(std::string_view schema, std::string_view name);
 /** Writes a string literal for use in SQL. */
 std::string quote_literal(std::string_view text);
 
+/** `ARRAY['a', 'b']::text[]`. */
+std::string text_array(const std::vector<std::string> &items);
+
 } // namespace cowrie

@@ -39,7 +39,7 @@ std::string index_event_table(const Target &target);
 std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
                             const std::vector<const Constraint *> &with_checks);
 
-/** Which sessions an UPDATE looks at. */
+/** Which sessions an UPDATE reads. */
 enum class FillScope {
   untouched,  ///< they have none of the new columns: they came after phase 1
   unfinished, ///< no address or no time of enrichment: a snapshot that was taken is final
@@ -48,10 +48,10 @@ enum class FillScope {
 
 /** Fills sessions by UPDATE, where the document or the raw event tells something they lack. */
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
-                      FillScope which);
+                      FillScope scope);
 
 /** Counts the sessions that lack something their document tells, and all sessions. */
-std::string count_unfilled(const Target &target, const Table &declared, FillScope which);
+std::string count_unfilled(const Target &target, const Table &declared, FillScope scope);
 
 /** What to do with rows that are there already. */
 enum class OnExisting {

@@ -63,13 +63,13 @@ std::string fill_call(const Target &target, const Column &column, const std::str
   return qualified(target.extension_schema, "cowrie_fill_" + column.name) + "(" + arguments + ")";
 }
 
-std::string condition(const Table &declared, FillScope which) {
+std::string condition(const Table &declared, FillScope scope) {
   std::string result;
   for (const Column &each : declared.columns) {
-    if (which == FillScope::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
+    if (scope == FillScope::unfinished && each.name != "source_ip" && each.name != "enrichment_at")
       continue;
     result += (result.empty()                  ? ""
-               : which == FillScope::untouched ? " AND "
+               : scope == FillScope::untouched ? " AND "
                                                : " OR ") +
               quote_identifier(each.name) + " IS NULL";
   }

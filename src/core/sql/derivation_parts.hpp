@@ -37,7 +37,7 @@ std::string fill_arguments(const Target &target, const Table &declared, const Ta
 std::string fill_call(const Target &target, const Column &column, const std::string &arguments);
 
 /** The sessions that an UPDATE looks at, without reading their documents. */
-std::string condition(const Table &declared, FillScope which);
+std::string condition(const Table &declared, FillScope scope);
 
 /** ` SYSTEM (12.5) REPEATABLE (16)`: the same pages in every call. */
 std::string system_sample(double share);

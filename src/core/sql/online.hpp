@@ -103,6 +103,8 @@ std::string read_changed_keys(const Target &target, std::int64_t limit);
 std::string remove_keys(const Target &target, const std::vector<std::string> &places,
                         const std::string &file);
 std::string count_changed_keys(const Target &target);
+/** Also about how many rows the table $1 has. */
+std::string count_changed_keys_and_sessions(const Target &target);
 /** Deletes all notes but those of sessions without an address: a raw event may have come for them.
  */
 std::string remove_keys_with_address(const Target &target);

@@ -1,6 +1,7 @@
 // Assessment, as SQL: the sessions of a database, counted in one parallel scan.
 #include "core/survey/assessment_query.hpp"
 
+#include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
@@ -20,7 +21,7 @@ std::string column_or_null(const Table &observed, const std::string &name) {
 
 Amounts::Amounts(const std::vector<Row> &rows) {
   for (const Row &row : rows)
-    amounts_[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), row[2].value_or("")};
+    amounts_[row[0].value_or("")] = {to_number(row[1]), row[2].value_or("")};
 }
 
 const Amounts::Amount &Amounts::of(std::string_view name) const {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
@@ -29,10 +30,6 @@ std::string seconds(std::int64_t microseconds) {
   const std::string thousandths = std::to_string(microseconds / 1000 % 1000);
   return std::to_string(microseconds / 1'000'000) + "." + std::string(3 - thousandths.size(), '0') +
          thousandths + " s";
-}
-
-std::int64_t number(const std::optional<std::string> &value) {
-  return std::stoll(value.value_or("0"));
 }
 
 class CheckpointRun {
@@ -82,7 +79,7 @@ private:
                                   " 'XX'), count(*) FILTER (WHERE current_asn IS NULL) FROM " +
                                   table("ip_inventory"))
                            .front();
-    const std::int64_t ips = number(counts[0]), covered = number(counts[1]);
+    const std::int64_t ips = to_number(counts[0]), covered = to_number(counts[1]);
     const double share = ips > 0 ? static_cast<double>(covered) / static_cast<double>(ips) : 1;
     row.measured = percent(share);
     row.passed = share > 0.9;
@@ -97,7 +94,7 @@ private:
             .query("SELECT (SELECT count(*) FROM " + table("ip_inventory") +
                    "), (SELECT count(source_ip) FROM " + table("session_summaries") + ")")
             .front();
-    const std::int64_t ips = number(counts[0]), sessions = number(counts[1]);
+    const std::int64_t ips = to_number(counts[0]), sessions = to_number(counts[1]);
     const double share =
         sessions > 0 ? 1 - static_cast<double>(ips) / static_cast<double>(sessions) : 1;
     row.measured = percent(std::max(0.0, share));
@@ -184,8 +181,8 @@ private:
         if (key.kind == ConstraintKind::foreign_key) {
           const std::int64_t rows = orphans_of(database_, each, key);
           orphans += rows;
-          row.detail += (row.detail.empty() ? "" : ", ") + std::to_string(rows) + " rows of " +
-                        each.name + " without a row in " + key.target_table;
+          append(row.detail, std::to_string(rows) + " rows of " + each.name + " without a row in " +
+                                 key.target_table);
         }
     row.measured = std::to_string(orphans) + " rows";
     row.passed = orphans == 0;
@@ -201,8 +198,7 @@ private:
         if (same && same->validated)
           ++validated;
         else
-          row.detail += (row.detail.empty() ? "" : ", ") + constraint.name +
-                        (same ? " is not validated" : " is missing");
+          append(row.detail, constraint.name + (same ? " is not validated" : " is missing"));
       }
     row.measured = std::to_string(validated) + " of " + std::to_string(declared);
     row.passed = validated == declared;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/base/text.hpp"
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/estimates.hpp"
 #include "core/inspect/refusals.hpp"
@@ -98,7 +99,7 @@ private:
         add(HazardSeverity::info, hazards::not_visible, failure.message, "");
       else
         add(HazardSeverity::warning, hazards::unreadable, failure.sqlstate + ": " + failure.message,
-            failure.sqlstate.compare(0, 2, "XX") == 0 // damage: which row it is
+            starts_with(failure.sqlstate, "XX") // damage: which row it is
                 ? "CREATE EXTENSION IF NOT EXISTS amcheck; SELECT * FROM verify_heapam(" +
                       quote_literal(qualified(target_.schema, "session_summaries")) +
                       ", check_toast => true);"

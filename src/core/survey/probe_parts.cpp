@@ -6,13 +6,6 @@
 
 namespace cowrie::probes {
 
-std::string list_of(const std::vector<std::string> &names) {
-  std::string result;
-  for (const std::string &each : names)
-    result += (result.empty() ? "" : ", ") + quote_literal(each);
-  return "ARRAY[" + result + "]::text[]";
-}
-
 std::vector<std::string> inventories() {
   std::vector<std::string> names;
   for (const Table &table : schema_v16().tables)
@@ -28,7 +21,7 @@ std::string tables() {
   return "WITH tables AS (SELECT c.*, c.oid AS id, format('%I.%I', n.nspname, c.relname) AS name"
          " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
          " WHERE n.nspname = $1::text AND c.relkind IN ('r', 'p') AND c.relname = ANY (" +
-         list_of(names) + ")) ";
+         text_array(names) + ")) ";
 }
 
 std::string other_sessions() {

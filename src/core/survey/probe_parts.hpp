@@ -24,9 +24,6 @@ inline constexpr const char *longest_wait =
     "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
     " '0'), '5 s')";
 
-/** `ARRAY['a', 'b']::text[]` */
-std::string list_of(const std::vector<std::string> &names);
-
 /** The names of the tables that version 16 adds. */
 std::vector<std::string> inventories();
 

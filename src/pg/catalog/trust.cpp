@@ -105,11 +105,28 @@ bool is_usable_kind(const RelationFacts &facts, const std::string &table) {
   return schema_v16().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
 }
 
+/** Tells whether a role is a member of another, by memberships that count: up to PostgreSQL 15
+ * every role can make another one its member, who is not asked and shall not trust it for that. */
+bool was_made_member_unsafe(Oid member, Oid role) {
+  List *known = list_make1_oid(member);
+  ListCell *cell;
+  foreach (cell, known) { // it grows meanwhile
+    CatCList *rows = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(lfirst_oid(cell)));
+    for (int i = 0; i < rows->n_members; ++i) {
+      const auto *row = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&rows->members[i]->tuple));
+      if (row->grantor == member || has_createrole_privilege(row->grantor))
+        known = list_append_unique_oid(known, row->roleid);
+    }
+    ReleaseSysCacheList(rows);
+  }
+  return list_member_oid(known, role);
+}
+
 } // namespace
 
 bool is_trusted_role_unsafe(Oid sessions_owner, Oid other) {
   return other == sessions_owner || superuser_arg(other) ||
-         is_member_of_role_nosuper(sessions_owner, other);
+         was_made_member_unsafe(sessions_owner, other);
 }
 
 bool events_are_trusted_unsafe(Oid sessions_owner, Oid events) {

@@ -1,4 +1,4 @@
-// Derivation check: the statement that finds what no session explains.
+// Unexplained rows: the statement that finds what no session explains: the derivation backwards.
 //
 // Error regime: never fails.
 #pragma once
@@ -17,8 +17,8 @@ struct CleanupScope {
   int to_phase;
 };
 
-/** The one statement that compares with the sessions: a row (table, reason, count) each. */
-std::string derivation_check(const Target &target, const CleanupScope &scope,
+/** Counts the rows that no session explains: a row (table, reason, count) each. */
+std::string unexplained_rows(const Target &target, const CleanupScope &scope,
                              const Table &observed_sessions);
 
 } // namespace cowrie
