@@ -226,16 +226,17 @@ foreach my $what (sort keys %planted)
 }
 
 # A role that has made the owner of the sessions a member of itself is none the more trusted.
-foreach my $owner ('app', 'postgres')
+foreach (map { my $role = $_; map { [ $role, $_ ] } 'app', 'postgres' } 'mafia', 'gang')
 {
+	my ($role, $owner) = @$_;
 	hostile_database($node, 'beside', owner => $owner);
-	$node->safe_psql('beside', attack_code('mafia') . 'GRANT CREATE ON SCHEMA public TO mafia');
-	$node->safe_psql('beside', "$quiet $planted_inventory", extra_params => [ '-U', 'mafia' ]);
+	$node->safe_psql('beside', attack_code($role) . "GRANT CREATE ON SCHEMA public TO $role");
+	$node->safe_psql('beside', "$quiet $planted_inventory", extra_params => [ '-U', $role ]);
 	foreach my $call ('cowrie_validate_schema()', 'cowrie_migrate_v16(dry_run => true, repair => true)', 'cowrie_migrate_v16(repair => true)')
 	{
 		my $answer = ask($node, 'beside', $owner, "$quiet BEGIN; SELECT count(*) FROM $call; ROLLBACK");
-		harmless("ip_inventory of a role that has made $owner its member: $call", $answer);
-		is($answer->{state}, '42501', "ip_inventory of a role that has made $owner its member: refused: $call");
+		harmless("ip_inventory of $role, of which $owner was made a member: $call", $answer);
+		is($answer->{state}, '42501', "ip_inventory of $role, of which $owner was made a member: refused: $call");
 	}
 }
 

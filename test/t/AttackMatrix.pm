@@ -146,7 +146,7 @@ sub new
 sub roles
 {
 	my ($cell) = @_;
-	my $author = { owner => 'app', other => 'mallory', granted => 'mafia' }->{ $cell->{author} };
+	my $author = { owner => 'app', other => 'mallory', granted => 'gang' }->{ $cell->{author} };
 	my %caller = (superuser => 'postgres', owner => 'app', member => 'dba', nobody => 'carol', author => $author);
 	return ($author, $caller{ $cell->{caller} });
 }

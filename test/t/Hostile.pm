@@ -15,9 +15,9 @@ our @EXPORT = qw(
   hostile_node hostile_database attack_code answer ask ask_later answer_of extension_schema internal_schema gains server_lived settle watch
 );
 
-# app owns the sessions, dba is a member of app, mallory attacks, carol has no rights at all. mafia attacks too,
-# and has made the others members of itself: a role is not asked whether it wants to be a member. (Before
-# version 16 every role may do that; later one needs a role that has ADMIN OPTION, here the superuser.)
+# app owns the sessions, dba is a member of app, mallory attacks, carol has no rights at all. Two more have
+# made the owners of the sessions members of themselves, for a role is not asked whether it wants to be a
+# member: mafia by itself, as every role can before version 16, and gang by the role that has created it.
 sub hostile_node
 {
 	my ($name, @settings) = @_;
@@ -25,10 +25,10 @@ sub hostile_node
 	$node->safe_psql('postgres', q{
 CREATE ROLE app LOGIN; CREATE ROLE mallory LOGIN; CREATE ROLE dba LOGIN; CREATE ROLE carol LOGIN;
 GRANT app TO dba;
-CREATE ROLE mafia LOGIN;
+CREATE ROLE mafia LOGIN; CREATE ROLE recruiter LOGIN CREATEROLE;
 });
-	my ($status) = $node->psql('postgres', 'GRANT mafia TO app, postgres', extra_params => [ '-U', 'mafia' ]);
-	$node->safe_psql('postgres', 'GRANT mafia TO app, postgres') if $status != 0;
+	$node->psql('postgres', 'GRANT mafia TO app, postgres', extra_params => [ '-U', 'mafia' ]);
+	$node->safe_psql('postgres', 'CREATE ROLE gang LOGIN; GRANT gang TO app, postgres', extra_params => [ '-U', 'recruiter' ]);
 	return $node;
 }
 
@@ -214,8 +214,8 @@ sub disarm
 	my ($node) = @_;
 	settle($node);
 	$node->safe_psql('postgres', q{SET client_min_messages = error;
-ALTER ROLE mallory NOSUPERUSER; ALTER ROLE app NOSUPERUSER; ALTER ROLE mafia NOSUPERUSER;
-REVOKE postgres, app, dba, carol FROM mallory; REVOKE postgres, app, dba, carol FROM mafia; REVOKE postgres, dba, mallory, carol FROM app});
+ALTER ROLE mallory NOSUPERUSER; ALTER ROLE app NOSUPERUSER; ALTER ROLE mafia NOSUPERUSER; ALTER ROLE gang NOSUPERUSER;
+REVOKE postgres, app, dba, carol FROM mallory, mafia, gang; REVOKE postgres, dba, mallory, carol FROM app});
 	return;
 }
 
