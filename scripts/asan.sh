@@ -14,8 +14,8 @@ scripts/install-packages.sh
 
 # Its own copy of the sources, so that the objects here and those of `make` do not replace one another.
 copy=$PWD/build/asan
-mkdir -p "$copy"
-find "$copy" -type f ! -name '*.o' ! -name '*.d' -delete # what has been removed here
+mkdir -p "$copy/src" "$copy/sql"
+find "$copy/src" "$copy/sql" -type f ! -name '*.o' ! -name '*.d' -delete # what has been removed here
 find Makefile ./*.control sql src -type f ! -name '*.o' ! -name '*.d' -exec cp -p --parents -t "$copy" {} +
 repository=$copy
 sanitize='-fsanitize=address,undefined\ -fno-sanitize=vptr\ -fno-omit-frame-pointer'
