@@ -8,7 +8,7 @@
 #include "core/plan/step_names.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/reading/session_memo.hpp"
-#include "api/values.hpp"
+#include "api/session_arguments.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -57,24 +57,14 @@ enum FillArgument {
   arg_created,
 };
 
-SessionArguments session_arguments(FunctionCallInfo fcinfo) {
-  SessionArguments row;
-  row.document_type = call([&] { return document_type_unsafe(fcinfo, arg_enrichment); });
-  row.has_document = !PG_ARGISNULL(arg_enrichment);
-  if (row.has_document)
-    row.document = PG_GETARG_DATUM(arg_enrichment);
-  row.has_session_id = !PG_ARGISNULL(arg_session_id);
-  if (row.has_session_id)
-    row.session_id = PG_GETARG_DATUM(arg_session_id);
-  row.session_id_text = text_argument(fcinfo, arg_session_id);
-  row.source_ip = text_argument(fcinfo, arg_source_ip);
-  return row;
+SessionArguments filled_session(FunctionCallInfo fcinfo) {
+  return session_arguments(fcinfo, arg_enrichment);
 }
 
 // Evaluated for every row, also for one that has an address already: the proof and the progress
 // must see each session once.
 Datum fill_source_ip(FunctionCallInfo fcinfo) {
-  const SessionArguments row = session_arguments(fcinfo);
+  const SessionArguments row = filled_session(fcinfo);
   const SessionFacts found = session_facts(row);
   if (FillRun *run = FillRun::current()) {
     FilledSession session;
@@ -98,7 +88,7 @@ Datum fill_source_ip(FunctionCallInfo fcinfo) {
 Datum fill_enrichment_at(FunctionCallInfo fcinfo) {
   if (!PG_ARGISNULL(arg_enrichment_at))
     return PG_GETARG_DATUM(arg_enrichment_at);
-  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  const SessionFacts found = session_facts(filled_session(fcinfo));
   if (!found.facts->has_document)
     PG_RETURN_NULL();
   const auto moment = enrichment_moment(*found.facts, time_argument(fcinfo, arg_created),
@@ -111,7 +101,7 @@ Datum fill_enrichment_at(FunctionCallInfo fcinfo) {
 Datum fill_asn(FunctionCallInfo fcinfo) {
   if (!PG_ARGISNULL(arg_asn))
     return PG_GETARG_DATUM(arg_asn);
-  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  const SessionFacts found = session_facts(filled_session(fcinfo));
   if (found.facts->asn == 0)
     PG_RETURN_NULL();
   return Int32GetDatum(found.facts->asn);
@@ -120,7 +110,7 @@ Datum fill_asn(FunctionCallInfo fcinfo) {
 Datum fill_text(FunctionCallInfo fcinfo, FillArgument kept, const std::string Facts::*value) {
   if (!PG_ARGISNULL(kept))
     return PG_GETARG_DATUM(kept);
-  const SessionFacts found = session_facts(session_arguments(fcinfo));
+  const SessionFacts found = session_facts(filled_session(fcinfo));
   const std::string &text = found.facts->*value;
   if (text.empty())
     PG_RETURN_NULL();

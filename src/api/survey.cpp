@@ -15,7 +15,7 @@
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/subtransaction.hpp"
 #include "api/calls.hpp"
-#include "api/values.hpp"
+#include "api/session_arguments.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -93,16 +93,7 @@ Datum assessment_add(FunctionCallInfo fcinfo) {
     const SpiSession spi;
     state->events.emplace(place, /* by_table: */ false);
   }
-  SessionArguments row;
-  row.document_type = call([&] { return document_type_unsafe(fcinfo, arg_enrichment); });
-  row.has_document = !PG_ARGISNULL(arg_enrichment);
-  if (row.has_document)
-    row.document = PG_GETARG_DATUM(arg_enrichment);
-  row.has_session_id = !PG_ARGISNULL(arg_session_id);
-  if (row.has_session_id)
-    row.session_id = PG_GETARG_DATUM(arg_session_id);
-  row.session_id_text = text_argument(fcinfo, arg_session_id);
-  row.source_ip = text_argument(fcinfo, arg_source_ip);
+  SessionArguments row = session_arguments(fcinfo, arg_enrichment);
   row.events = state->events ? &*state->events : nullptr;
   const SessionFacts found = session_facts(row);
 

@@ -26,58 +26,78 @@ FreshSnapshot::~FreshSnapshot() {
     PopActiveSnapshot();
 }
 
+namespace {
+
+/** Parameters as the server takes them. */
+struct SpiArguments {
+  int count;
+  Oid *types;
+  Datum *values;
+  char *nulls;
+};
+
+SpiArguments arguments_unsafe(const std::vector<Parameter> &parameters) {
+  const int count = static_cast<int>(parameters.size());
+  SpiArguments result{count, static_cast<Oid *>(palloc0(sizeof(Oid) * (count + 1))),
+                      static_cast<Datum *>(palloc0(sizeof(Datum) * (count + 1))),
+                      static_cast<char *>(palloc0(count + 1))};
+  for (int i = 0; i < count; ++i) {
+    result.nulls[i] = ' ';
+    result.types[i] = TEXTOID;
+    if (const auto *number = std::get_if<std::int64_t>(&parameters[i])) {
+      result.types[i] = INT8OID;
+      result.values[i] = Int64GetDatum(*number);
+    } else if (const auto *text = std::get_if<std::string>(&parameters[i])) {
+      result.values[i] =
+          PointerGetDatum(cstring_to_text_with_len(text->data(), static_cast<int>(text->size())));
+    } else {
+      result.nulls[i] = 'n';
+    }
+  }
+  return result;
+}
+
+/** What a statement gave: row_count x columns texts, null for SQL NULL. */
+struct SpiResult {
+  std::uint64_t processed, row_count;
+  int columns;
+  char **values;
+  SPITupleTable *table;
+};
+
+SpiResult execute_unsafe(const char *sql, const std::vector<Parameter> &parameters, bool read_only,
+                         bool want_rows) {
+  CHECK_FOR_INTERRUPTS();
+  const SpiArguments given = arguments_unsafe(parameters);
+  const int code =
+      SPI_execute_with_args(sql, given.count, given.types, given.values, given.nulls, read_only, 0);
+  if (code < 0)
+    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+                    errmsg("SPI could not execute a statement: %s", SPI_result_code_string(code)),
+                    errdetail("The statement was: %s", sql)));
+  SpiResult found{SPI_processed, 0, 0, nullptr, SPI_tuptable};
+  if (!want_rows || !SPI_tuptable)
+    return found;
+  TupleDesc shape = SPI_tuptable->tupdesc;
+  found.row_count = SPI_tuptable->numvals;
+  found.columns = shape->natts;
+  found.values = static_cast<char **>(MemoryContextAllocHuge(
+      CurrentMemoryContext, sizeof(char *) * (found.row_count * found.columns + 1)));
+  for (std::uint64_t row = 0; row < found.row_count; ++row)
+    for (int column = 0; column < found.columns; ++column)
+      found.values[row * found.columns + column] =
+          SPI_getvalue(SPI_tuptable->vals[row], shape, column + 1);
+  return found;
+}
+
+} // namespace
+
 std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
                          bool read_only, std::vector<Row> *rows) {
   fault::statement();
-
-  struct Result {
-    std::uint64_t processed;
-    std::uint64_t row_count;
-    int columns;
-    char **values; // row_count x columns
-    SPITupleTable *table;
-  };
-  const bool want_rows = rows != nullptr;
-  const Result result = call([&]() -> Result {
-    CHECK_FOR_INTERRUPTS();
-    const int count = static_cast<int>(parameters.size());
-    Oid *types = static_cast<Oid *>(palloc0(sizeof(Oid) * (count + 1)));
-    Datum *values = static_cast<Datum *>(palloc0(sizeof(Datum) * (count + 1)));
-    char *nulls = static_cast<char *>(palloc0(count + 1));
-    for (int i = 0; i < count; ++i) {
-      nulls[i] = ' ';
-      types[i] = TEXTOID;
-      if (const auto *number = std::get_if<std::int64_t>(&parameters[i])) {
-        types[i] = INT8OID;
-        values[i] = Int64GetDatum(*number);
-      } else if (const auto *text = std::get_if<std::string>(&parameters[i])) {
-        values[i] =
-            PointerGetDatum(cstring_to_text_with_len(text->data(), static_cast<int>(text->size())));
-      } else {
-        nulls[i] = 'n';
-      }
-    }
-    const int code = SPI_execute_with_args(sql.c_str(), count, types, values, nulls, read_only, 0);
-    if (code < 0)
-      ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                      errmsg("SPI could not execute a statement: %s", SPI_result_code_string(code)),
-                      errdetail("The statement was: %s", sql.c_str())));
-    Result found{SPI_processed, 0, 0, nullptr, SPI_tuptable};
-    if (want_rows && SPI_tuptable) {
-      TupleDesc shape = SPI_tuptable->tupdesc;
-      found.row_count = SPI_tuptable->numvals;
-      found.columns = shape->natts;
-      found.values = static_cast<char **>(MemoryContextAllocHuge(
-          CurrentMemoryContext, sizeof(char *) * (found.row_count * found.columns + 1)));
-      for (std::uint64_t row = 0; row < found.row_count; ++row)
-        for (int column = 0; column < found.columns; ++column)
-          found.values[row * found.columns + column] =
-              SPI_getvalue(SPI_tuptable->vals[row], shape, column + 1);
-    }
-    return found;
-  });
-
-  if (want_rows) {
+  const SpiResult result =
+      call([&] { return execute_unsafe(sql.c_str(), parameters, read_only, rows != nullptr); });
+  if (rows) {
     rows->clear();
     rows->reserve(result.row_count);
     for (std::uint64_t row = 0; row < result.row_count; ++row) {
