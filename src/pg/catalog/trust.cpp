@@ -105,8 +105,9 @@ bool is_usable_kind(const RelationFacts &facts, const std::string &table) {
   return schema_v16().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
 }
 
-/** Tells whether a role is a member of another, by memberships that count: up to PostgreSQL 15
- * every role can make another one its member, who is not asked and shall not trust it for that. */
+/** Tells whether a role is a member of another, by memberships that count: those that a superuser
+ * or the member itself has granted. Who creates a role can make others its members without asking
+ * them, up to PostgreSQL 15 so can the role itself, and nobody shall trust it for that. */
 bool was_made_member_unsafe(Oid member, Oid role) {
   List *known = list_make1_oid(member);
   ListCell *cell;
@@ -114,7 +115,7 @@ bool was_made_member_unsafe(Oid member, Oid role) {
     CatCList *rows = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(lfirst_oid(cell)));
     for (int i = 0; i < rows->n_members; ++i) {
       const auto *row = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&rows->members[i]->tuple));
-      if (row->grantor == member || has_createrole_privilege(row->grantor))
+      if (row->grantor == member || superuser_arg(row->grantor))
         known = list_append_unique_oid(known, row->roleid);
     }
     ReleaseSysCacheList(rows);

@@ -3,10 +3,10 @@
 // A statement on a table runs the code of its owner: triggers, defaults and checks when it is
 // written, expressions of its indexes as soon as a query on it is planned. So a table beside
 // session_summaries is trusted if its owner is the owner of session_summaries, a superuser, or a
-// role that owner has been made a member of by a superuser, by a role with CREATEROLE, or by
-// itself; so are the types of its columns that are named in statements, with their casts and
-// operators. That a superuser "has the privileges of" every role is another question: it is not
-// asked here. Error regime: throws Failure; functions named _unsafe may longjmp.
+// role that owner has been made a member of by a superuser or by itself; so are the types of its
+// columns that are named in statements, with their casts and operators. That a superuser "has the
+// privileges of" every role is another question: it is not asked here. Error regime: throws
+// Failure; functions named _unsafe may longjmp.
 #pragma once
 
 #include "pg/catalog/target.hpp"
