@@ -1,6 +1,9 @@
 // Online ledger: what an online migration remembers, in the ledger.
 #include "pg/ledger/online_state.hpp"
 
+#include <stdexcept>
+
+#include "core/base/failure.hpp"
 #include "pg/ledger/ledger_store.hpp"
 
 namespace cowrie::pg {
@@ -32,15 +35,35 @@ std::int64_t number(const std::optional<std::string> &text) {
 } // namespace
 
 OnlineLedger::OnlineLedger(const ResolvedTarget &target, Ledger &ledger)
-    : table_(target.extension.ledger), schema_(target.names.schema), ledger_(ledger),
-      owner_(target.extension.owner) {}
+    : target_(target.names), table_(target.extension.ledger), schema_(target.names.schema),
+      ledger_(ledger), owner_(target.extension.owner) {}
 
 std::vector<Row> OnlineLedger::rows(const std::string &sql,
                                     const std::vector<Parameter> &parameters) {
   return ledger_rows(owner_, sql, parameters, false);
 }
 
+// The ledger belongs to whoever owns the extension, and may have been written to by hand.
 std::optional<OnlineState> OnlineLedger::unfinished() {
+  std::string cause;
+  try {
+    return read_unfinished();
+  } catch (const Failure &failure) {
+    if (failure.sqlstate.compare(0, 2, "22") != 0) // a value that is not of its type
+      throw;
+    cause = failure.message;
+  } catch (const std::logic_error &) {
+    cause = "a number is not one";
+  }
+  throw Failure(sqlstate::prerequisite_state,
+                "the ledger does not say where the unfinished online migration is",
+                "Columns resume and position of its last run in " + table_ +
+                    " have been changed: " + cause + ".",
+                "Give the migration up with " + target_.command("cowrie_cleanup_v16") +
+                    " and begin again.");
+}
+
+std::optional<OnlineState> OnlineLedger::read_unfinished() {
   // A run that nobody holds the lock of and that has not ended did not survive.
   rows("UPDATE " + table_ +
            " SET status = 'interrupted' WHERE target_schema = $1::text AND mode = 'online' AND"

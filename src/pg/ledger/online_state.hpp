@@ -16,8 +16,10 @@ public:
   void remember(std::int64_t run, const OnlineState &state) override;
 
 private:
+  std::optional<OnlineState> read_unfinished();
   std::vector<Row> rows(const std::string &sql, const std::vector<Parameter> &parameters);
 
+  const Target &target_;
   std::string table_;
   std::string schema_;
   Ledger &ledger_;
