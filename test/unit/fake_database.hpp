@@ -16,6 +16,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/sql/online.hpp"
@@ -112,6 +113,7 @@ public:
   int statistics_target = 100;
   std::int64_t table_bytes = 8192; ///< of each table, of a million rows
   std::vector<Disk> disk_list;     ///< empty: their free space is not known
+  std::string alter_table_reason;  ///< what forbids to copy the heap alone; empty: nothing
   std::string other_run;           ///< who holds the run lock; empty: nobody
   std::vector<Row> runs;           ///< what the ledger knows of earlier runs, as first_run() asks
 
@@ -189,6 +191,8 @@ public:
       require(state.schema.table(derivation::chosen_table), "42P01", sql);
       return {{chosen_fit ? "t" : "f"}};
     }
+    if (sql == alter_table_reason_query())
+      return {Row{alter_table_reason}};
     if (starts_with(sql, "SELECT CASE WHEN reltuples"))
       return {{"600", "1000000"}};
     if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))
@@ -237,6 +241,14 @@ public:
   std::int64_t insert(const std::string &sql) override { return execute(sql); }
 
   FillResult rewrite(const std::string &sql) override { return fill(sql, true, std::nullopt); }
+
+  FillResult rewrite_heap() override {
+    note("rewrite the heap", true);
+    require(state.schema.table(derivation::staging_table), "42P01", "the heap");
+    for (const Column &each : schema_v16().table("session_summaries")->columns)
+      require(state.schema.table("session_summaries")->column(each.name), "42703", each.name);
+    return filled;
+  }
 
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);

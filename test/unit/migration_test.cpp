@@ -119,9 +119,17 @@ TEST(Migrate, SaysWhatTheFillRejected) {
   database.filled.rejects[static_cast<std::size_t>(RejectReason::asn_invalid)] = 12;
   const Rows rows = migrate_it(database);
   EXPECT_EQ(rows[1].step, "fill_columns");
-  EXPECT_EQ(rows[1].detail, "rejected: asn_invalid 12");
+  EXPECT_EQ(rows[1].detail, "rejected: asn_invalid 12; heap only, TOAST kept");
   EXPECT_EQ(rows[1].rows, 600);
   EXPECT_EQ(describe(RejectCounts{}), "");
+}
+
+TEST(Migrate, SaysWhyAlterTableRewrites) {
+  FakeDatabase database;
+  database.alter_table_reason = "the table is not logged";
+  const Rows rows = migrate_it(database);
+  EXPECT_EQ(rows[1].detail, "no value rejected; by ALTER TABLE: the table is not logged");
+  EXPECT_EQ(database.state.values["schema_version"], "16");
 }
 
 TEST(Migrate, MakesNoChangeTheSecondTime) {

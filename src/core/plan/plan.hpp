@@ -78,6 +78,7 @@ struct Step {
   std::vector<std::string> statements;
   std::string lock_mode;            ///< the strongest lock it takes
   bool new_table = false;           ///< of load_rows: the table was just made
+  bool heap_only = false;           ///< of fill_sessions: the heap is copied, the statements follow
   std::vector<std::string> columns; ///< of an index, looked up before it is created
   std::string detail;               ///< what it does, where the name does not tell
   std::string relation;             ///< the table or index that a step of cleanup drops
@@ -89,7 +90,7 @@ struct Step {
 
 /** How the session columns are filled. */
 enum class FillBy : std::uint8_t {
-  rewrite, ///< one ALTER TABLE
+  rewrite, ///< all rows are written once more: the heap alone, or all by ALTER TABLE
   update,  ///< few rows, or something of the user's forbids the rewrite
   nothing, ///< they are filled
 };
@@ -97,6 +98,7 @@ enum class FillBy : std::uint8_t {
 /** What only the rows can tell, and a repair depends on. */
 struct RowFacts {
   FillBy fill_by = FillBy::rewrite;
+  std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
   std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
 };
 
@@ -105,6 +107,10 @@ struct RowFacts {
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,
                                  const RowFacts &rows = {});
+
+/** Tells which column of the sessions ALTER TABLE must convert or a copy of the heap cannot read as
+ * it is, and why; empty: there is none. */
+std::string unfit_column(const Table &declared, const Table &observed);
 
 /** Plans the way back to the end of `to_phase`. */
 std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, const Target &target,

@@ -112,6 +112,9 @@ public:
   /** The same for an ALTER TABLE that rewrites them: staged, and with their documents read ahead by
    *  a parallel worker. */
   virtual FillResult rewrite(const std::string &sql) = 0;
+  /** The same by a copy of the heap alone: what is in TOAST stays where it is. For a table of which
+   *  alter_table_reason() and unfit_column() say nothing. */
+  virtual FillResult rewrite_heap() = 0;
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;

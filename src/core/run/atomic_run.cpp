@@ -8,6 +8,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/base/failure.hpp"
 #include "core/online/online_run.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/atomic_fill.hpp"
@@ -102,6 +103,8 @@ private:
     if (look_.situation.state != SchemaState::version15 &&
         look_.situation.state != SchemaState::resumable)
       rows_ = row_facts(database_, look_);
+    if (rows_.fill_by == FillBy::rewrite)
+      rows_.alter_table_reason = alter_table_reason(database_);
     plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation, rows_);
     refuse_names_in_the_way(database_, plan_);
     has_work_table(database_, derivation::chosen_table); // refused now, not after the rewrite
@@ -309,6 +312,7 @@ private:
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
     if (proof_.null_escapes > 0)
       row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
+    row.detail += "; " + step.detail;
   }
 
   void load(const Step &step, StepResult &row) {
