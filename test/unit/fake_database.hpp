@@ -87,7 +87,8 @@ public:
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
   Fingerprint scanned_kept;
-  FillResult filled; ///< what the rewrite answers
+  std::string other_columns = "others"; ///< what a scan of their heap finds in them
+  FillResult filled;                    ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
@@ -141,6 +142,11 @@ public:
       if (each.changes)
         result.push_back(each.sql);
     return result;
+  }
+
+  /** What a heap that holds these sessions sums up to. */
+  Fingerprint as_stored(const Fingerprint &rows) const {
+    return {rows.sessions, rows.documents + "; " + rows.times + "; " + other_columns, ""};
   }
 
   // Database
@@ -247,7 +253,14 @@ public:
     require(state.schema.table(derivation::staging_table), "42P01", "the heap");
     for (const Column &each : schema_v16().table("session_summaries")->columns)
       require(state.schema.table("session_summaries")->column(each.name), "42703", each.name);
-    return filled;
+    FillResult result = filled;
+    result.stored = as_stored(filled.before);
+    return result;
+  }
+
+  Fingerprint stored_rows() override {
+    note("read the heap", false);
+    return as_stored(scanned);
   }
 
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {

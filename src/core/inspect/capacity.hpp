@@ -23,7 +23,8 @@ struct CapacityFacts {
   double largest_wal = 0; ///< max_wal_size
   double wal_skip_threshold = 0;
   bool wal_minimal = false;
-  bool keeps_wal = false; ///< an unused slot or a failing archiver keeps all of it
+  std::string alter_table_reason; ///< what forbids to copy the heap alone; empty: nothing
+  bool keeps_wal = false;         ///< an unused slot or a failing archiver keeps all of it
 };
 
 /** Reads them; about 3000 documents, in a second or two where these must come from disk. */
@@ -32,8 +33,8 @@ CapacityFacts read_capacity(Database &database);
 /** What a migration will have written when it commits; bytes. */
 struct Need {
   std::int64_t sessions = 0;
-  /** The new copy of session_summaries with TOAST (online: what it grows by), and the inventories.
-   */
+  /** The new copy of session_summaries, by ALTER TABLE with TOAST (online: what it grows by), and
+   *  the inventories. */
   std::int64_t tables = 0;
   std::int64_t indexes = 0; ///< all indexes of these tables, the rebuilt ones included
   std::int64_t inventory_tables = 0, inventory_indexes = 0; ///< of these, what the inventories take

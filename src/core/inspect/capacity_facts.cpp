@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
@@ -32,6 +33,7 @@ public:
     if (facts_.sessions > 0)
       read_sample();
     read_indexes();
+    facts_.alter_table_reason = alter_table_reason(database_);
     return facts_;
   }
 

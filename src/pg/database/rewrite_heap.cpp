@@ -49,9 +49,17 @@ FillResult ServerDatabase::rewrite_heap() {
     }
   }
   FillResult result = run.finish(); // parallel mode has ended
+  result.stored = rewrite.stored_rows().fingerprint();
   fault::statement();
   call([&] { rewrite.finish_unsafe(); });
   return result;
+}
+
+Fingerprint ServerDatabase::stored_rows() {
+  fault::statement();
+  StoredRows rows;
+  call([&] { rows.add_all_unsafe(target_.sessions); });
+  return rows.fingerprint();
 }
 
 } // namespace cowrie::pg

@@ -5,6 +5,17 @@ namespace cowrie::pg {
 
 namespace {
 
+/** Tells whether two values are the same, however they are stored. */
+bool is_same_unsafe(Datum one, Datum other, const FormData_pg_attribute &column) {
+  if (datumIsEqual(one, other, column.attbyval, column.attlen))
+    return true;
+  if (column.attlen != -1)
+    return false;
+  const varlena *first = PG_DETOAST_DATUM_PACKED(one), *second = PG_DETOAST_DATUM_PACKED(other);
+  return VARSIZE_ANY_EXHDR(first) == VARSIZE_ANY_EXHDR(second) &&
+         std::memcmp(VARDATA_ANY(first), VARDATA_ANY(second), VARSIZE_ANY_EXHDR(first)) == 0;
+}
+
 /** What the plan has looked at already. */
 const char *forbids_unsafe(Relation table) {
   if (IsInParallelMode())
@@ -44,12 +55,15 @@ void HeapRewrite::begin_unsafe(Oid table) {
   row_memory_ =
       AllocSetContextCreate(memory_, "cowrie_migrate rewritten row", ALLOCSET_DEFAULT_SIZES);
   const int columns = RelationGetDescr(table_)->natts;
-  values_ = static_cast<Datum *>(MemoryContextAlloc(memory_, sizeof(Datum) * columns));
-  nulls_ = static_cast<bool *>(MemoryContextAlloc(memory_, sizeof(bool) * columns));
+  for (Datum **each : {&values_, &old_values_, &new_values_})
+    *each = static_cast<Datum *>(MemoryContextAlloc(memory_, sizeof(Datum) * columns));
+  for (bool **each : {&nulls_, &old_nulls_, &new_nulls_})
+    *each = static_cast<bool *>(MemoryContextAlloc(memory_, sizeof(bool) * columns));
 
   xid_ = GetCurrentTransactionId();
   command_ = GetCurrentCommandId(true);
   snapshot_ = RegisterSnapshot(GetLatestSnapshot());
+  PushActiveSnapshot(snapshot_); // what is asked for a row sees what this transaction has written
   oldest_ = GetOldestNonRemovableTransactionId(table_);
 
   file_ = compat::file_of(table_);
@@ -70,7 +84,10 @@ bool HeapRewrite::next_unsafe() {
     return false;
   // Columns that the row does not have yet get the values that the catalog keeps for them; dropped
   // ones stay as they are, so that what they have in TOAST goes when their row does.
-  heap_deform_tuple(old_, RelationGetDescr(table_), values_, nulls_);
+  TupleDesc shape = RelationGetDescr(table_);
+  heap_deform_tuple(old_, shape, values_, nulls_);
+  std::memcpy(old_values_, values_, sizeof(Datum) * shape->natts);
+  std::memcpy(old_nulls_, nulls_, sizeof(bool) * shape->natts);
   return true;
 }
 
@@ -80,6 +97,7 @@ void HeapRewrite::put_unsafe() {
     refuse_foreign_chunks_unsafe();
   if (row->t_len > TOAST_TUPLE_THRESHOLD)
     row = with_short_values_unsafe(row);
+  refuse_changed_unsafe(row);
 
   const HeapTupleHeader header = row->t_data;
   header->t_infomask &= ~HEAP_XACT_MASK;
@@ -95,6 +113,7 @@ void HeapRewrite::put_unsafe() {
     HeapTupleHeaderSetXmin(header, xid_);
     HeapTupleHeaderSetCmin(header, command_);
   }
+  stored_.add(row);
   writer_.add_unsafe(row, frozen);
 }
 
@@ -131,6 +150,25 @@ void HeapRewrite::refuse_foreign_chunks_unsafe() {
   }
 }
 
+/** Refuses a new row that has not every value of the old one: what is proved later begins with the
+ *  new rows. */
+void HeapRewrite::refuse_changed_unsafe(HeapTuple row) {
+  TupleDesc shape = RelationGetDescr(table_);
+  heap_deform_tuple(row, shape, new_values_, new_nulls_);
+  for (int i = 0; i < shape->natts; ++i) {
+    if (old_nulls_[i] || (!new_nulls_[i] &&
+                          is_same_unsafe(old_values_[i], new_values_[i], *TupleDescAttr(shape, i))))
+      continue;
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("a row of \"%s\" has changed while it was copied",
+                           RelationGetRelationName(table_)),
+                    errdetail("Row (%u,%u), column %d.", ItemPointerGetBlockNumber(&old_->t_self),
+                              ItemPointerGetOffsetNumber(&old_->t_self), i + 1),
+                    errhint("Look at the table with pg_amcheck; then run SET cowrie_migrate.rewrite"
+                            " = 'alter_table'; and repeat the call.")));
+  }
+}
+
 // The old row goes along, as in UPDATE: what both have outside of the row stays where it is.
 HeapTuple HeapRewrite::with_short_values_unsafe(HeapTuple row) {
   return heap_toast_insert_or_update(table_, row, old_,
@@ -139,6 +177,7 @@ HeapTuple HeapRewrite::with_short_values_unsafe(HeapTuple row) {
 
 void HeapRewrite::finish_unsafe() {
   table_endscan(scan_);
+  PopActiveSnapshot();
   UnregisterSnapshot(snapshot_);
   const PageWriter::Written written = writer_.finish_unsafe();
   MemoryContextDelete(memory_);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "pg/rewrite/page_writer.hpp"
+#include "pg/rewrite/stored_rows.hpp"
 
 namespace cowrie::pg {
 
@@ -37,8 +38,11 @@ public:
   Datum *values() noexcept { return values_; }
   bool *nulls() noexcept { return nulls_; }
 
-  /** Writes the row. */
+  /** Writes the row, after a look at whether it has the values that it had. */
   void put_unsafe();
+
+  /** What has been written, to be compared with what is there later. */
+  const StoredRows &stored_rows() const noexcept { return stored_; }
 
   /** Makes what was written the table, and builds its indexes. Not in parallel mode. */
   void finish_unsafe();
@@ -46,6 +50,7 @@ public:
 private:
   void refuse_unsuitable_unsafe();
   void refuse_foreign_chunks_unsafe();
+  void refuse_changed_unsafe(HeapTuple row);
   HeapTuple with_short_values_unsafe(HeapTuple row);
   bool seen_by_everybody_unsafe(HeapTupleHeader old) const;
   void replace_file_unsafe(const PageWriter::Written &written);
@@ -55,13 +60,14 @@ private:
   Snapshot snapshot_ = nullptr;
   TableScanDesc scan_ = nullptr;
   HeapTuple old_ = nullptr; ///< the row as it is stored, in the buffer of the scan
-  Datum *values_ = nullptr;
-  bool *nulls_ = nullptr;
+  Datum *values_ = nullptr, *old_values_ = nullptr, *new_values_ = nullptr;
+  bool *nulls_ = nullptr, *old_nulls_ = nullptr, *new_nulls_ = nullptr;
   TransactionId xid_ = InvalidTransactionId; ///< the current (sub)transaction's
   CommandId command_ = FirstCommandId;
   TransactionId oldest_ = InvalidTransactionId; ///< nobody lacks what has committed before it
   compat::FileLocator file_ = {};
   PageWriter writer_;
+  StoredRows stored_;
 };
 
 } // namespace cowrie::pg
