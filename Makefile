@@ -52,7 +52,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit bench lint matrix arm64 cleanup-script valgrind \
+.PHONY: deps demo test test-full unit bench lint map matrix arm64 cleanup-script valgrind \
 	dist dist-check deb deb-check
 
 deps:
@@ -90,6 +90,10 @@ valgrind:
 
 lint: deps
 	scripts/lint.sh
+
+# docs/map.svg, the picture of the wings, from the includes.
+map:
+	scripts/map.pl
 
 # The release for PGXN, of what is committed: build/cowrie_migrate-VERSION.zip. The check builds it,
 # installs it elsewhere and migrates with it.

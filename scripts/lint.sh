@@ -3,7 +3,8 @@
 #
 #   clang-format  the format of C++ (.clang-format)
 #   clang-tidy    errors and waste in C++ (.clang-tidy)
-#   rules         what may stand where: the rules of the rooms, see CONTRIBUTING.md
+#   rules         what may stand where, which wing may include which, how long files and functions may
+#                 be: see CONTRIBUTING.md and scripts/map.pl
 #   shell         shellcheck
 #   perl          the Perl of the tests compiles, without a warning
 #   spelling      codespell
@@ -129,12 +130,12 @@ compile_perl() {
 export -f tidy compile_perl
 export pg_config
 
-# The rooms: what must stand in one place only. Each rule: a name, the files that may, a pattern.
+# The modules: what must stand in one place only. Each rule: a name, the files that may, a pattern.
 rules() {
-  local result=0 room=("$@")
+  local result=0 sources=("$@")
   only_in() { # only_in WHAT ALLOWED-FILE PATTERN
     local found
-    found=$(grep -nE "$3" /dev/null "${room[@]}" | grep -vE "^$2:" | grep -vE '^[^:]+:[0-9]+: *(//|/?\*)' || true)
+    found=$(grep -nE "$3" /dev/null "${sources[@]}" | grep -vE "^$2:" | grep -vE '^[^:]+:[0-9]+: *(//|/?\*)' || true)
     [ -z "$found" ] || { printf '%s\n  %s\n' "$found" "$1"; result=1; }
   }
   only_in 'the version of the server is asked for in pg/boundary/compat.hpp only' 'src/(pg/boundary/compat|core/base/pure)\.hpp' '\bPG_VERSION_NUM\b'
@@ -144,6 +145,12 @@ rules() {
   only_in 'a script of the extension takes over nothing that stands under a name' '-' \
     '^(CREATE|ALTER) (.* )?(OR REPLACE|IF NOT EXISTS)\b'
   only_in 'an error has an SQLSTATE: ereport, not elog' '-' '\b[e]log\('
+  only_in 'who acts as another role does it by AsUser (pg/boundary/settings.hpp)' \
+    'src/pg/(boundary/settings\.hpp|ledger/progress\.cpp|online/statement_worker\.cpp)' '\bSetUserIdAndSecContext\('
+  only_in 'pg/catalog/trust.cpp decides who is trusted' src/pg/catalog/trust.cpp '\b(superuser_arg|is_member_of_role[a-z_]*|has_createrole_privilege)\('
+  only_in 'a column is found with its type: pg/catalog/typed_columns.cpp' src/pg/catalog/typed_columns.cpp 'NameStr\([a-z_]+->attname'
+  only_in 'the run lock is taken in pg/database/run_lock.cpp' src/pg/database/run_lock.cpp '\bLockAcquire\(|advisory_lock'
+  perl scripts/map.pl --check || result=1
   return "$result"
 }
 

@@ -24,12 +24,12 @@ SET search_path = app, public;
 
 -- Internal functions with forged arguments: errors, and the session lives.
 SELECT pg_backend_pid() AS pid \gset
-SELECT refusal($$SELECT cowrie_fill_source_ip(42, 'a', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)$$);
-SELECT cowrie_fill_source_ip('{"dshield": {"ip": {"number": "198.51.100.1"}}}'::json, NULL, NULL, NULL,
+SELECT refusal($$SELECT cowrie_migrate_internal.cowrie_fill_source_ip(42, 'a', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)$$);
+SELECT cowrie_migrate_internal.cowrie_fill_source_ip('{"dshield": {"ip": {"number": "198.51.100.1"}}}'::json, NULL, NULL, NULL,
                              NULL, NULL, NULL, NULL, NULL, NULL);
-SELECT cowrie_provider_data(NULL::json, NULL), cowrie_asn_data('{"a": 1}'::jsonb, 'no address');
-SELECT refusal($$SELECT cowrie_provider_data(7, 'a')$$);
-SELECT cowrie_step_name(-1), cowrie_step_name(99999), cowrie_sqlstate_text(-7) IS NOT NULL;
+SELECT cowrie_migrate_internal.cowrie_provider_data(NULL::json, NULL), cowrie_migrate_internal.cowrie_asn_data('{"a": 1}'::jsonb, 'no address');
+SELECT refusal($$SELECT cowrie_migrate_internal.cowrie_provider_data(7, 'a')$$);
+SELECT step, last_message FROM cowrie_migrate_internal.cowrie_progress();
 SELECT pg_backend_pid() = :pid;
 
 -- Functions and operators that would fit better than ours, beside ours.
@@ -44,6 +44,8 @@ CREATE FUNCTION public.cowrie_fingerprint(text, json, timestamptz, timestamptz, 
 LANGUAGE sql AS $$ SELECT public.evil('x') $$;
 CREATE FUNCTION public.evil_equal(varchar, varchar) RETURNS boolean LANGUAGE sql
 AS $$ SELECT public.evil('x') IS NULL $$;
+SELECT refusal($$CREATE FUNCTION cowrie_migrate_internal.cowrie_provider_data(json, text) RETURNS jsonb
+LANGUAGE sql AS 'SELECT NULL::jsonb'$$);
 CREATE OPERATOR public.= (FUNCTION = public.evil_equal, LEFTARG = varchar, RIGHTARG = varchar);
 CREATE FUNCTION app.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT public.evil('x') $$;
 RESET ROLE;

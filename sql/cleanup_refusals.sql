@@ -212,7 +212,7 @@ SELECT lost_after('INSERT INTO ip_inventory (ip_address, first_seen, last_seen) 
 -- What is computed anew, from whichever session of the address, is no loss.
 SELECT lost_after('UPDATE ip_inventory SET session_count = 9, first_seen = now(), updated_at = now()');
 SELECT lost_after(format('UPDATE ip_inventory SET enrichment = ''{}'', current_asn = NULL WHERE ip_address = %L', :'ip'));
-SELECT lost_after(format('UPDATE ip_inventory SET enrichment = cowrie_provider_data(s.enrichment, source_ip)
+SELECT lost_after(format('UPDATE ip_inventory SET enrichment = cowrie_migrate_internal.cowrie_provider_data(s.enrichment, source_ip)
   FROM session_summaries AS s WHERE s.session_id = %L AND ip_address = source_ip', :'sid'));
 SELECT lost_after('ALTER TABLE session_summaries DROP CONSTRAINT fk_session_source_ip',
   format('DELETE FROM ip_inventory WHERE ip_address = %L', :'ip'));

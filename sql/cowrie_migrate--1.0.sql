@@ -184,10 +184,11 @@ BEGIN
         WHERE e.extname = 'cowrie_migrate' AND d.deptype = 'e' AND c.relkind = 'S'
           AND starts_with(c.relname::text, 'cowrie_progress_')
     LOOP
-        EXECUTE format('ALTER SEQUENCE @extschema@.%I OWNER TO @extowner@', sequence_name);
-        EXECUTE format('GRANT SELECT ON SEQUENCE @extschema@.%I TO PUBLIC', sequence_name);
-        EXECUTE format('COMMENT ON SEQUENCE @extschema@.%I IS %L', sequence_name,
-                       'progress of the latest run, see cowrie_migration_status');
+        sequence_name := '@extschema@.' || quote_ident(sequence_name);
+        EXECUTE 'ALTER SEQUENCE ' || sequence_name || ' OWNER TO @extowner@';
+        EXECUTE 'GRANT SELECT ON SEQUENCE ' || sequence_name || ' TO PUBLIC';
+        EXECUTE 'COMMENT ON SEQUENCE ' || sequence_name
+                || ' IS ''progress of the latest run, see cowrie_migration_status''';
     END LOOP;
 END
 $$;
@@ -353,13 +354,13 @@ DECLARE
 BEGIN
     FOREACH document IN ARRAY ARRAY['json', 'jsonb']
     LOOP
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_session_unchanged(varchar, %1$s, timestamptz,
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_session_unchanged(varchar, %1$s, timestamptz,
                 timestamptz) RETURNS boolean
                 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-            COMMENT ON FUNCTION @extschema@.cowrie_session_unchanged(varchar, %1$s, timestamptz,
+            COMMENT ON FUNCTION {schema}.cowrie_session_unchanged(varchar, %1$s, timestamptz,
                 timestamptz) IS 'internal: raises unless a batch has left a session as it was'
-            $sql$, document);
+            $sql$, document), '{schema}', '@extschema@');
     END LOOP;
 END
 $do$;
@@ -458,25 +459,25 @@ DECLARE
 BEGIN
     FOREACH document IN ARRAY ARRAY['json', 'jsonb']
     LOOP
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_assessment_add(internal, %1$s, varchar, varchar,
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_assessment_add(internal, %1$s, varchar, varchar,
                 integer, varchar, timestamptz, text) RETURNS internal
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_assessment_add(internal, %1$s, varchar, varchar,
+            COMMENT ON FUNCTION {schema}.cowrie_assessment_add(internal, %1$s, varchar, varchar,
                 integer, varchar, timestamptz, text) IS 'internal: transition of cowrie_assessment';
-            CREATE AGGREGATE @extschema@.cowrie_assessment(enrichment %1$s, session_id varchar,
+            CREATE AGGREGATE {schema}.cowrie_assessment(enrichment %1$s, session_id varchar,
                 source_ip varchar, snapshot_asn integer, snapshot_country varchar, ended timestamptz,
                 raw_events_schema text) (
-                SFUNC = @extschema@.cowrie_assessment_add,
+                SFUNC = {schema}.cowrie_assessment_add,
                 STYPE = internal,
-                FINALFUNC = @extschema@.cowrie_assessment_result,
-                COMBINEFUNC = @extschema@.cowrie_assessment_combine,
-                SERIALFUNC = @extschema@.cowrie_assessment_serialize,
-                DESERIALFUNC = @extschema@.cowrie_assessment_deserialize,
+                FINALFUNC = {schema}.cowrie_assessment_result,
+                COMBINEFUNC = {schema}.cowrie_assessment_combine,
+                SERIALFUNC = {schema}.cowrie_assessment_serialize,
+                DESERIALFUNC = {schema}.cowrie_assessment_deserialize,
                 PARALLEL = SAFE);
-            COMMENT ON AGGREGATE @extschema@.cowrie_assessment(%1$s, varchar, varchar, integer,
+            COMMENT ON AGGREGATE {schema}.cowrie_assessment(%1$s, varchar, varchar, integer,
                 varchar, timestamptz, text) IS 'internal: what a migration would make of the sessions'
-            $sql$, document);
+            $sql$, document), '{schema}', '@extschema@');
     END LOOP;
 END
 $do$;
@@ -498,38 +499,38 @@ BEGIN
             ['source_ip', 'varchar'], ['enrichment_at', 'timestamptz'], ['snapshot_asn', 'integer'],
             ['snapshot_country', 'varchar'], ['snapshot_ip_type', 'text']]
         LOOP
-            EXECUTE format($sql$
-                CREATE FUNCTION @extschema@.%1$I(%2$s, %3$s) RETURNS %4$s
+            EXECUTE replace(format($sql$
+                CREATE FUNCTION {schema}.%1$I(%2$s, %3$s) RETURNS %4$s
                     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
-                COMMENT ON FUNCTION @extschema@.%1$I(%2$s, %3$s) IS
+                COMMENT ON FUNCTION {schema}.%1$I(%2$s, %3$s) IS
                     'internal: value of a session column'
-                $sql$, 'cowrie_fill_' || filled[1], document, rest, filled[2]);
+                $sql$, 'cowrie_fill_' || filled[1], document, rest, filled[2]), '{schema}', '@extschema@');
         END LOOP;
 
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_staged_facts(%1$s, varchar, integer)
-                RETURNS @extschema@.cowrie_staged
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_staged_facts(%1$s, varchar, integer)
+                RETURNS {schema}.cowrie_staged
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_staged_facts(%1$s, varchar, integer) IS
+            COMMENT ON FUNCTION {schema}.cowrie_staged_facts(%1$s, varchar, integer) IS
                 'internal: facts of a document that the inventories need';
-            CREATE FUNCTION @extschema@.cowrie_needs_event(%1$s) RETURNS boolean
+            CREATE FUNCTION {schema}.cowrie_needs_event(%1$s) RETURNS boolean
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_needs_event(%1$s) IS
+            COMMENT ON FUNCTION {schema}.cowrie_needs_event(%1$s) IS
                 'internal: whether the earliest raw event decides the address of a session';
-            CREATE FUNCTION @extschema@.cowrie_derived_facts(%1$s, varchar, json)
-                RETURNS @extschema@.cowrie_derived
+            CREATE FUNCTION {schema}.cowrie_derived_facts(%1$s, varchar, json)
+                RETURNS {schema}.cowrie_derived
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_derived_facts(%1$s, varchar, json) IS
+            COMMENT ON FUNCTION {schema}.cowrie_derived_facts(%1$s, varchar, json) IS
                 'internal: what a migration would derive of a session';
-            CREATE FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) RETURNS jsonb
+            CREATE FUNCTION {schema}.cowrie_provider_data(%1$s, varchar) RETURNS jsonb
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_provider_data(%1$s, varchar) IS
+            COMMENT ON FUNCTION {schema}.cowrie_provider_data(%1$s, varchar) IS
                 'internal: the provider data of a document for a source IP, flat shape';
-            CREATE FUNCTION @extschema@.cowrie_asn_data(%1$s, varchar) RETURNS jsonb
+            CREATE FUNCTION {schema}.cowrie_asn_data(%1$s, varchar) RETURNS jsonb
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_asn_data(%1$s, varchar) IS
+            COMMENT ON FUNCTION {schema}.cowrie_asn_data(%1$s, varchar) IS
                 'internal: the ASN fields of a document for a source IP'
-            $sql$, document);
+            $sql$, document), '{schema}', '@extschema@');
     END LOOP;
 END
 $do$;
@@ -540,14 +541,14 @@ DECLARE
 BEGIN
     FOREACH document IN ARRAY ARRAY['json', 'jsonb']
     LOOP
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_lacks_snapshot(%1$s, varchar, timestamptz, integer,
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_lacks_snapshot(%1$s, varchar, timestamptz, integer,
                 varchar, text, boolean) RETURNS boolean
                 AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-            COMMENT ON FUNCTION @extschema@.cowrie_lacks_snapshot(%1$s, varchar, timestamptz,
+            COMMENT ON FUNCTION {schema}.cowrie_lacks_snapshot(%1$s, varchar, timestamptz,
                 integer, varchar, text, boolean) IS
                 'internal: whether a session lacks something that its document tells'
-            $sql$, document);
+            $sql$, document), '{schema}', '@extschema@');
     END LOOP;
 END
 $do$;
@@ -589,43 +590,43 @@ DECLARE
 BEGIN
     FOREACH document IN ARRAY ARRAY['json', 'jsonb']
     LOOP
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s, timestamptz,
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_fingerprint_add(internal, varchar, %1$s, timestamptz,
                 timestamptz, boolean) RETURNS internal
                 AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
-            COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add(internal, varchar, %1$s,
+            COMMENT ON FUNCTION {schema}.cowrie_fingerprint_add(internal, varchar, %1$s,
                 timestamptz, timestamptz, boolean) IS 'internal: transition of cowrie_fingerprint';
-            CREATE AGGREGATE @extschema@.cowrie_fingerprint(session_id varchar, enrichment %1$s,
+            CREATE AGGREGATE {schema}.cowrie_fingerprint(session_id varchar, enrichment %1$s,
                 first_event_at timestamptz, last_event_at timestamptz, settled boolean) (
-                SFUNC = @extschema@.cowrie_fingerprint_add,
+                SFUNC = {schema}.cowrie_fingerprint_add,
                 STYPE = internal,
-                FINALFUNC = @extschema@.cowrie_fingerprint_result,
-                COMBINEFUNC = @extschema@.cowrie_fingerprint_combine,
-                SERIALFUNC = @extschema@.cowrie_fingerprint_serialize,
-                DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
+                FINALFUNC = {schema}.cowrie_fingerprint_result,
+                COMBINEFUNC = {schema}.cowrie_fingerprint_combine,
+                SERIALFUNC = {schema}.cowrie_fingerprint_serialize,
+                DESERIALFUNC = {schema}.cowrie_fingerprint_deserialize,
                 PARALLEL = SAFE);
-            COMMENT ON AGGREGATE @extschema@.cowrie_fingerprint(varchar, %1$s, timestamptz,
+            COMMENT ON AGGREGATE {schema}.cowrie_fingerprint(varchar, %1$s, timestamptz,
                 timestamptz, boolean) IS 'order-independent fingerprint: equal sums mean equal sessions'
-            $sql$, document);
-        EXECUTE format($sql$
-            CREATE FUNCTION @extschema@.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
+            $sql$, document), '{schema}', '@extschema@');
+        EXECUTE replace(format($sql$
+            CREATE FUNCTION {schema}.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
                 timestamptz, timestamptz, boolean) RETURNS internal
                 AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
-            COMMENT ON FUNCTION @extschema@.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
+            COMMENT ON FUNCTION {schema}.cowrie_fingerprint_add_kept(internal, varchar, %1$s,
                 timestamptz, timestamptz, boolean) IS 'internal: transition of cowrie_kept_fingerprint';
-            CREATE AGGREGATE @extschema@.cowrie_kept_fingerprint(session_id varchar, enrichment %1$s,
+            CREATE AGGREGATE {schema}.cowrie_kept_fingerprint(session_id varchar, enrichment %1$s,
                 first_event_at timestamptz, last_event_at timestamptz, settled boolean) (
-                SFUNC = @extschema@.cowrie_fingerprint_add_kept,
+                SFUNC = {schema}.cowrie_fingerprint_add_kept,
                 STYPE = internal,
-                FINALFUNC = @extschema@.cowrie_fingerprint_result,
-                COMBINEFUNC = @extschema@.cowrie_fingerprint_combine,
-                SERIALFUNC = @extschema@.cowrie_fingerprint_serialize,
-                DESERIALFUNC = @extschema@.cowrie_fingerprint_deserialize,
+                FINALFUNC = {schema}.cowrie_fingerprint_result,
+                COMBINEFUNC = {schema}.cowrie_fingerprint_combine,
+                SERIALFUNC = {schema}.cowrie_fingerprint_serialize,
+                DESERIALFUNC = {schema}.cowrie_fingerprint_deserialize,
                 PARALLEL = SAFE);
-            COMMENT ON AGGREGATE @extschema@.cowrie_kept_fingerprint(varchar, %1$s, timestamptz,
+            COMMENT ON AGGREGATE {schema}.cowrie_kept_fingerprint(varchar, %1$s, timestamptz,
                 timestamptz, boolean) IS
                 'internal: cowrie_fingerprint over the stored bytes, compressed where they are'
-            $sql$, document);
+            $sql$, document), '{schema}', '@extschema@');
     END LOOP;
 END
 $do$;

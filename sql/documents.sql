@@ -44,8 +44,8 @@ SELECT 'compressed ' || i, format('{"maxmind": {"asn": %s}, "x": "%s"}', i, repe
 FROM generate_series(1, 3) AS i;
 CREATE VIEW stored.sums AS
 SELECT split_part(session_id, ' ', 1) AS stored, min(pg_column_size(enrichment)) > 4000 AS plain,
-       (cowrie_fingerprint(session_id, enrichment, first_event_at, last_event_at, true)).documents,
-       (cowrie_kept_fingerprint(session_id, enrichment, first_event_at, last_event_at, true)).documents
+       (cowrie_migrate_internal.cowrie_fingerprint(session_id, enrichment, first_event_at, last_event_at, true)).documents,
+       (cowrie_migrate_internal.cowrie_kept_fingerprint(session_id, enrichment, first_event_at, last_event_at, true)).documents
          AS kept
 FROM stored.session_summaries GROUP BY 1;
 CREATE TABLE stored.before AS TABLE stored.sums;

@@ -164,7 +164,7 @@ DECLARE
 BEGIN
   CREATE TEMP TABLE outcome (name pg_catalog.text, state pg_catalog.text);
   FOR each IN
-    SELECT p.oid::regprocedure::pg_catalog.text AS name, p.prokind, p.proretset, format('%I.%I(%s)', n.nspname, p.proname,
+    SELECT p.proname, p.prokind, p.proretset, format('%I.%I(%s)', n.nspname, p.proname,
            (SELECT string_agg(CASE t.typname WHEN 'internal' THEN 'NULL' ELSE 'NULL::' || t.typname END, ', ' ORDER BY a.position)
             FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, position) JOIN pg_type AS t ON t.oid = a.type)) AS call,
            'internal'::regtype = ANY (p.proargtypes) AS internal
@@ -178,10 +178,10 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
       state := SQLSTATE;
     END;
-    INSERT INTO outcome VALUES (CASE WHEN each.name ~ '\mcowrie_(migrate|cleanup|stop)' THEN 'changing'
+    INSERT INTO outcome VALUES (CASE WHEN each.proname ~ '^cowrie_(migrate|cleanup|stop)' THEN 'changing'
                                      WHEN each.internal THEN 'internal' ELSE 'reading' END,
                                 -- which of them depends on the minor version
-                                CASE WHEN each.internal AND state IN ('0A000', '42883') THEN 'refused by the server'
+                                CASE WHEN each.internal AND state IN ('0A000', '42501', '42883') THEN 'refused by the server'
                                      ELSE state END);
   END LOOP;
   RETURN QUERY SELECT name, count(*), string_agg(DISTINCT o.state, ' ' ORDER BY o.state) FROM outcome AS o GROUP BY name ORDER BY name;
@@ -195,7 +195,7 @@ SET search_path = app, public;
 SELECT kind, called > 0, states FROM public.call_all();
 SELECT refusal($$SELECT * FROM cowrie_validate_schema('app')$$);
 SELECT refusal($$INSERT INTO public.cowrie_migration_log (run_id) VALUES (1)$$);
-SELECT refusal($$SELECT setval('public.cowrie_progress_phase', 3)$$);
+SELECT refusal($$SELECT setval('cowrie_migrate_internal.cowrie_progress_phase', 3)$$);
 SELECT refusal($$SET cowrie_migrate.fail_at = '#1'$$);
 SELECT refusal($$SET cowrie_migrate.statements = 1$$);
 SELECT pg_backend_pid() = :pid;

@@ -100,8 +100,8 @@ SELECT hinted('SELECT * FROM cowrie_migrate_v16()');
 ALTER TABLE raw_events OWNER TO :dba;
 REVOKE ALL ON raw_events FROM cowrie_app;
 SELECT hinted('SELECT * FROM cowrie_migrate_v16()');
-REVOKE EXECUTE ON FUNCTION public.cowrie_provider_data(json, varchar),
-  public.cowrie_step_name(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_provider_data(json, varchar),
+  cowrie_migrate_internal.cowrie_needs_event(json) FROM PUBLIC;
 SELECT hinted('SELECT * FROM cowrie_migrate_v16()');
 
 -- Kinds of tables and of columns.

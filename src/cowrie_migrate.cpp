@@ -32,7 +32,7 @@ const char *show_live_objects() { return psprintf("%d", Live::count()); }
 extern "C" {
 
 #ifdef PG_MODULE_MAGIC_EXT
-PG_MODULE_MAGIC_EXT(.name = "cowrie_migrate", .version = "1.1");
+PG_MODULE_MAGIC_EXT(.name = "cowrie_migrate", .version = "1.2");
 #else
 PG_MODULE_MAGIC;
 #endif

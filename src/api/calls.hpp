@@ -7,6 +7,7 @@
 #include "pg/boundary/imports.h"
 
 #include "pg/database/database.hpp"
+#include "pg/database/run_lock.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"
 #include "pg/catalog/refusals.hpp"
@@ -25,34 +26,36 @@ inline bool flag_argument(FunctionCallInfo fcinfo, int position) {
   return !PG_ARGISNULL(position) && PG_GETARG_BOOL(position);
 }
 
-/** Resolves the target of a call and learns what the run must know of it. */
+/** Finds the target of a call, and refuses what the call cannot work with. */
 inline ResolvedTarget target_of(FunctionCallInfo fcinfo, const std::optional<std::string> &schema,
                                 Access access) {
-  return resolve_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid, access);
+  ResolvedTarget target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid);
+  if (access == Access::change) {
+    refuse_read_only(target, XactReadOnly);
+    refuse_unsuitable_isolation(target, XactIsoLevel);
+  }
+  inspect_target(target, access);
+  return target;
 }
 
-/** Acts as the owner of the tables, whoever calls: what the owner has made, index expressions for
- *  instance, runs with that role's rights at most. A caller who may only read stays what it is. */
-inline void become_owner(std::optional<AsUser> &owner, const ResolvedTarget &target) {
-  if (!may_act_as_owner(target))
-    return;
-  refuse_hidden_extension(target);
-  owner.emplace(target.owner);
-}
-
-/** Runs core with everything it needs. */
+/** Runs core with everything it needs, as the owner of the tables, whoever calls: what that role
+ * has made, index expressions for instance, runs with that role's rights at most. */
 template <typename Body> auto with_database(ResolvedTarget &target, Access access, Body body) {
+  std::optional<RunningHere> running;
+  if (access == Access::change) {
+    if (RunningHere::now())
+      refuse_run("This session itself runs it.");
+    running.emplace();
+  }
   fault::begin_call();
-  const Oid owner_of_extension = extension_owner(target);
-  LedgerStore ledger(target.names, owner_of_extension);
-  Progress progress(target.extension_schema, owner_of_extension);
+  LedgerStore ledger(target);
+  Progress progress(target.extension);
   const PinnedSettings settings;
   const SpiSession spi;
-  std::optional<AsUser> owner;
-  become_owner(owner, target);
+  const AsUser owner(target.owner, settings);
   inspect_raw_events(target);
   ServerDatabase database(target, progress, access == Access::read);
-  if (access == Access::change)
+  if (access != Access::read)
     return body(database, ledger, progress);
   decltype(body(database, ledger, progress)) result; // looked at in passing, no lock is kept
   database.in_passing([&] { result = body(database, ledger, progress); });

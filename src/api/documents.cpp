@@ -5,7 +5,7 @@
 #include "pg/boundary/imports.h"
 
 #include "core/document/fingerprint.hpp"
-#include "core/plan/plan.hpp"
+#include "core/plan/step_names.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "api/values.hpp"

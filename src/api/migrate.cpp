@@ -3,11 +3,14 @@
 // Error regime: every function runs in pg::entry.
 #include "pg/boundary/imports.h"
 
+#include "core/inspect/validate.hpp"
 #include "core/run/atomic_run.hpp"
+#include "core/run/cleanup.hpp"
 #include "pg/database/database.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"
 #include "pg/catalog/refusals.hpp"
+#include "pg/catalog/typed_columns.hpp"
 #include "api/row_builder.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/settings.hpp"
@@ -29,7 +32,8 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
         .put();
 }
 
-OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position) {
+OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position,
+                              const std::optional<std::string> &schema) {
   const std::string policy = PG_ARGISNULL(position) ? "abort" : call([&]() -> const char * {
     return text_to_cstring(PG_GETARG_TEXT_PP(position));
   });
@@ -37,9 +41,11 @@ OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position) {
     return OnFailure::abort;
   if (policy == "keep")
     return OnFailure::keep;
+  Target target;
+  target.named_schema = schema.value_or("");
   throw Failure(sqlstate::invalid_parameter, "on_failure must be 'abort' or 'keep'",
                 "It is \"" + policy + "\".",
-                "Run SELECT * FROM cowrie_migrate_v16(on_failure => 'abort');");
+                "Run " + target.command("cowrie_migrate_v16", "on_failure => 'abort'"));
 }
 
 Datum migrate_v16(FunctionCallInfo fcinfo) {
@@ -48,7 +54,7 @@ Datum migrate_v16(FunctionCallInfo fcinfo) {
   MigrateOptions options;
   options.repair = flag_argument(fcinfo, 1);
   options.dry_run = flag_argument(fcinfo, 2);
-  options.on_failure = on_failure_argument(fcinfo, 3);
+  options.on_failure = on_failure_argument(fcinfo, 3, schema);
   const Access access = options.dry_run ? Access::read : Access::change;
   ResolvedTarget target = target_of(fcinfo, schema, access);
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
@@ -125,13 +131,17 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
     struct Batch {
       SPITupleTable *rows;
       std::uint64_t count;
-      Oid type;
+      TypedColumn id, document;
     };
     const Batch fetched = call([&]() -> Batch {
       CHECK_FOR_INTERRUPTS();
       SPI_cursor_fetch(portal, true, batch);
-      return {SPI_tuptable, SPI_processed, SPI_gettypeid(SPI_tuptable->tupdesc, 2)};
+      TupleDesc shape = SPI_tuptable->tupdesc;
+      return {SPI_tuptable, SPI_processed, typed_column(shape, "session_id", types::text),
+              typed_column(shape, "enrichment", types::document)};
     });
+    if (!fetched.id || !fetched.document) // altered since it was inspected
+      refuse_changed_target(target, Access::read);
     for (std::uint64_t i = 0; i < fetched.count && listed < max_rows; ++i) {
       MemoryContext outer = call([&] {
         MemoryContextReset(session);
@@ -139,18 +149,22 @@ void list_rejected_values(const ResolvedTarget &target, ReturnSetInfo *result,
       });
       bool no_document = false, no_id = false;
       const Datum document = call([&] {
-        return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 2, &no_document);
+        return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, fetched.document.number,
+                             &no_document);
       });
-      const Datum session_id = call(
-          [&] { return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, 1, &no_id); });
+      const Datum session_id = call([&] {
+        return SPI_getbinval(fetched.rows->vals[i], fetched.rows->tupdesc, fetched.id.number,
+                             &no_id);
+      });
       EnrichmentReader &reader =
-          no_document ? read_no_document() : read_document(document, fetched.type);
+          no_document ? read_no_document() : read_document(document, fetched.document.type);
       std::optional<EventAddress> event;
       if (events)
         event = ask_event(*events, reader, session_id);
       const Facts &facts = reader.resolve({}, event ? &*event : nullptr);
       const std::string id =
-          call([&]() -> const char * { return TextDatumGetCString(session_id); });
+          no_id ? std::string()
+                : call([&]() -> const char * { return TextDatumGetCString(session_id); });
       for (const RejectedValue &each : facts.rejects) {
         if (listed == max_rows)
           break;
@@ -178,8 +192,7 @@ Datum rejected_values(FunctionCallInfo fcinfo) {
   fault::begin_call();
   const PinnedSettings settings;
   const SpiSession spi;
-  std::optional<AsUser> owner;
-  become_owner(owner, target);
+  const AsUser owner(target.owner, settings);
   inspect_raw_events(target);
   list_rejected_values(target, result, max_rows);
   return Datum(0);

@@ -37,11 +37,14 @@ bool is_bare_call(FunctionCallInfo fcinfo) {
 }
 
 void refuse_unless_bare_call(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
-  if (!is_bare_call(fcinfo))
+  // A pipeline is a transaction of all its statements: the first commit would end that of those
+  // before.
+  if (!is_bare_call(fcinfo) || (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
     throw Failure(sqlstate::active_transaction,
                   "cowrie_migrate_v16_online must be called by a statement of its own",
                   "It commits after every batch, which cannot be done in a transaction block, a"
-                  " function, a DO block, another procedure, or a string of several statements.",
+                  " function, a DO block, another procedure, a string of several statements, or a"
+                  " pipeline.",
                   "Run nothing but " + this_call(schema) +
                       " Settings come before it, in a statement of their own or with ALTER ROLE.");
   if (IsolationUsesXactSnapshot())
@@ -80,10 +83,12 @@ Datum migrate_v16_online(FunctionCallInfo fcinfo) {
   const OnlineOptions options = options_of(fcinfo, schema);
   ResolvedTarget target = target_of(fcinfo, schema, Access::change);
   fault::begin_call();
-  const Oid owner_of_extension = extension_owner(target);
-  LedgerStore ledger(target.names, owner_of_extension);
-  OnlineLedger memory(target.names, ledger, owner_of_extension);
-  Progress progress(target.extension_schema, owner_of_extension);
+  if (RunningHere::now())
+    refuse_run("This session itself runs it.");
+  const RunningHere running;
+  LedgerStore ledger(target);
+  OnlineLedger memory(target, ledger);
+  Progress progress(target.extension);
   const SpiSession spi(true);
   ServerDatabase database(target, progress, false);
   OnlineSession session(target, database, progress);
@@ -103,40 +108,57 @@ struct RunningMigration {
   Oid owner;
 };
 
-std::optional<RunningMigration> running_online_migration(const std::string &extension_schema) {
-  const auto last = [&](const char *name) {
-    return "(SELECT last_value FROM " +
-           qualified(extension_schema, std::string("cowrie_progress_") + name) + ")";
-  };
-  const std::vector<Row> found = spi_query(
-      "SELECT k.pid, " + last("user") + ", c.relowner FROM pg_locks AS k, " +
-          qualified(extension_schema, "cowrie_migration_log") +
-          " AS l JOIN pg_namespace AS n ON n.nspname = l.target_schema JOIN pg_class AS c ON"
-          " c.relnamespace = n.oid AND c.relname = 'session_summaries' WHERE k.locktype ="
-          " 'advisory' AND k.granted AND k.classid = $1::int8::oid AND k.objid = $2::int8::oid AND"
-          " k.objsubid = 2 AND k.database = (SELECT oid FROM pg_database WHERE datname ="
-          " current_database()) AND k.pid = " +
-          last("pid") + " AND " + last("mode") +
-          " = 1 AND l.phase IS NULL AND l.mode = 'online' AND l.status = 'running' ORDER BY"
-          " l.log_id DESC LIMIT 1",
-      {run_lock_class, run_lock_object}, false);
-  if (found.empty())
+/** The process that is in a run; 0: none. */
+int running_process(const Extension &extension) {
+  const std::vector<Row> found =
+      spi_query("SELECT l.pid FROM pg_locks AS l WHERE l.granted AND l.pid IS NOT NULL AND"
+                " l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND " +
+                    RunLock(extension.id).condition(),
+                {}, false);
+  return found.empty() ? 0 : std::stoi(found.front()[0].value_or("0"));
+}
+
+/** The owner of the sessions that the latest online run is about. */
+Oid owner_of_migrated(const Extension &extension) {
+  const std::vector<Row> found = ledger_rows(
+      extension.owner,
+      "SELECT target_schema FROM " + extension.ledger +
+          " WHERE phase IS NULL AND mode = 'online' AND status = 'running' ORDER BY log_id DESC"
+          " LIMIT 1",
+      {}, true);
+  const std::string schema = found.empty() ? std::string() : found.front()[0].value_or("");
+  const Oid sessions = call(
+      [&] { return get_relname_relid(sessions_table, get_namespace_oid(schema.c_str(), true)); });
+  return OidIsValid(sessions) ? relation_facts(sessions).owner : InvalidOid;
+}
+
+std::optional<RunningMigration> running_online_migration(const Extension &extension,
+                                                         const Progress &progress) {
+  const int pid = running_process(extension);
+  if (pid == 0 || progress.get("pid") != pid)
     return std::nullopt;
-  const Row &row = found.front();
-  return RunningMigration{std::stoi(row[0].value_or("0")),
-                          static_cast<Oid>(std::stoul(row[1].value_or("0"))),
-                          static_cast<Oid>(std::stoul(row[2].value_or("0")))};
+  if (progress.get("mode") != 1) {
+    call([=] {
+      ereport(NOTICE,
+              (errmsg("the migration of process %d runs in one transaction", pid),
+               errdetail("It has no batches between which it could stop."),
+               errhint("Run SELECT pg_cancel_backend(%d); it rolls back what it did.", pid)));
+    });
+    return std::nullopt;
+  }
+  const Oid owner = owner_of_migrated(extension);
+  if (!OidIsValid(owner))
+    return std::nullopt;
+  return RunningMigration{pid, static_cast<Oid>(progress.get("user")), owner};
 }
 
 Datum stop_migration(FunctionCallInfo fcinfo) {
-  ResolvedTarget extension;
-  extension.extension_schema = call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); });
-  const std::string schema =
-      call([&]() -> const char * { return get_namespace_name(extension.extension_schema); });
-  Progress progress(extension.extension_schema, extension_owner(extension));
+  const Extension extension = find_extension(fcinfo->flinfo->fn_oid);
+  Progress progress(extension);
   const PinnedSettings settings;
   const SpiSession spi;
-  const std::optional<RunningMigration> running = running_online_migration(schema);
+  const std::optional<RunningMigration> running = running_online_migration(extension, progress);
   if (!running)
     PG_RETURN_BOOL(false);
   const bool allowed = call([&] {

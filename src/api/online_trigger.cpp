@@ -9,7 +9,8 @@
 #include "pg/boundary/imports.h"
 
 #include "core/sql/online.hpp"
-#include "pg/catalog/refusals.hpp"
+#include "pg/catalog/trust.hpp"
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -26,15 +27,7 @@ public:
 
   /** Finds a column by name, if it has one of these types. */
   int column(const char *name, std::initializer_list<Oid> types) const {
-    for (int i = 0; i < shape_->natts; ++i) {
-      const Form_pg_attribute each = TupleDescAttr(shape_, i);
-      if (each->attisdropped || std::strcmp(NameStr(each->attname), name) != 0)
-        continue;
-      for (const Oid type : types)
-        if (each->atttypid == type)
-          return i + 1;
-    }
-    return 0;
+    return typed_column(shape_, name, types).number;
   }
 
   std::optional<Datum> value(int column) const {
@@ -47,15 +40,13 @@ public:
 
   /** Compares a column with that of another version of the row, as they are stored. */
   bool same(const Session &other, const char *name) const {
-    for (int i = 0; i < shape_->natts; ++i) {
-      const Form_pg_attribute each = TupleDescAttr(shape_, i);
-      if (each->attisdropped || std::strcmp(NameStr(each->attname), name) != 0)
-        continue;
-      const std::optional<Datum> mine = value(i + 1), theirs = other.value(i + 1);
-      return mine.has_value() == theirs.has_value() &&
-             (!mine || datumIsEqual(*mine, *theirs, each->attbyval, each->attlen));
-    }
-    return true;
+    const TypedColumn found = any_column(shape_, name);
+    if (!found)
+      return true;
+    const Form_pg_attribute each = TupleDescAttr(shape_, found.number - 1);
+    const std::optional<Datum> mine = value(found.number), theirs = other.value(found.number);
+    return mine.has_value() == theirs.has_value() &&
+           (!mine || datumIsEqual(*mine, *theirs, each->attbyval, each->attlen));
   }
 
   Oid type(int column) const { return TupleDescAttr(shape_, column - 1)->atttypid; }
@@ -86,18 +77,10 @@ Oid readable_events(Relation sessions) {
     if (!OidIsValid(events))
       return InvalidOid;
     const Oid owner = sessions->rd_rel->relowner;
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(events));
-    if (!HeapTupleIsValid(tuple))
-      return InvalidOid;
-    const Form_pg_class row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    const bool table =
-        row->relkind == RELKIND_RELATION || row->relkind == RELKIND_PARTITIONED_TABLE;
-    const Oid events_owner = row->relowner;
-    ReleaseSysCache(tuple);
-    const bool trusted =
-        table && (superuser_arg(events_owner) || has_privs_of_role(owner, events_owner));
-    return trusted && pg_class_aclcheck(events, owner, ACL_SELECT) == ACLCHECK_OK ? events
-                                                                                  : InvalidOid;
+    return events_are_trusted_unsafe(owner, events) &&
+                   pg_class_aclcheck(events, owner, ACL_SELECT) == ACLCHECK_OK
+               ? events
+               : InvalidOid;
   });
 }
 
@@ -110,8 +93,8 @@ bool ask_events(Relation sessions, EnrichmentReader &reader, Datum session_id,
   try {
     Subtransaction lookup;
     { // the settings end before the subtransaction that they were made in
-      const AsUser owner(sessions->rd_rel->relowner);
       const PinnedSettings settings;
+      const AsUser owner(sessions->rd_rel->relowner, settings);
       if (prepared.events != events || !prepared.lookup) {
         const SpiSession spi;
         Target target;
@@ -143,10 +126,10 @@ HeapTuple filled(const TriggerData *data, HeapTuple row) {
   Relation sessions = data->tg_relation;
   TupleDesc shape = RelationGetDescr(sessions);
   const Session session(row, shape);
-  const int source_ip = session.column("source_ip", {VARCHAROID, TEXTOID});
-  const int enrichment_at = session.column("enrichment_at", {TIMESTAMPTZOID});
-  const int enrichment = session.column("enrichment", {JSONOID, JSONBOID});
-  const int session_id = session.column("session_id", {VARCHAROID, TEXTOID});
+  const int source_ip = session.column("source_ip", types::text);
+  const int enrichment_at = session.column("enrichment_at", types::timestamptz);
+  const int enrichment = session.column("enrichment", types::document);
+  const int session_id = session.column("session_id", types::text);
   if (!source_ip || !enrichment_at || !enrichment || !session_id)
     return row;
   const std::optional<Datum> known_ip = session.value(source_ip);
@@ -183,15 +166,15 @@ HeapTuple filled(const TriggerData *data, HeapTuple row) {
   put_text(source_ip, facts.source_ip);
   if (!taken && facts.has_document) {
     const auto time = [&](const char *name) -> std::optional<std::int64_t> {
-      const auto found = session.value(session.column(name, {TIMESTAMPTZOID, TIMESTAMPOID}));
+      const auto found = session.value(session.column(name, types::time));
       return found ? std::optional<std::int64_t>(DatumGetTimestampTz(*found)) : std::nullopt;
     };
     if (const auto moment = enrichment_moment(facts, time("created_at"), time("last_event_at")))
       put(enrichment_at, TimestampTzGetDatum(*moment));
     if (facts.asn != 0)
-      put(session.column("snapshot_asn", {INT4OID}), Int32GetDatum(facts.asn));
-    put_text(session.column("snapshot_country", {VARCHAROID}), facts.country);
-    put_text(session.column("snapshot_ip_type", {TEXTOID}), facts.ip_type);
+      put(session.column("snapshot_asn", types::int4), Int32GetDatum(facts.asn));
+    put_text(session.column("snapshot_country", types::text), facts.country);
+    put_text(session.column("snapshot_ip_type", types::text), facts.ip_type);
   }
   if (count == 0)
     return row;
@@ -203,22 +186,18 @@ void note(Relation sessions, const std::optional<Datum> &key) {
   if (!key)
     return;
   call([&] {
-    const Oid changes = get_relname_relid(online::changes_table, RelationGetNamespace(sessions));
-    if (!OidIsValid(changes))
-      return;
-    Relation table = table_open(changes, RowExclusiveLock);
-    TupleDesc shape = RelationGetDescr(table);
     // A table of that name that is somebody else's gets nothing.
-    if (table->rd_rel->relkind == RELKIND_RELATION &&
-        table->rd_rel->relowner == sessions->rd_rel->relowner && shape->natts == 1 &&
-        TupleDescAttr(shape, 0)->atttypid == VARCHAROID) {
-      TupleTableSlot *slot = MakeSingleTupleTableSlot(shape, table_slot_callbacks(table));
-      slot->tts_values[0] = *key;
-      slot->tts_isnull[0] = false;
-      ExecStoreVirtualTuple(slot);
-      table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, nullptr);
-      ExecDropSingleTupleTableSlot(slot);
-    }
+    Relation table = open_work_table_unsafe(online::changes_table, RelationGetNamespace(sessions),
+                                            sessions->rd_rel->relowner, {types::text});
+    if (!table)
+      return;
+    TupleTableSlot *slot =
+        MakeSingleTupleTableSlot(RelationGetDescr(table), table_slot_callbacks(table));
+    slot->tts_values[0] = *key;
+    slot->tts_isnull[0] = false;
+    ExecStoreVirtualTuple(slot);
+    table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, nullptr);
+    ExecDropSingleTupleTableSlot(slot);
     table_close(table, NoLock);
   });
 }
@@ -256,7 +235,7 @@ Datum online_change(FunctionCallInfo fcinfo) {
   HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
   TupleDesc shape = RelationGetDescr(data->tg_relation);
   const Session before(data->tg_trigtuple, shape), after(row, shape);
-  const int key = before.column("session_id", {VARCHAROID, TEXTOID});
+  const int key = before.column("session_id", types::text);
   if (!update || !same_for_derivation(before, after))
     note(data->tg_relation, before.value(key));
   if (update && before.text_of(before.value(key)) != after.text_of(after.value(key)))

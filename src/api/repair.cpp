@@ -5,6 +5,7 @@
 #include "pg/boundary/imports.h"
 
 #include "core/document/json_text.hpp"
+#include "core/document/fact_finder.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "api/values.hpp"
 

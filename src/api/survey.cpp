@@ -8,7 +8,10 @@
 #include "core/survey/checkpoint.hpp"
 #include "core/base/live.hpp"
 #include "core/survey/preflight.hpp"
+#include "core/schema/v16.hpp"
+#include "core/survey/probes.hpp"
 #include "api/row_builder.hpp"
+#include "pg/catalog/trust.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/subtransaction.hpp"
 #include "api/calls.hpp"
@@ -194,28 +197,34 @@ template <typename Check> void collect(std::vector<Hazard> &hazards, Check check
 /** What a migration refuses of session, caller and tables: everything, not only the first. */
 void collect_refusals(std::vector<Hazard> &hazards, const ResolvedTarget &target) {
   // The transaction that migrates is another one: what counts is how it will begin.
-  collect(hazards, [] { refuse_read_only(DefaultXactReadOnly); });
-  collect(hazards, [] { refuse_unsuitable_isolation(DefaultXactIsoLevel); });
+  collect(hazards, [&] { refuse_read_only(target, DefaultXactReadOnly); });
+  collect(hazards, [&] { refuse_unsuitable_isolation(target, DefaultXactIsoLevel); });
   collect(hazards, [&] { refuse_without_rights(target); });
-  collect(hazards, [&] { refuse_planted_table(target, "schema_state", Access::change); });
-  collect(hazards, [&] { refuse_planted_table(target, "raw_events", Access::change); });
-  for (const Table &table : schema_v16().tables)
-    if (table.phase > 0)
-      collect(hazards, [&] { refuse_planted_table(target, table.name, Access::change); });
-  collect(hazards, [&] { refuse_unreadable_raw_events(target); });
   for (const Refusal refuse : privilege_refusals())
     collect(hazards, [&] { refuse(target); });
   for (const Refusal refuse : table_refusals())
     collect(hazards, [&] { refuse(target); });
 }
 
-/** Reads the tables as their owner, where the caller may act as that role. */
-std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target) {
-  std::optional<AsUser> owner;
+/** What keeps the tables from being read at all, by a preflight or by a migration. */
+std::vector<Hazard> unreadable(const ResolvedTarget &target) {
+  std::vector<Hazard> hazards;
   try {
-    become_owner(owner, target);
-  } catch (const Failure &) { // it is among the refusals
+    refuse_unreadable_tables(target);
+  } catch (const Failure &refusal) { // nothing to a migration: it is called by who owns the tables
+    hazards.push_back({HazardSeverity::info, hazards::not_visible, refusal.message, refusal.hint});
   }
+  collect(hazards, [&] { refuse_hidden_extension(target); });
+  for (const std::string &table : tables_of_the_schema())
+    collect(hazards, [&] { refuse_untrusted_table(target, table); });
+  collect(hazards, [&] { refuse_unreadable_raw_events(target); });
+  return hazards;
+}
+
+/** Reads the tables as their owner. */
+std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target,
+                                     const PinnedSettings &settings) {
+  const AsUser owner(target.owner, settings);
   inspect_raw_events(target);
   PreflightOptions options;
   options.sample = setting_preflight_sample;
@@ -224,15 +233,19 @@ std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &t
 
 /** Sees as much of the server and its sessions as the caller may. */
 std::vector<Hazard> preflight_of(ResolvedTarget &target) {
-  Progress progress(target.extension_schema, extension_owner(target));
+  Progress progress(target.extension);
   const PinnedSettings settings;
   const SpiSession spi;
   ServerDatabase database(target, progress, true);
-  std::vector<Hazard> inspected = inspect_as_owner(database, target);
+  const std::vector<Hazard> kept_from_reading = unreadable(target);
+  std::vector<Hazard> inspected;
+  if (kept_from_reading.empty())
+    inspected = inspect_as_owner(database, target, settings);
   if (inspected.size() == 1 && inspected.front().hazard == hazards::nothing_to_do)
     return inspected;
   std::vector<Hazard> found;
   collect_refusals(found, target);
+  found.insert(found.end(), kept_from_reading.begin(), kept_from_reading.end());
   for (std::vector<Hazard> more : {probe_server(database), std::move(inspected)})
     found.insert(found.end(), more.begin(), more.end());
   return found;
@@ -244,9 +257,12 @@ Datum preflight_v16(FunctionCallInfo fcinfo) {
   fault::begin_call();
   std::vector<Hazard> hazards;
   std::optional<ResolvedTarget> target;
-  collect(hazards, [&] { target = target_of(fcinfo, schema, Access::read); });
-  if (target)
+  collect(hazards,
+          [&] { target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid); });
+  if (target) {
+    target->repeat = target->names.command("cowrie_migrate_v16"); // what the refusals are about
     hazards = preflight_of(*target);
+  }
   put_hazards(result, hazards);
   return Datum(0);
 }
@@ -255,9 +271,10 @@ Datum checkpoint_v16(FunctionCallInfo fcinfo) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
   ResolvedTarget target = target_of(fcinfo, schema, Access::read);
-  // EXPLAIN is no read-only statement to SPI, although it changes nothing.
-  const std::vector<Criterion> criteria = with_database(
-      target, Access::change, [&](auto &database, auto &, auto &) { return checkpoint(database); });
+  const std::vector<Criterion> criteria =
+      with_database(target, Access::measure, [&](auto &database, auto &ledger, auto &) {
+        return checkpoint(database, ledger);
+      });
   RowBuilder row(result);
   for (const Criterion &each : criteria)
     row.text(each.criterion)

@@ -4,6 +4,8 @@
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/schema/schema.hpp"
+#include "core/schema/v16.hpp"
+#include "core/base/text.hpp"
 #include "tools/cleanup_template.hpp"
 
 namespace cowrie {
@@ -116,10 +118,10 @@ std::string cleanup_script() {
   std::string words;
   for (const Table &table : schema_v16().tables) {
     if (table.phase > 0)
-      words += (words.empty() ? "" : "|") + table.name;
+      append(words, table.name, "|");
     else
       for (const Column &each : table.columns)
-        words += (words.empty() ? "" : "|") + each.name;
+        append(words, each.name, "|");
   }
   text = replaced(text, "@routines@", naming_routines_query(quote_literal(words)));
   return replaced(text, "@work_tables@",

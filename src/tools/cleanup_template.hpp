@@ -8,7 +8,10 @@ inline constexpr const char *cleanup_template =
     R"sql(-- Takes the schema of cowrieprocessor from version 16, complete or not, back to version 15: the cleanup
 -- of the extension cowrie_migrate, for a server on which it cannot be installed.
 --
---   psql -d mydb -f cleanup_v16_incomplete.sql
+--   psql -U owner -d mydb -f cleanup_v16_incomplete.sql
+--
+-- as the role that owns session_summaries, and as no other: the triggers and index expressions of that role
+-- run in this session, and SET ROLE would not keep them from taking the rights of whoever has logged in.
 --
 -- psql variables, all optional: -v schema=app, the schema of session_summaries (by search_path);
 -- -v force=on, in spite of what the application has enriched, or of a later version.
@@ -71,12 +74,14 @@ BEGIN
   IF item.owner IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'there is no table session_summaries',
       HINT = 'Name its schema: psql -v schema=app -f cleanup_v16_incomplete.sql';
+  ELSIF item.owner <> session_user OR item.owner <> current_user THEN
+    RAISE EXCEPTION USING ERRCODE = '42501',
+      MESSAGE = format('this script must be run by the owner of session_summaries, role "%s"', item.owner),
+      DETAIL = format('You are "%s". Triggers of the owner would run with the rights of whoever has logged in.',
+                      session_user),
+      HINT = format('Log in as that role: psql -U %s -d %s -f cleanup_v16_incomplete.sql', item.owner,
+                    current_database());
   END IF;
-  IF NOT pg_try_advisory_xact_lock(1129273170, 16) THEN
-    RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'a migration is running in this database';
-  END IF;
-  -- Triggers of the owner's shall not run as somebody else.
-  EXECUTE format('SET LOCAL ROLE %I', item.owner);
 
   EXECUTE format('LOCK TABLE %I.session_summaries IN ACCESS EXCLUSIVE MODE', app_schema);
   FOR item IN
@@ -88,6 +93,25 @@ BEGIN
     EXECUTE format('LOCK TABLE %I.%I IN ACCESS EXCLUSIVE MODE', app_schema, item.name);
   END LOOP;
   EXECUTE format('LOCK TABLE %I.schema_state IN SHARE ROW EXCLUSIVE MODE', app_schema);
+
+  -- Now that nobody can change them any more. What runs in the extension holds a lock on it.
+  IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_extension'::regclass
+             AND objsubid = 16 AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) THEN
+    RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'a migration is running in this database';
+  END IF;
+  FOR item IN
+    SELECT c.oid::regclass AS name, r.rolname AS owner
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS r ON r.oid = c.relowner
+    WHERE n.nspname = app_schema AND r.rolname <> current_user AND NOT r.rolsuper
+      AND c.relname IN (SELECT t.name FROM (VALUES
+@tables@) AS t (name, phase) UNION SELECT 'session_summaries' UNION SELECT 'schema_state')
+  LOOP
+    RAISE EXCEPTION USING ERRCODE = '42501',
+      MESSAGE = format('%s does not belong to the owner of session_summaries', item.name),
+      DETAIL = format('It belongs to role "%s", whose triggers would run as "%s".', item.owner, current_user),
+      HINT = 'Find out who made it, and rename it or give it to the owner of session_summaries.';
+  END LOOP;
 
   -- The recorded version ----------------------------------------------------------------------
 

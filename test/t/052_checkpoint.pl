@@ -230,7 +230,7 @@ my $data = data_hash($node, 'tampered');
 my $schema = schema_dump($node, 'tampered');
 my %unseen_later = ('values of other columns' => q{UPDATE session_summaries SET matcher = 'other' WHERE session_id =
   (SELECT min(session_id) FROM session_summaries)});
-foreach my $differs (sort keys %tampering, keys %unseen_later)
+foreach my $differs (keys %unseen_later, sort keys %tampering)
 {
 	$node->safe_psql('tampered', 'TRUNCATE tampering; INSERT INTO tampering VALUES ('
 		  . quote_text($tampering{$differs} // $unseen_later{$differs}) . ')');

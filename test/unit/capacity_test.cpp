@@ -1,5 +1,6 @@
 // Capacity: what goes where, and what is refused; the numbers themselves are measured in a server.
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/estimates.hpp"
 
 #include <gtest/gtest.h>
 
@@ -62,12 +63,12 @@ TEST(Capacity, OnlineTheTableGrowsByItsDeadRows) {
   facts.largest_wal = 1e12;
   facts.rebuilt_indexes = {11.8e6};
   test::FakeDatabase database;
-  const Look seen = look(database);
-  const Need online = need_of(facts, seen, Way::online), at_once = need_of(facts, seen);
+  const Inspection seen = inspect(database);
+  const Need online = need_of(facts, seen, Way::online), atomic = need_of(facts, seen);
   const auto grown = static_cast<double>(online.tables - online.inventory_tables);
   EXPECT_GT(grown, 0.8 * 26e6);
   EXPECT_LT(grown, 1.5 * 26e6);
-  EXPECT_LT(online.tables, at_once.tables / 2);
+  EXPECT_LT(online.tables, atomic.tables / 2);
   EXPECT_GT(online.wal, 165'000'000);
   // A part of a large table is dead at a time, all of a small one.
   facts.sessions = 1e7;
@@ -88,7 +89,7 @@ TEST(Capacity, WhatStaysInToastIsNotNeededAgain) {
   facts.heap = 81.5e6;
   facts.toast = 145.8e6;
   test::FakeDatabase database;
-  const Look seen = look(database);
+  const Inspection seen = inspect(database);
   const Need heap_only = need_of(facts, seen);
   facts.alter_table_reason = "the table is not logged";
   const Need all = need_of(facts, seen);
@@ -97,7 +98,7 @@ TEST(Capacity, WhatStaysInToastIsNotNeededAgain) {
   EXPECT_EQ(all.indexes, heap_only.indexes);
   // Where a column must be converted ALTER TABLE does it.
   facts.alter_table_reason.clear();
-  Look converted = seen;
+  Inspection converted = seen;
   for (Column &each : converted.observed.table("session_summaries")->columns)
     if (each.name == "created_at")
       each.type = "text";
@@ -106,7 +107,7 @@ TEST(Capacity, WhatStaysInToastIsNotNeededAgain) {
 
 TEST(Capacity, RefusesNothingWhereTheSystemCannotBeAsked) {
   test::FakeDatabase database;
-  EXPECT_NO_THROW(refuse_full_disk(database, look(database)));
+  EXPECT_NO_THROW(refuse_full_disk(database, inspect(database)));
 }
 
 } // namespace

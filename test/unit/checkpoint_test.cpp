@@ -34,7 +34,7 @@ public:
 
 std::vector<Criterion> performance(TimedDatabase &database) {
   std::vector<Criterion> rows;
-  for (Criterion &each : checkpoint(database))
+  for (Criterion &each : checkpoint(database, database))
     if (each.criterion == "query_performance")
       rows.push_back(std::move(each));
   return rows;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/schema/schema.hpp"
+#include "core/schema/v16.hpp"
 #include "tools/cleanup_script.hpp"
 
 namespace cowrie {

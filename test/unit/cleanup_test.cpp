@@ -6,6 +6,8 @@
 
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
+#include "core/run/cleanup.hpp"
+#include "core/inspect/inspection.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {
@@ -42,7 +44,7 @@ TEST(Cleanup, GoesBackToEachPhaseAndForwardsAgain) {
         EXPECT_EQ(each.status, "done") << each.step;
       EXPECT_EQ(rows.back().step, "set_version");
       EXPECT_EQ(database.state.ledger.back().kind, "finish");
-      EXPECT_EQ(look(database).situation.state,
+      EXPECT_EQ(inspect(database).situation.state,
                 to == 0 ? SchemaState::version15 : SchemaState::resumable);
       migrate(database, database, database, MigrateOptions{});
       EXPECT_EQ(database.state.dump(), FakeDatabase(phase_count).state.dump());
@@ -118,7 +120,7 @@ TEST(Cleanup, RecordsNoPhaseThatIsNotThere) {
     EXPECT_EQ(refusal.sqlstate, "55000"); // a refusal is true, too
     return;
   }
-  EXPECT_NE(look(database).situation.state, SchemaState::incomplete);
+  EXPECT_NE(inspect(database).situation.state, SchemaState::incomplete);
 }
 
 TEST(Cleanup, RemovesTheRetiredColumnAndKeepsAUsersIndex) {
@@ -166,7 +168,7 @@ TEST(Cleanup, RemovesADeclaredObjectAsOftenAsItIsThere) {
 /** Tells whether cleanup takes an object of a table that goes for the application's own. */
 bool is_ours(const FakeDatabase &database, const std::string &name) {
   return std::any_of(database.asked_about.begin(), database.asked_about.end(),
-                     [&](const Presence &each) { return each.name == name; });
+                     [&](const ExistingObject &each) { return each.name == name; });
 }
 
 TEST(Cleanup, KnowsWhatTheApplicationMakesFromWhatAUserMakes) {

@@ -14,6 +14,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie::test {
@@ -32,14 +33,13 @@ public:
     for (const char *helper :
          {derivation::staging_table, derivation::event_table, derivation::chosen_table}) {
       const std::string made = name(helper);
-      if (starts_with(sql, "CREATE UNLOGGED TABLE " + made + " ")) {
+      if (makes(helper, sql)) {
         require(!schema_.table(helper), "42P07", helper);
         schema_.tables.emplace_back();
         schema_.tables.back().name = helper;
       } else if (sql == "DROP TABLE " + made) {
         require(erase_named(schema_.tables, helper), "42P01", helper);
-      } else if (starts_with(sql, "CREATE UNIQUE INDEX ON " + made + " ") ||
-                 starts_with(sql, "ANALYZE " + made)) {
+      } else if (completes(helper, sql)) {
         require(schema_.table(helper), "42P01", helper);
       } else {
         continue;
@@ -119,6 +119,21 @@ public:
 
 private:
   std::string name(const std::string &table) const { return qualified(target_.schema, table); }
+
+  bool makes(const std::string &helper, const std::string &sql) const {
+    if (helper == derivation::staging_table)
+      return sql == derivation::create_staging(target_) ||
+             sql == derivation::stage_from_documents(target_, *schema_.table("session_summaries"));
+    return helper == derivation::event_table ? sql == derivation::create_event_table(target_)
+                                             : sql == derivation::choose_sessions(target_).front();
+  }
+
+  bool completes(const std::string &helper, const std::string &sql) const {
+    if (helper == derivation::staging_table)
+      return sql == derivation::analyze_staging(target_);
+    return helper == derivation::event_table ? sql == derivation::index_event_table(target_)
+                                             : sql == derivation::choose_sessions(target_).back();
+  }
 
   bool change_constraint(const Table &declared, Table &seen, const std::string &sql) {
     const std::string &schema = target_.schema;

@@ -20,8 +20,24 @@
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/sql/online.hpp"
+#include "core/plan/step.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/dependents.hpp"
+#include "core/inspect/capacity_facts.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/inspect/row_conflicts.hpp"
+#include "core/inspect/validate.hpp"
+#include "core/inspect/zero_loss.hpp"
+#include "core/run/atomic_fill.hpp"
+#include "core/run/cleanup.hpp"
+#include "core/run/dry_run.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/sql/unexplained_rows.hpp"
 #include "fake_catalog.hpp"
 #include "fake_schema.hpp"
+#include "samples.hpp"
 
 namespace cowrie::test {
 
@@ -81,18 +97,18 @@ public:
     if (last_phase > 0)
       state.values["schema_subphase"] = "16." + std::to_string(last_phase);
     filled.before = filled.settled = scanned = {600, "documents", "times"};
-    filled.kept = scanned_kept = {600, "kept", "times"};
+    filled.stored = scanned_stored = {600, "kept", "times"};
   }
 
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
-  Fingerprint scanned_kept;
+  Fingerprint scanned_stored;
   std::string other_columns = "others"; ///< what a scan of their heap finds in them
   FillResult filled;                    ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
-  std::vector<Row> names_in_the_way, triggers;
+  std::vector<Row> taken_names, triggers;
   std::vector<std::string> column_users;
   std::vector<Loss> losses;      ///< what the comparison with the sessions finds
   std::int64_t own_rows = 0;     ///< rows with what is not declared, or with values, per question
@@ -112,11 +128,11 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   int statistics_target = 100;
-  std::int64_t table_bytes = 8192; ///< of each table, of a million rows
-  std::vector<Disk> disk_list;     ///< empty: their free space is not known
-  std::string alter_table_reason;  ///< what forbids to copy the heap alone; empty: nothing
-  std::string other_run;           ///< who holds the run lock; empty: nobody
-  std::vector<Row> runs;           ///< what the ledger knows of earlier runs, as first_run() asks
+  std::int64_t table_bytes = 8192;   ///< of each table, of a million rows
+  std::vector<Disk> disk_list;       ///< empty: their free space is not known
+  std::string alter_table_reason;    ///< what forbids to copy the heap alone; empty: nothing
+  std::string other_run;             ///< who holds the run lock; empty: nobody
+  std::vector<RecordedRun> recorded; ///< what the ledger knows of earlier runs
 
   void let_pass(std::int64_t microseconds) { clock_ += microseconds; }
 
@@ -159,28 +175,25 @@ public:
       const auto found = state.values.find(std::get<std::string>(parameters.at(0)));
       return found == state.values.end() ? std::vector<Row>{} : std::vector<Row>{{found->second}};
     }
-    if (starts_with(sql, "SELECT log_id, mode = 'cleanup'"))
-      return runs;
-    if (contains(sql, ".\"cowrie_fingerprint\"(")) // of all, or up to the start of a run
+    const Table &sessions = *state.schema.table("session_summaries");
+    // Of all, or up to the start of a run.
+    if (is_like(sql, derivation::fingerprint(target_, sessions, mark), marks))
       return {{std::to_string(scanned.sessions), scanned.documents, scanned.times,
                std::to_string(scanned.sessions), scanned.documents, scanned.times}};
-    if (sql == derivation::kept_fingerprint(target_, *state.schema.table("session_summaries")))
-      return {{std::to_string(scanned_kept.sessions), scanned_kept.documents, scanned_kept.times}};
+    if (sql == derivation::stored_fingerprint(target_, sessions))
+      return {{std::to_string(scanned_stored.sessions), scanned_stored.documents,
+               scanned_stored.times}};
     for (const Table &each : schema_v16().tables) {
       if (sql == "SELECT count(*) FROM " + name(each.name))
         return {{"7"}};
       if (starts_with(sql, "SELECT count(*) FROM " + name(each.name) + " WHERE "))
         return {{std::to_string(own_rows)}};
     }
-    if (starts_with(sql, "SELECT pg_total_relation_size"))
+    if (sql == relation_size_query)
       return {{"8192"}};
-    if (starts_with(sql, "WITH derived AS")) {
-      std::vector<Row> rows;
-      for (const Loss &each : losses)
-        if (contains(sql, quote_literal(each.table) + "::text"))
-          rows.push_back({each.table, each.reason, std::to_string(each.rows)});
-      return rows;
-    }
+    for (int phase = 0; phase < phase_count; ++phase)
+      if (sql == unexplained_rows_after(phase))
+        return losses_after(phase);
     if (sql == naming_routines_query("$1::text")) {
       std::vector<Row> rows;
       for (const std::string &each : routines)
@@ -189,34 +202,41 @@ public:
     }
     for (const char *each : {derivation::staging_table, derivation::event_table,
                              derivation::chosen_table, online::delta_table})
-      if (starts_with(sql, "SELECT relpersistence ") &&
-          std::get<std::string>(parameters.at(0)) == name(each))
+      if (sql == work_table_query && std::get<std::string>(parameters.at(0)) == name(each))
         return state.schema.table(each) ? std::vector<Row>{{work_table_persistence}}
                                         : std::vector<Row>{};
     if (sql == derivation::chosen_fits(target_)) {
       require(state.schema.table(derivation::chosen_table), "42P01", sql);
       return {{chosen_fit ? "t" : "f"}};
     }
-    if (sql == alter_table_reason_query())
+    if (sql == alter_table_reason_query(target_))
       return {Row{alter_table_reason}};
-    if (starts_with(sql, "SELECT CASE WHEN reltuples"))
+    if (sql == table_sizes_query)
       return {{"600", "1000000"}};
-    if (starts_with(sql, "SELECT w.name, w.on_table FROM pg_class"))
-      return names_in_the_way;
-    if (starts_with(sql, "SELECT quote_ident(tgname)"))
+    if (is_like(sql, taken_names_query(mark), marks))
+      return taken_names;
+    if (sql == enabled_triggers_query)
       return triggers;
-    if (starts_with(sql, "SELECT current_setting('default_statistics_target')"))
+    if (sql == sample_query)
       return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000"}};
-    if (starts_with(sql, "SELECT set_config('default_statistics_target'")) {
+    if (sql == set_sample_query) {
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};
     }
-    if (starts_with(sql, "SELECT EXISTS (SELECT FROM "))
-      return {{filled_tables ? "t" : "f"}};
-    if (starts_with(sql, "SELECT count(*) FILTER (WHERE "))
-      return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
-    if (starts_with(sql, "SELECT count(*) FROM "))
-      return {{std::to_string(contains(sql, " AS p WHERE p.") ? orphans : lost_rows)}};
+    for (const Table &each : schema_v16().tables) {
+      if (sql == has_rows_query(target_, each.name))
+        return {{filled_tables ? "t" : "f"}};
+      for (const Constraint &key : each.constraints)
+        if (key.kind == ConstraintKind::foreign_key && sql == orphans_query(target_, each, key))
+          return {{std::to_string(orphans)}};
+    }
+    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
+                             derivation::FillScope::any})
+      if (sql ==
+          derivation::count_unfilled(target_, *schema_v16().table("session_summaries"), scope))
+        return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
+    if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
+      return {{std::to_string(lost_rows)}};
     if (sql == online::find_objects(target_))
       return {online_trigger ? Row{"4711", "t", std::nullopt, std::nullopt}
                              : Row{std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
@@ -254,7 +274,7 @@ public:
     for (const Column &each : schema_v16().table("session_summaries")->columns)
       require(state.schema.table("session_summaries")->column(each.name), "42703", each.name);
     FillResult result = filled;
-    result.stored = as_stored(filled.before);
+    result.heap = as_stored(filled.before);
     return result;
   }
 
@@ -266,11 +286,14 @@ public:
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");
-    if (starts_with(sql, "UPDATE " + name("session_summaries") + " AS s SET ")) {
-      FillResult result;
-      result.rows = new_rows;
-      return result;
-    }
+    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
+                             derivation::FillScope::any})
+      if (sql ==
+          derivation::fill_rows(target_, declared, *state.schema.table(declared.name), scope)) {
+        FillResult result;
+        result.rows = new_rows;
+        return result;
+      }
     Table &sessions = *state.schema.table("session_summaries");
     require(!stage || state.schema.table(derivation::staging_table), "42P01", sql);
     for (const Column &each : declared.columns) {
@@ -330,8 +353,10 @@ public:
       locks.push_back(each.table + " " + each.mode);
     }
   }
+  void inspect_again() override { ++inspected_again; }
+  int inspected_again = 0;
   void upgrade_locks(const std::vector<TableLock> &wanted) override { lock_tables(wanted); }
-  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override {
+  std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) override {
     asked_about = objects;
     return others;
   }
@@ -339,13 +364,14 @@ public:
                                             const std::vector<std::string> &) override {
     return column_users;
   }
-  std::vector<Presence> asked_about; ///< in the last question for dependents
+  std::vector<ExistingObject> asked_about; ///< in the last question for dependents
   void copy_grants(const std::string &table) override { grants.push_back(table); }
   std::vector<Disk> disks() override { return disk_list; }
   const Target &target() const override { return target_; }
   std::int64_t clock_us() const override { return ++clock_; }
 
   // Ledger: rows are as transactional as everything else.
+  std::vector<RecordedRun> runs() override { return recorded; }
   bool knows_of_migration() override { return on_record; }
   std::int64_t begin_run(std::string_view mode, std::string_view) override {
     state.ledger.push_back({"begin", {0, std::string(mode), "", {}, 0, ""}, ""});
@@ -383,6 +409,22 @@ public:
 
 private:
   std::string name(const std::string &table) const { return qualified(target_.schema, table); }
+
+  std::string unexplained_rows_after(int phase) {
+    const Schema declared = declared_v16(), observed = observe(schema_v16());
+    return unexplained_rows(target_, {declared, observed, phase},
+                            *state.schema.table("session_summaries"));
+  }
+
+  /** Of the tables that a cleanup to the end of this phase would drop, or drop columns of. */
+  std::vector<Row> losses_after(int phase) const {
+    std::vector<Row> rows;
+    for (const Loss &each : losses)
+      if (const Table *table = state.schema.table(each.table);
+          table && (phase == 0 || schema_v16().table(each.table)->phase > phase))
+        rows.push_back({each.table, each.reason, std::to_string(each.rows)});
+    return rows;
+  }
 
   void note(const std::string &sql, bool changes) {
     statements.push_back({sql, changes, depth_, phase_, step_});

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "core/online/online_run.hpp"
+#include "core/online/refusals.hpp"
+#include "core/sql/lock_holders.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie::test {
@@ -126,14 +128,15 @@ public:
     const auto is_about = [&](const std::string &table) {
       return !parameters.empty() && std::get<std::string>(parameters.front()) == table;
     };
-    if (starts_with(sql, "SELECT pg_relation_size(c.oid)")) // heap, TOAST, rows, pages, …
+    if (sql == sessions_size_query) // heap, TOAST, rows, pages, …
       return {{"819200", "8192000", "600", "100", "600", "0", "600", "0", "4194304", "67108864",
                "f", "1073741824", "f", "2097152"}};
-    if (starts_with(sql, "WITH sampled AS MATERIALIZED"))
+    if (is_like(sql, sample_documents_query(target(), mark_1),
+                {std::to_string(mark_1 * 100) + ".000000"}))
       return {{"600", "600", "600", "60", "6", "6", "0", "12", "2000"}};
-    if (starts_with(sql, "SELECT m.amname, pg_relation_size(i.indexrelid)"))
+    if (sql == index_sizes_query)
       return {{"btree", "81920", "20", "600"}};
-    if (starts_with(sql, "SELECT format('trigger %I'"))
+    if (is_like(sql, firing_triggers_query(mark), marks))
       return update_triggers;
     if (sql == online::find_objects(target()))
       return {parts.trigger != 0
@@ -149,21 +152,21 @@ public:
       return {{parts.staging_whole ? "t" : "f"}};
     if (sql == online::count_queue(target()))
       return {{std::to_string(parts.queue.length)}};
-    if (starts_with(sql, online::count_queue(target()) + " AS q WHERE ")) {
-      const online::Places places = places_in(sql);
-      return {{std::to_string(std::min(places.last, parts.queue.length) - places.after)}};
-    }
+    if (const auto found =
+            arguments_of(sql, online::count_places(target(), {mark_1, mark_2}), marks))
+      return {{std::to_string(std::min(places_in(*found).last, parts.queue.length) -
+                              places_in(*found).after)}};
     if (sql == online::count_heap_only(target()))
       return {{std::to_string(heap_only_)}};
-    if (sql == online::count_changes(target()))
+    if (sql == online::count_changed_keys(target()))
       return {{std::to_string(parts.notes.size())}};
-    if (starts_with(sql, "SELECT (" + online::count_changes(target()) + "), reltuples"))
+    if (sql == online::count_changed_keys_and_sessions(target()))
       return {{std::to_string(parts.notes.size()), std::to_string(sessions)}};
-    if (starts_with(sql, "SELECT ctid, session_id, "))
-      return some_notes(sql);
-    if (starts_with(sql, "SELECT DISTINCT source_ip, asn"))
+    if (const auto limit = arguments_of(sql, online::read_changed_keys(target(), mark_1), marks))
+      return some_notes(std::stoul(limit->front()));
+    if (is_like(sql, online::staged_keys(target(), {mark}), marks))
       return {{"192.0.2.1", "64500"}};
-    if (starts_with(sql, "SELECT DISTINCT format('process %s"))
+    if (is_like(sql, lock_holders_query(mark), marks))
       return {{"process 42 holds everything"}};
     return FakeDatabase::query(sql, parameters);
   }
@@ -194,25 +197,29 @@ public:
       before_fill(sql);
     FillResult result;
     const std::string zero(32, '0');
-    result.before = result.settled = result.kept = {0, zero, zero};
-    if (contains(sql, "session_id = q.session")) {
-      const online::Places places = places_in(sql);
+    result.before = result.settled = result.stored = {0, zero, zero};
+    const Table declared = declared_v16().tables.front();
+    const Table &base = *state.schema.table(declared.name);
+    const auto batch = batch_in(sql, declared, base);
+    const auto most =
+        arguments_of(sql, online::add_unfilled_keys(target(), declared, base, mark_1), marks);
+    if (batch) {
+      const online::Places places = *batch;
       parts.batches.push_back(places.last);
       result.rows = result.before.sessions = places.last - places.after;
       if (stays_in_page)
         heap_only_ += result.rows;
-    } else if (starts_with(sql, "INSERT INTO " + name(online::changes_table))) {
-      const std::size_t at = sql.find(" LIMIT ");
-      const std::size_t most =
-          at == std::string::npos ? parts.unfilled.size() : std::stoul(sql.substr(at + 7));
-      while (!parts.unfilled.empty() && static_cast<std::size_t>(result.rows) < most) {
+    } else if (most || sql == online::add_unfilled_keys(target(), declared, base, std::nullopt)) {
+      const std::size_t limit = most ? std::stoul(most->front()) : parts.unfilled.size();
+      while (!parts.unfilled.empty() && static_cast<std::size_t>(result.rows) < limit) {
         parts.notes.push_back(*parts.unfilled.begin());
         parts.unfilled.erase(parts.unfilled.begin());
         ++result.rows;
       }
       for (std::int64_t i = 0; i < inserts_per_pass; ++i)
         parts.unfilled.insert(key(100'000 + next_insert_++));
-    } else if (!contains(sql, "session_id = ANY (")) {
+    } else if (!is_like(sql, online::fill_sessions(target(), declared, base, {mark}), marks) &&
+               !is_like(sql, online::read_sessions(target(), declared, base, {mark}), marks)) {
       throw std::logic_error("the fake does not know the statement: " + sql);
     }
     return result;
@@ -232,14 +239,20 @@ private:
                                   : std::nullopt;
   }
 
-  static online::Places places_in(const std::string &sql) {
-    const std::string after = "q.place > ", last = "q.place <= ";
-    return {std::stoll(sql.substr(sql.find(after) + after.size())),
-            std::stoll(sql.substr(sql.find(last) + last.size()))};
+  static online::Places places_in(const std::vector<std::string> &arguments) {
+    return {std::stoll(arguments.at(0)), std::stoll(arguments.at(1))};
   }
 
-  std::vector<Row> some_notes(const std::string &sql) const {
-    const std::size_t most = std::stoul(sql.substr(sql.find(" LIMIT ") + 7));
+  std::optional<online::Places> batch_in(const std::string &sql, const Table &declared,
+                                         const Table &base) const {
+    for (const auto taken : {online::TakenSnapshots::keep, online::TakenSnapshots::complete})
+      if (const auto found = arguments_of(
+              sql, online::fill_batch(target(), declared, base, {mark_1, mark_2}, taken), marks))
+        return places_in(*found);
+    return std::nullopt;
+  }
+
+  std::vector<Row> some_notes(std::size_t most) const {
     std::vector<Row> rows;
     for (const std::string &each : parts.notes)
       if (rows.size() < most)
@@ -290,10 +303,10 @@ private:
       parts.queue = Queue();
       return 0;
     }
-    if (starts_with(sql, "COMMENT ON TABLE " + changes_name) ||
-        sql == online::create_changes(where).back() || sql == online::create_delta(where))
+    if (sql == online::create_changes(where).at(1) || sql == online::create_changes(where).back() ||
+        sql == online::create_delta(where))
       return 0;
-    if (sql == online::note_orphans(where)) {
+    if (sql == online::add_orphan_keys(where)) {
       parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());
       return static_cast<std::int64_t>(orphaned.size());
     }
@@ -302,38 +315,62 @@ private:
       parts.staging_whole = true;
       return 0;
     }
-    if (sql == online::forget_changes(where)) {
+    if (sql == online::remove_keys_with_address(where)) {
       parts.worked_off += static_cast<std::int64_t>(parts.notes.size());
       parts.notes.clear();
       return 0;
     }
-    if (starts_with(sql, "DELETE FROM " + changes_name + " WHERE ctid = ANY"))
-      return forget_notes(sql);
-    for (const char *each : {derivation::staging_table, online::delta_table})
-      if (starts_with(sql, "DELETE FROM " + name(each)) ||
-          starts_with(sql, "INSERT INTO " + name(each) + " SELECT"))
-        return 0;
+    if (const auto found = arguments_of(sql, online::remove_keys(where, {mark}, "file"),
+                                        {"'{\"" + mark + "\"}'", "'file'"}))
+      return remove_keys(found->at(0), found->at(1));
+    if (is_about_staged(sql))
+      return 0;
     for (const Table &each : schema_v16().tables)
-      if (each.phase > 0 && (starts_with(sql, "DELETE FROM " + name(each.name)) ||
-                             starts_with(sql, "INSERT INTO " + name(each.name) + " AS t ("))) {
+      if (each.phase > 0 && is_about_rows_of(each.name, sql)) {
         require(state.schema.table(each.name), "42P01", sql);
         return 100;
       }
-    if (starts_with(sql, "CREATE UNLOGGED TABLE " + name(derivation::staging_table) + " AS "))
+    if (sql == derivation::stage_from_documents(where, *state.schema.table("session_summaries")))
       ++parts.staged_anew;
     return std::nullopt;
   }
 
-  std::int64_t forget_notes(const std::string &sql) {
+  bool is_about_staged(const std::string &sql) const {
+    if (is_like(sql, online::unstage(target(), {mark}), marks))
+      return true;
+    for (const char *key : {"asn", "source_ip"})
+      for (const std::string &each : online::take_delta(target(), key, {mark}))
+        if (is_like(sql, each, marks))
+          return true;
+    return false;
+  }
+
+  /** Derives rows of an inventory again, from all staged sessions or from some, or drops them. */
+  bool is_about_rows_of(const std::string &table, const std::string &sql) const {
+    Target delta = target();
+    delta.staging = online::delta_table;
+    const std::vector<std::string> some = {mark};
+    for (const Target &where : {target(), delta})
+      if (starts_with(sql, derivation::load_rows(where, table, derivation::OnExisting::none_there)))
+        return true;
+    if (table == "ip_asn_history")
+      return sql == online::drop_history(target(), nullptr) ||
+             is_like(sql, online::drop_history(target(), &some), marks);
+    return sql == online::drop_gone(target(), table, nullptr) ||
+           is_like(sql, online::drop_gone(target(), table, &some), marks);
+  }
+
+  /** `{"s1","s2"}` and the file they are in, as literals. */
+  std::int64_t remove_keys(const std::string &list, const std::string &from_file) {
     for (std::int64_t i = 0; i < writes_per_round; ++i)
       parts.notes.push_back(key(200'000 + next_insert_++));
-    const std::string at_the_end = "'" + file() + "'";
-    if (sql.compare(sql.size() - at_the_end.size(), at_the_end.size(), at_the_end) != 0)
+    if (from_file != "'" + file() + "'")
       return 0;
     std::set<std::string> places;
-    for (std::size_t at = sql.find("{\""); sql[at] != '}'; at = sql.find_first_of(",}", at + 1)) {
+    for (std::size_t at = list.find("{\""); list[at] != '}';
+         at = list.find_first_of(",}", at + 1)) {
       const std::size_t from = at + 2;
-      places.insert(sql.substr(from, sql.find('"', from) - from));
+      places.insert(list.substr(from, list.find('"', from) - from));
     }
     const std::size_t before = parts.notes.size();
     parts.notes.erase(

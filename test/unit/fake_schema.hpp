@@ -8,6 +8,8 @@
 #include "core/plan/plan.hpp"
 #include "core/schema/schema.hpp"
 #include "core/schema/diff.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie::test {
 

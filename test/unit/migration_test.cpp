@@ -1,5 +1,7 @@
 // Migration and cleanup: a whole run through the ports, and every way in which it can end.
 #include "core/run/atomic_run.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/run/shared_steps.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -75,7 +77,7 @@ TEST(Migrate, TakesAFreshDatabaseToVersion16) {
   const Schema v15 = observed_after(0);
   const std::vector<Step> plan =
       plan_migration(declared_v16(), v15, database.target(),
-                     assess(declared_v16(), v15, "public", 15, std::nullopt));
+                     classify(declared_v16(), v15, "public", 15, std::nullopt));
   ASSERT_EQ(rows.size(), plan.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i].step, plan[i].name);
@@ -160,7 +162,7 @@ TEST(Migrate, LeavesALaterVersionAtItsVersion) {
   erase_named(database.state.schema.table("ip_inventory")->indexes, "idx_ip_current_asn");
   migrate_it(database, repairing());
   EXPECT_EQ(database.state.values.at("schema_version"), "17");
-  EXPECT_EQ(look(database).situation.state, SchemaState::complete);
+  EXPECT_EQ(inspect(database).situation.state, SchemaState::complete);
 }
 
 TEST(Migrate, PlansWithoutChangingAnything) {
@@ -379,7 +381,7 @@ TEST(MigrateRefuses, VersionsBefore15) {
   }
   FakeDatabase database;
   database.state.values["schema_version"] = " 15\n";
-  EXPECT_EQ(look(database).situation.state, SchemaState::version15);
+  EXPECT_EQ(inspect(database).situation.state, SchemaState::version15);
 }
 
 TEST(MigrateRefuses, AnUnknownVersion) {
@@ -463,7 +465,7 @@ TEST_P(MigrateGateBothWays, NamesWhatDiffers) {
   const auto detail_after = [&](Fingerprint now) {
     FakeDatabase database;
     database.alter_table_reason = GetParam();
-    database.scanned_kept = database.scanned = std::move(now);
+    database.scanned_stored = database.scanned = std::move(now);
     const Failure failure = refusal_of(database);
     EXPECT_EQ(failure.sqlstate, "XX001");
     EXPECT_TRUE(contains(failure.context, "step zero_loss_gate"));
@@ -510,7 +512,7 @@ TEST(MigrateGate, ReadsTheTextOnlyWhereTheStoredBytesDiffer) {
 
   FakeDatabase other;
   other.alter_table_reason = "the table is a catalog";
-  other.scanned_kept.documents = "the same, stored in another form";
+  other.scanned_stored.documents = "the same, stored in another form";
   migrate_it(other, {});
   EXPECT_EQ(other.state.values.at("schema_version"), "16");
 }
@@ -531,7 +533,7 @@ TEST_P(MigrateGateBothWays, TakesEverythingBackWithKeepToo) {
   database.alter_table_reason = GetParam();
   database.before_statement = [&](const Statement &each) {
     if (contains(each.sql, "CREATE INDEX \"idx_session_source_ip\""))
-      database.scanned.documents = database.scanned_kept.documents = "other";
+      database.scanned.documents = database.scanned_stored.documents = "other";
   };
   const Failure failure = failure_of(database, [&] { migrate_it(database, keeping()); });
   EXPECT_EQ(failure.sqlstate, "XX001");
@@ -547,7 +549,7 @@ TEST_P(MigrateGateBothWays, ProvesWhatAFailedRunLeavesBehind) {
     bool failed = false;
     database.before_statement = [&](const Statement &each) {
       if (loses && each.step == "load_asn_inventory")
-        database.scanned.documents = database.scanned_kept.documents = "other";
+        database.scanned.documents = database.scanned_stored.documents = "other";
       if (each.step == "load_ip_inventory" && each.changes && !std::exchange(failed, true))
         throw Failure("22P05", "no such luck");
     };
@@ -569,15 +571,17 @@ TEST(MigrateResumes, AndTellsWhatHasChangedSinceTheFirstRun) {
   for (const char *documents : {"documents", "other"}) {
     FakeDatabase database(3);
     const Fingerprint now = database.scanned;
-    database.runs = {{"7", "f", "f", "t", "2024-05-01 00:00:00+00", std::to_string(now.sessions),
-                      documents == std::string("other") ? "other" : now.documents, now.times}};
+    Fingerprint before = now;
+    if (documents == std::string("other"))
+      before.documents = "other";
+    database.recorded = {{"7", false, false, "2024-05-01 00:00:00+00", 0, before}};
     migrate_it(database, {});
     EXPECT_EQ(database.state.values.at("schema_version"), "16");
     EXPECT_EQ(database.warnings.size(), documents == std::string("other") ? 1u : 0u);
   }
   FakeDatabase begun_anew(3);
-  begun_anew.runs = {{"7", "f", "f", "t", "then", "1", "other", "other"},
-                     {"8", "t", "t", "f", "then", "", "", ""}}; // a cleanup
+  begun_anew.recorded = {{"7", false, false, "then", 0, Fingerprint{1, "other", "other"}},
+                         {"8", true, true, "then", 0, std::nullopt}}; // a cleanup
   migrate_it(begun_anew, {});
   EXPECT_TRUE(begun_anew.warnings.empty());
 }

@@ -1,5 +1,6 @@
 // Network values: one row per spelling, one test per row.
 #include "core/document/network_values.hpp"
+#include "core/document/timestamp.hpp"
 
 #include <ostream>
 #include <string>

@@ -489,7 +489,7 @@ TEST(Online, DoesNotCutOverWhenTheTriggerWasSwitchedOff) {
   expect_complete(fake);
 }
 
-// Patience ---------------------------------------------------------------------------------------
+// LockRetry ---------------------------------------------------------------------------------------
 
 /** Refuses the lock of this step so many times. */
 void refuse(FakeOnline &fake, const std::string &step, int times) {

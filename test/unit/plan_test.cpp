@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "core/schema/ddl.hpp"
+#include "core/plan/cleanup.hpp"
+#include "core/plan/step_names.hpp"
 #include "fake_schema.hpp"
 
 namespace cowrie {
@@ -21,7 +23,7 @@ using test::starts_with;
 using test::test_target;
 
 Situation assess_it(const Schema &observed, int version, std::optional<int> subphase = {}) {
-  return assess(declared_v16(), observed, "public", version, subphase);
+  return classify(declared_v16(), observed, "public", version, subphase);
 }
 
 std::vector<Step> plan_of(const Schema &observed, const Situation &situation) {
@@ -440,7 +442,7 @@ TEST(Plans, QuoteASchemaWithQuotes) {
     const Schema observed = observed_after(phase);
     const std::optional<int> subphase = phase ? std::optional<int>(phase) : std::nullopt;
     collect(plan_migration(declared, observed, target,
-                           assess(declared, observed, target.schema, 15, subphase)));
+                           classify(declared, observed, target.schema, 15, subphase)));
     collect(plan_cleanup(declared, observed, target, 0));
   }
   std::size_t statements = 0;

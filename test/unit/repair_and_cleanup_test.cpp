@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "core/run/atomic_run.hpp"
+#include "core/run/cleanup.hpp"
+#include "core/inspect/inspection.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {
@@ -109,7 +111,7 @@ TEST_P(DamagedDatabase, IsRefusedAndThenRepaired) {
   MigrateOptions repair;
   repair.repair = true;
   migrate(database, database, database, repair);
-  EXPECT_EQ(look(database).situation.state, SchemaState::complete);
+  EXPECT_EQ(inspect(database).situation.state, SchemaState::complete);
   for (const std::string &sql : database.changing_statements()) {
     EXPECT_FALSE(contains(sql, "DROP COLUMN")) << sql;
     EXPECT_FALSE(contains(sql, "DROP TABLE \"public\".\"ip_") ||
@@ -122,7 +124,7 @@ TEST_P(DamagedDatabase, IsTakenBackToVersion15) {
   FakeDatabase database(phase_count);
   GetParam().inflict(database.state.schema);
   cleanup(database, database, database, CleanupOptions{});
-  EXPECT_EQ(look(database).situation.state, SchemaState::version15);
+  EXPECT_EQ(inspect(database).situation.state, SchemaState::version15);
   EXPECT_EQ(database.state.dump(), FakeDatabase(0).state.dump());
 }
 

@@ -331,7 +331,7 @@ TEST(SchemaDiff, ComparesExpressionsByForm) {
 
 TEST(Present, IsNothingAtVersion15AndAfterTheLastPhase) {
   for (int phase = 0; phase <= phase_count; ++phase)
-    EXPECT_TRUE(present(declared_v16(), observed_after(phase), phase).empty()) << phase;
+    EXPECT_TRUE(existing_objects(declared_v16(), observed_after(phase), phase).empty()) << phase;
 }
 
 TEST(Present, ListsWhatIsThereInWhateverShape) {
@@ -347,7 +347,7 @@ TEST(Present, ListsWhatIsThereInWhateverShape) {
   inventory.name = "ip_inventory";
   observed.tables.push_back(inventory);
 
-  const std::vector<Presence> found = present(declared_v16(), observed);
+  const std::vector<ExistingObject> found = existing_objects(declared_v16(), observed);
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].name, "source_ip");
   EXPECT_EQ(found[0].object_type, ObjectType::column);
@@ -364,17 +364,17 @@ TEST(Present, KnowsAnotherNameOnlyOnColumnsOfVersion16) {
                            "idx_session_first_event_brin");
   brin.name = "my_brin";
   sessions.indexes.push_back(brin);
-  EXPECT_TRUE(present(declared_v16(), observed).empty());
+  EXPECT_TRUE(existing_objects(declared_v16(), observed).empty());
 
   sessions.indexes.back().name = "idx_session_first_event_brin";
-  ASSERT_EQ(present(declared_v16(), observed).size(), 1u);
-  EXPECT_EQ(present(declared_v16(), observed).front().phase, 4);
+  ASSERT_EQ(existing_objects(declared_v16(), observed).size(), 1u);
+  EXPECT_EQ(existing_objects(declared_v16(), observed).front().phase, 4);
 
   Schema whole = observed_after(4);
   find_named(whole.table("session_summaries")->indexes, "idx_session_source_ip")->name = "mine";
-  const std::vector<Presence> later = present(declared_v16(), whole, 3);
+  const std::vector<ExistingObject> later = existing_objects(declared_v16(), whole, 3);
   EXPECT_TRUE(std::any_of(later.begin(), later.end(),
-                          [](const Presence &each) { return each.name == "mine"; }));
+                          [](const ExistingObject &each) { return each.name == "mine"; }));
 }
 
 TEST(SummaryByTable, IsALinePerTableWithErrors) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/run/atomic_run.hpp"
+#include "core/inspect/validate.hpp"
 #include "fake_database.hpp"
 
 namespace cowrie {

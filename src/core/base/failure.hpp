@@ -52,7 +52,9 @@ public:
   std::string message;
   std::string detail;
   std::string hint;
-  std::string context;         ///< where it happened: phase and step
+  std::string context; ///< where it happened: phase and step
+  bool from_server =
+      false; ///< its detail may hold values of rows: for the caller, not for a record
   bool must_propagate = false; ///< a cancel or shutdown: no failure policy may keep it
 };
 

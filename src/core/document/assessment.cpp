@@ -1,6 +1,8 @@
 // Assessment: what a migration would make of the sessions, counted without changing any.
 #include "core/document/assessment.hpp"
 
+#include "core/base/text.hpp"
+
 #include <cstring>
 #include <limits>
 #include <stdexcept>

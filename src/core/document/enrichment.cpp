@@ -5,10 +5,6 @@
 // rejects; only std::bad_alloc is thrown.
 #include "core/document/enrichment.hpp"
 
-#include <algorithm>
-#include <initializer_list>
-
-#include "core/base/ascii.hpp"
 #include "core/document/document.hpp"
 #include "core/document/fact_finder.hpp"
 #include "core/document/ip_address.hpp"

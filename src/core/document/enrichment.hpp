@@ -73,10 +73,6 @@ struct EventAddress {
  */
 bool holds_null_escape(std::string_view json) noexcept;
 
-/** Tells which of several IP types, in this order, is the strongest; npos: none that could be
- *  indexed. The same rule as for a document. */
-std::size_t strongest_of(const std::vector<std::string_view> &types) noexcept;
-
 /**
  * Reads documents one after the other and keeps its buffers between them.
  *

@@ -7,9 +7,10 @@
 #include <algorithm>
 
 #include "core/base/ascii.hpp"
+#include "core/base/text.hpp"
 #include "core/document/ip_address.hpp"
 #include "core/document/json_text.hpp"
-#include "core/document/network_values.hpp"
+#include "core/document/timestamp.hpp"
 #include "core/base/pure.hpp"
 
 namespace cowrie {

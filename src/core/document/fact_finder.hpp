@@ -64,4 +64,8 @@ private:
   std::vector<RejectedValue> &rejects_;
 };
 
+/** Tells which of several IP types, in this order, is the strongest; npos: none that could be
+ *  indexed. The same rule as for a document. */
+std::size_t strongest_of(const std::vector<std::string_view> &types) noexcept;
+
 } // namespace cowrie

@@ -1,6 +1,8 @@
 // Session reading: the form in which the facts of a session cross from one process to another.
 #include "core/document/facts_message.hpp"
 
+#include "core/base/text.hpp"
+
 #include <cstring>
 #include <type_traits>
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/text.hpp"
 #include "core/document/enrichment.hpp"
 #include "core/document/fingerprint.hpp"
 

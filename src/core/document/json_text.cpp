@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/base/ascii.hpp"
+#include "core/base/text.hpp"
 #include "core/document/json_number.hpp"
 #include "core/base/pure.hpp"
 

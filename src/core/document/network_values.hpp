@@ -1,4 +1,4 @@
-// Network values: parse and canonicalise IP addresses, ASNs, country codes and timestamps.
+// Network values: parse and canonicalise IP addresses, ASNs and country codes.
 //
 // What it may know: text. No JSON, no server. Error regime: never throws but std::bad_alloc;
 // a value is used, absent or rejected with a reason.
@@ -32,8 +32,5 @@ Parsed<std::int32_t> parse_asn_number(std::string_view token) noexcept;
 
 /** An ISO 3166 alpha-2 code in any case, returned in upper case; `XX` is invalid. */
 Parsed<std::string> parse_country(std::string_view text);
-
-/** An ISO 8601 time, without offset in UTC, as microseconds since 1970-01-01 UTC. */
-Parsed<std::int64_t> parse_timestamp(std::string_view text) noexcept;
 
 } // namespace cowrie

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/text.hpp"
 #include "core/document/json_text.hpp"
 #include "core/base/pure.hpp"
 

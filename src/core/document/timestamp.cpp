@@ -1,8 +1,5 @@
 // Timestamps: ISO 8601 text -> microseconds since 1970-01-01 UTC.
-//
-// Only what names one instant is read: no words, no bare numbers, no two-digit or five-digit years.
-// What it may know: text. Error regime: never throws.
-#include "core/document/network_values.hpp"
+#include "core/document/timestamp.hpp"
 
 #include <cstddef>
 

@@ -2,25 +2,22 @@
 #include "core/inspect/capacity.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
-#include "core/sql/derivation_parts.hpp"
 #include "core/base/failure.hpp"
-#include "core/online/batches.hpp"
+#include "core/base/text.hpp"
+#include "core/inspect/estimates.hpp"
+#include "core/plan/plan.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {
 
-constexpr double page = 8192, page_header = 24, line_pointer = 4, tuple_header = 24;
+constexpr double tuple_header = 24;
 
 // A migration takes about as long for each session as reading one of the sample takes, and this for
 // indexes and keys: measured with documents of 0.6 and of 4 KB, 20,000 and 200,000 of them.
 constexpr double fixed_us = 15;
-
-std::int64_t align8(std::int64_t bytes) { return (bytes + 7) / 8 * 8; }
-
-std::int64_t rounded(double value) { return std::llround(std::max(0.0, value)); }
 
 /** Bytes that a value of this type takes in a row. */
 double width_of(const std::string &type, const CapacityFacts &facts) {
@@ -28,7 +25,7 @@ double width_of(const std::string &type, const CapacityFacts &facts) {
     return 1;
   if (type == "integer")
     return 4;
-  if (type.compare(0, 9, "timestamp") == 0)
+  if (starts_with(type, "timestamp"))
     return 8;
   if (type == "text[]")
     return 36;
@@ -104,9 +101,13 @@ FilledSessions filled_sessions(const CapacityFacts &facts, const Table &seen) {
   return result;
 }
 
-/** Dead rows of batches, until they are removed: as a part of the heap. Measured: of the room that
+/** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
+constexpr double dead_part = 0.05;
+constexpr double least_dead_rows = 5000;
+
+/** What dead rows of batches take of the heap until they are removed. Measured: of the room that
  *  they leave, about half is used again. */
-double dead_part(const CapacityFacts &facts) {
+double dead_share(const CapacityFacts &facts) {
   const double rows = std::max(1.0, facts.sessions);
   return std::min(1.0, 2 * dead_rows_before_vacuum(rows) / rows);
 }
@@ -131,7 +132,7 @@ double temporary_bytes(const CapacityFacts &facts) {
 
 } // namespace
 
-Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
+Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) {
   Need need;
   need.sessions = rounded(facts.sessions);
   if (facts.sampled > 0)
@@ -149,7 +150,7 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
       wal += bytes * logged;
   };
   for (const Table &table : schema_v16().tables) {
-    const Table *seen = look.observed.table(table.name);
+    const Table *seen = inspection.observed.table(table.name);
     const auto take_table = [&](double bytes) {
       take(need.tables, need.inventory_tables, table, bytes);
     };
@@ -160,10 +161,10 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
       const std::int64_t rows = rounded(rows_of(table, facts));
       take_table(table_bytes(table, facts));
       take_index(static_cast<double>(btree_bytes(rows, rows, 16)));
-    } else if (table.phase == 0 && look.situation.state != SchemaState::resumable) {
+    } else if (table.phase == 0 && inspection.situation.state != SchemaState::resumable) {
       const FilledSessions filled = filled_sessions(facts, *seen);
       const bool online = way == Way::online;
-      take_table(online ? facts.heap * dead_part(facts) + filled.more : filled.bytes);
+      take_table(online ? facts.heap * dead_share(facts) + filled.more : filled.bytes);
       for (const double bytes : facts.rebuilt_indexes)
         take_index(online ? bytes * grown_index : bytes);
       if (online) {
@@ -185,34 +186,8 @@ Need need_of(const CapacityFacts &facts, const Look &look, Way way) {
   return need;
 }
 
-std::int64_t btree_bytes(std::int64_t rows, std::int64_t distinct, std::int64_t key) {
-  if (rows <= 0)
-    return static_cast<std::int64_t>(page);
-  distinct = std::clamp<std::int64_t>(distinct, 1, rows);
-  constexpr std::int64_t entry_header = 8, row_pointer = 6, longest_list = 200;
-  const std::int64_t entry = align8(entry_header + key) + static_cast<std::int64_t>(line_pointer);
-  double bytes = static_cast<double>(rows) * static_cast<double>(entry);
-  const std::int64_t each = rows / distinct;
-  if (each >= 2) { // a list of rows for each value, several for a frequent one
-    const std::int64_t lists = distinct * ((each + longest_list - 1) / longest_list);
-    bytes = static_cast<double>(lists) * static_cast<double>(entry) +
-            static_cast<double>(rows * row_pointer);
-  }
-  const double leaves = std::ceil(bytes / ((page - 40) * 0.9));
-  return rounded((leaves * 1.006 + 2) * page); // inner pages, the meta page
-}
-
-std::int64_t distinct_in_all(std::int64_t rows, std::int64_t sample, std::int64_t distinct,
-                             std::int64_t once) {
-  if (sample <= 0 || rows <= sample)
-    return distinct;
-  const auto n = static_cast<double>(sample), d = static_cast<double>(distinct);
-  const auto f = static_cast<double>(once);
-  return std::min(rows, rounded(n * d / (n - f + f * n / static_cast<double>(rows))));
-}
-
-std::string system_sample(double share) {
-  return " SYSTEM (" + std::to_string(share * 100) + ") REPEATABLE (16)";
+double dead_rows_before_vacuum(double sessions) {
+  return std::max(least_dead_rows, sessions * dead_part);
 }
 
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks) {
@@ -229,7 +204,7 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
       system = systems.insert(systems.end(), FileSystem{disk.device, {}});
     std::string &places = system->total.places;
     if (places.find(disk.place) == std::string::npos)
-      places += (places.empty() ? "" : ", ") + disk.place;
+      append(places, disk.place);
     system->total.free = disk.free;
     switch (disk.use) {
     case Disk::Use::sessions:
@@ -257,7 +232,7 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
                                       {"WAL", each.wal}}) {
       each.total.need += bytes;
       if (bytes > 0)
-        parts += (parts.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(bytes);
+        append(parts, std::string(what) + " " + std::to_string(bytes));
     }
     each.total.detail = "about " + std::to_string(each.total.need) +
                         " bytes needed on the file"
@@ -269,16 +244,17 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
   return result;
 }
 
-void refuse_full_disk(Database &database, const Look &look, Way way) {
+void refuse_full_disk(Database &database, const Inspection &inspection, Way way) {
   if (!database.disks().empty())
-    refuse_full_disk(database, look, read_capacity(database), way);
+    refuse_full_disk(database, inspection, read_capacity(database), way);
 }
 
-void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts, Way way) {
+void refuse_full_disk(Database &database, const Inspection &inspection, const CapacityFacts &facts,
+                      Way way) {
   std::string detail;
-  for (const DiskNeed &each : disk_needs(need_of(facts, look, way), database.disks()))
+  for (const DiskNeed &each : disk_needs(need_of(facts, inspection, way), database.disks()))
     if (each.need > each.free)
-      detail += (detail.empty() ? "" : "\n") + each.detail;
+      append(detail, each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::disk_full, "not enough free space for the migration", detail,
                   "Make room there, or move what is there to another file system. Where the figure"

@@ -1,34 +1,15 @@
 // Capacity: what a migration needs of the machine, and whether that is there.
 //
-// Rows and bytes come from the catalog, from statistics and from a small sample of the documents,
-// which is timed. Takes ACCESS SHARE locks, writes nothing. Error regime: throws what the port
-// throws, and Failure where the space is not there.
+// Error regime: throws what the port throws, and Failure where the space is not there.
 #pragma once
 
-#include "core/run/atomic_run.hpp"
+#include <string>
+#include <vector>
+
+#include "core/inspect/capacity_facts.hpp"
+#include "core/inspect/inspection.hpp"
 
 namespace cowrie {
-
-/** What the catalog tells of session_summaries, and a sample of its documents. Bytes and rows. */
-struct CapacityFacts {
-  double sessions = 0;
-  double heap = 0, toast = 0;           ///< in files
-  double live_heap = 1, live_toast = 1; ///< shares of them that are alive
-  std::vector<double> rebuilt_indexes;  ///< of each index that is there, when sorted anew
-  double sampled = 0, sample_us = 0;    ///< sessions that were read, and how long that took
-  double ips = 0, asns = 0;             ///< different ones among all sessions
-  double ip_length = 15;                ///< of the text of an address
-  double provider_bytes = 0;            ///< of an IP's enrichment, as it will be stored
-  double work_memory = 0, maintenance_memory = 0;
-  double largest_wal = 0; ///< max_wal_size
-  double wal_skip_threshold = 0;
-  bool wal_minimal = false;
-  std::string alter_table_reason; ///< what forbids to copy the heap alone; empty: nothing
-  bool keeps_wal = false;         ///< an unused slot or a failing archiver keeps all of it
-};
-
-/** Reads them; about 3000 documents, in a second or two where these must come from disk. */
-CapacityFacts read_capacity(Database &database);
 
 /** What a migration will have written when it commits; bytes. */
 struct Need {
@@ -46,14 +27,11 @@ struct Need {
 
 /** How it migrates. */
 enum class Way : std::uint8_t {
-  at_once, ///< one rewrite
-  online,  ///< batches of UPDATE, with a VACUUM now and then
+  atomic, ///< one rewrite
+  online, ///< batches of UPDATE, with a VACUUM now and then
 };
 
-Need need_of(const CapacityFacts &facts, const Look &look, Way way = Way::at_once);
-
-/** ` SYSTEM (12.5) REPEATABLE (16)`: the same pages in every call. */
-std::string system_sample(double share);
+Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way = Way::atomic);
 
 /** A file system and what of the need falls to it. */
 struct DiskNeed {
@@ -65,19 +43,13 @@ struct DiskNeed {
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks);
 
 /** Refuses (53100) what would fill a file system; what cannot be asked refuses nothing. */
-void refuse_full_disk(Database &database, const Look &look, Way way = Way::at_once);
+void refuse_full_disk(Database &database, const Inspection &inspection, Way way = Way::atomic);
 
 /** The same by facts that were read already. */
-void refuse_full_disk(Database &database, const Look &look, const CapacityFacts &facts,
-                      Way way = Way::at_once);
+void refuse_full_disk(Database &database, const Inspection &inspection, const CapacityFacts &facts,
+                      Way way = Way::atomic);
 
-/** Bytes of a new btree: sorted, deduplicated, nine tenths full.
- *  @param key bytes of one key with its length word */
-std::int64_t btree_bytes(std::int64_t rows, std::int64_t distinct, std::int64_t key);
-
-/** Estimates how many different values `rows` rows have, from a sample with `distinct` values of
- *  which `once` were seen once (Haas and Stokes 1998, as ANALYZE does). */
-std::int64_t distinct_in_all(std::int64_t rows, std::int64_t sample, std::int64_t distinct,
-                             std::int64_t once);
+/** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
+double dead_rows_before_vacuum(double sessions);
 
 } // namespace cowrie

@@ -1,18 +1,67 @@
 // Capacity facts: what the catalog tells of the sessions, and a sample of their documents.
-#include <algorithm>
-#include <cmath>
+#include "core/inspect/capacity_facts.hpp"
 
-#include "core/inspect/capacity.hpp"
+#include <algorithm>
+
+#include "core/inspect/estimates.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/sql/derivation_parts.hpp"
+#include "core/sql/fill.hpp"
 
 namespace cowrie {
+
+const char *const sessions_size_query = R"(SELECT
+  pg_relation_size(c.oid), pg_table_size(c.oid) - pg_relation_size(c.oid),
+  c.reltuples, c.relpages,
+  pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),
+  pg_stat_get_live_tuples(c.reltoastrelid), pg_stat_get_dead_tuples(c.reltoastrelid),
+  pg_size_bytes(current_setting('work_mem')),
+  pg_size_bytes(current_setting('maintenance_work_mem')),
+  current_setting('wal_level') = 'minimal',
+  pg_size_bytes(current_setting('max_wal_size')),
+  EXISTS (SELECT FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL)
+    OR (current_setting('archive_mode') <> 'off' AND EXISTS (
+      SELECT FROM pg_stat_archiver
+      WHERE last_failed_time > COALESCE(last_archived_time, '-infinity'))),
+  pg_size_bytes(current_setting('wal_skip_threshold'))
+FROM pg_class AS c WHERE c.oid = $1::text::regclass)";
+
+const char *const index_sizes_query = R"(SELECT m.amname, pg_relation_size(i.indexrelid), (
+    SELECT sum(COALESCE(s.avg_width, 16)) FROM unnest(i.indkey::int2[]) AS k
+    LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k
+    LEFT JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
+      AND s.attname = a.attname), (
+    SELECT max(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $3::int8 ELSE s.n_distinct END)
+    FROM unnest(i.indkey::int2[]) AS k
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k
+    JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
+      AND s.attname = a.attname)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
+WHERE i.indrelid = $1::text::regclass)";
+
+std::string sample_documents_query(const Target &target, double share) {
+  return sql::fill(target, R"(WITH sampled AS MATERIALIZED (
+  SELECT f.source_ip, f.asn,
+    {cowrie_stored_size}({cowrie_provider_data}(s.enrichment::{document_type}, f.source_ip)) AS provider
+  FROM {sessions} AS s TABLESAMPLE{sample}, LATERAL {cowrie_derived_facts}(s.enrichment::{document_type},
+    NULL::varchar, NULL::json) AS f
+), by_ip AS (
+  SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
+), by_asn AS (
+  SELECT count(*) AS n FROM sampled WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT (SELECT count(*) FROM sampled), (SELECT count(source_ip) FROM sampled),
+  (SELECT count(asn) FROM sampled),
+  (SELECT count(*) FROM by_ip), (SELECT count(*) FROM by_ip WHERE n = 1),
+  (SELECT count(*) FROM by_asn), (SELECT count(*) FROM by_asn WHERE n = 1),
+  (SELECT avg(length(source_ip)) FROM sampled),
+  (SELECT avg(provider) FROM sampled WHERE source_ip IS NOT NULL))",
+                   {{"sample", derivation::system_sample(share)}});
+}
+
 namespace {
 
-constexpr double page = 8192;
 constexpr double wanted_sample = 3000;
-
-std::int64_t rounded(double value) { return std::llround(std::max(0.0, value)); }
 
 /** The part of the sessions that is read. */
 double sampled_share(double sessions) {
@@ -39,24 +88,7 @@ public:
 
 private:
   void read_catalog() {
-    const Row row =
-        database_
-            .query("SELECT pg_relation_size(c.oid), pg_table_size(c.oid) -"
-                   " pg_relation_size(c.oid), c.reltuples, c.relpages,"
-                   " pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),"
-                   " pg_stat_get_live_tuples(c.reltoastrelid),"
-                   " pg_stat_get_dead_tuples(c.reltoastrelid),"
-                   " pg_size_bytes(current_setting('work_mem')),"
-                   " pg_size_bytes(current_setting('maintenance_work_mem')),"
-                   " current_setting('wal_level') = 'minimal',"
-                   " pg_size_bytes(current_setting('max_wal_size')),"
-                   " EXISTS (SELECT FROM pg_replication_slots WHERE NOT active AND restart_lsn IS"
-                   " NOT NULL) OR (current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM"
-                   " pg_stat_archiver WHERE last_failed_time > COALESCE(last_archived_time,"
-                   " '-infinity'))), pg_size_bytes(current_setting('wal_skip_threshold'))"
-                   " FROM pg_class AS c WHERE c.oid = $1::text::regclass",
-                   {sessions_})
-            .front();
+    const Row row = database_.query(sessions_size_query, {sessions_}).front();
     facts_.heap = number(row[0]);
     facts_.toast = number(row[1]);
     const double pages = facts_.heap / page;
@@ -81,28 +113,9 @@ private:
 
   /** Reads a few documents as the migration will, with a clock at hand. */
   void read_sample() {
-    const std::string document = derivation::document(target_, "s.");
-    const auto ours = [&](const char *function) {
-      return qualified(target_.extension_schema, function);
-    };
     const double share = sampled_share(facts_.sessions);
     const std::int64_t begun = database_.clock_us();
-    const Row row =
-        database_
-            .query("WITH sampled AS MATERIALIZED (SELECT f.source_ip, f.asn, " +
-                   ours("cowrie_stored_size") + "(" + ours("cowrie_provider_data") + "(" +
-                   document + ", f.source_ip)) AS provider FROM " + sessions_ +
-                   " AS s TABLESAMPLE" + system_sample(share) + ", LATERAL " +
-                   ours("cowrie_enrichment_facts") + "(" + document +
-                   ") AS f), by_ip AS (SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT"
-                   " NULL GROUP BY source_ip), by_asn AS (SELECT count(*) AS n FROM sampled WHERE"
-                   " asn IS NOT NULL GROUP BY asn) SELECT (SELECT count(*) FROM sampled),"
-                   " (SELECT count(source_ip) FROM sampled), (SELECT count(asn) FROM sampled),"
-                   " (SELECT count(*) FROM by_ip), (SELECT count(*) FROM by_ip WHERE n = 1),"
-                   " (SELECT count(*) FROM by_asn), (SELECT count(*) FROM by_asn WHERE n = 1),"
-                   " (SELECT avg(length(source_ip)) FROM sampled),"
-                   " (SELECT avg(provider) FROM sampled WHERE source_ip IS NOT NULL)")
-            .front();
+    const Row row = database_.query(sample_documents_query(target_, share)).front();
     facts_.sample_us = static_cast<double>(database_.clock_us() - begun);
     facts_.sampled = number(row[0]);
     if (!counted_)
@@ -125,18 +138,8 @@ private:
 
   /** The indexes that are there, sorted anew. */
   void read_indexes() {
-    for (const Row &row : database_.query(
-             "SELECT m.amname, pg_relation_size(i.indexrelid), (SELECT sum(COALESCE(s.avg_width,"
-             " 16)) FROM unnest(i.indkey::int2[]) AS k LEFT JOIN pg_attribute AS a ON a.attrelid ="
-             " i.indrelid AND a.attnum = k LEFT JOIN pg_stats AS s ON s.schemaname = $2::text AND"
-             " s.tablename = 'session_summaries' AND s.attname = a.attname),"
-             " (SELECT max(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $3::int8 ELSE"
-             " s.n_distinct END) FROM unnest(i.indkey::int2[]) AS k JOIN pg_attribute AS a ON"
-             " a.attrelid = i.indrelid AND a.attnum = k JOIN pg_stats AS s ON s.schemaname ="
-             " $2::text AND s.tablename = 'session_summaries' AND s.attname = a.attname)"
-             " FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON"
-             " m.oid = c.relam WHERE i.indrelid = $1::text::regclass",
-             {sessions_, target_.schema, rounded(facts_.sessions)})) {
+    for (const Row &row : database_.query(index_sizes_query,
+                                          {sessions_, target_.schema, rounded(facts_.sessions)})) {
       const double now = number(row[1]);
       // Without statistics, and for other kinds: what it has now.
       facts_.rebuilt_indexes.push_back(

@@ -12,8 +12,8 @@
 namespace cowrie {
 
 /** The question for why the table must be rewritten by ALTER TABLE: a row with the first reason, or
- *  with NULL. The table's name, as `schema.table`, is its parameter. */
-std::string alter_table_reason_query();
+ *  with NULL. */
+std::string alter_table_reason_query(const Target &target);
 
 /** Tells why the sessions must be rewritten by ALTER TABLE; empty: their heap can be copied alone.
  *  What the types of the columns say to it is not asked here: see unfit_column(). */

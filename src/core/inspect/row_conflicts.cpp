@@ -3,21 +3,18 @@
 
 #include <algorithm>
 
-#include "core/sql/conversion.hpp"
-#include "core/schema/ddl.hpp"
-#include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
-#include "core/plan/repair.hpp"
+#include "core/base/text.hpp"
+#include "core/plan/table_repair.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/conversion.hpp"
 
 namespace cowrie {
 namespace {
 
 /** One session in so many: below that an UPDATE is cheaper than writing the whole table. */
 constexpr std::int64_t few = 10;
-
-std::int64_t number(const std::optional<std::string> &text) {
-  return std::stoll(text.value_or("0"));
-}
 
 /** The rows of one table, as they would be with the declared types. */
 class Rows {
@@ -45,9 +42,9 @@ public:
   std::optional<std::int64_t> count(const std::string &sql, std::string &problem) const {
     std::optional<std::int64_t> result;
     try {
-      database_.in_subtransaction([&] { result = number(database_.query(sql).front().front()); });
+      database_.in_subtransaction([&] { result = database_.number(sql); });
     } catch (const Failure &failure) {
-      if (failure.must_propagate || failure.sqlstate.compare(0, 2, "22") != 0)
+      if (failure.must_propagate || !starts_with(failure.sqlstate, "22"))
         throw;
       problem = failure.message;
     }
@@ -61,14 +58,15 @@ private:
   const std::string name_;
 };
 
-class Weigher {
+class DataLossFinder {
 public:
-  Weigher(Database &database, Look &look) : database_(database), look_(look) {}
+  DataLossFinder(Database &database, Inspection &inspection)
+      : database_(database), inspection_(inspection) {}
 
   void run() {
-    for (Finding &each : look_.situation.findings) {
-      const Table *declared = look_.declared.table(each.table);
-      const Table *seen = look_.observed.table(each.table);
+    for (Finding &each : inspection_.situation.findings) {
+      const Table *declared = inspection_.declared.table(each.table);
+      const Table *seen = inspection_.observed.table(each.table);
       if (!declared || !seen)
         continue;
       if (each.object_type == ObjectType::column && each.problem == Problem::wrong)
@@ -86,7 +84,7 @@ private:
   static void loses(Finding &finding, const std::string &what, std::string remedy) {
     finding.loses_data = true;
     finding.loss = what;
-    finding.actual += (finding.actual.empty() ? "" : "; ") + what;
+    append(finding.actual, what, "; ");
     finding.remedy = std::move(remedy);
   }
 
@@ -185,13 +183,13 @@ private:
     std::string values, same, sizes, problem;
     for (const std::string &each : key.columns) {
       const std::string value = rows.value(each);
-      values += (values.empty() ? "" : ", ") + value;
+      append(values, value);
       const auto of = [&](const std::string &alias) {
         std::string text = value;
         const std::string name = quote_identifier(each);
         return text.replace(text.find(name), name.size(), alias + "." + name);
       };
-      same += (same.empty() ? "" : " AND ") + of("a") + " = " + of("b");
+      append(same, of("a") + " = " + of("b"), " AND ");
     }
     const auto twice = rows.count("SELECT count(*) FROM (SELECT FROM " + rows.name() +
                                       " GROUP BY " + values + " HAVING count(*) > 1) AS repeated",
@@ -205,7 +203,7 @@ private:
   void violations(Finding &finding, const Rows &rows, const Table &table, const Constraint &check) {
     std::string values;
     for (const std::string &each : check.columns)
-      values += (values.empty() ? "" : ", ") + rows.value(each) + " AS " + quote_identifier(each);
+      append(values, rows.value(each) + " AS " + quote_identifier(each));
     std::string problem;
     const auto violating =
         rows.count("SELECT count(*) FROM (SELECT " + values + " FROM " + rows.name() +
@@ -223,39 +221,43 @@ private:
   }
 
   Database &database_;
-  Look &look_;
+  Inspection &inspection_;
   std::vector<std::string> unreadable_; ///< columns whose values cannot be converted
 };
 
 } // namespace
 
-void weigh(Database &database, Look &look) { Weigher(database, look).run(); }
-
-derivation::Unfilled unfilled_in(const Situation &situation) {
-  return situation.subphase ? derivation::Unfilled::unfinished : derivation::Unfilled::any;
+void find_data_losses(Database &database, Inspection &inspection) {
+  DataLossFinder(database, inspection).run();
 }
 
-Unfilled count_unfilled(Database &database, const Situation &situation) {
+derivation::FillScope fill_scope(const Situation &situation) {
+  return situation.subphase ? derivation::FillScope::unfinished : derivation::FillScope::any;
+}
+
+FillCount count_unfilled(Database &database, const Situation &situation) {
   const Row row =
       database
           .query(derivation::count_unfilled(
-              database.target(), *schema_v16().table("session_summaries"), unfilled_in(situation)))
+              database.target(), *schema_v16().table("session_summaries"), fill_scope(situation)))
           .front();
-  return {number(row[0]), number(row[1])};
+  return {to_number(row[0]), to_number(row[1])};
 }
 
-RowFacts row_facts(Database &database, const Look &look) {
+std::string has_rows_query(const Target &target, const std::string &table) {
+  return "SELECT EXISTS (SELECT FROM " + qualified(target.schema, table) + ")";
+}
+
+RowFacts row_facts(Database &database, const Inspection &inspection) {
   RowFacts facts;
   const Target &target = database.target();
   for (const Table &table : schema_v16().tables)
-    if (table.phase > 0 && look.observed.table(table.name) &&
-        database.query("SELECT EXISTS (SELECT FROM " + qualified(target.schema, table.name) + ")")
-                .front()
-                .front() == "t")
+    if (table.phase > 0 && inspection.observed.table(table.name) &&
+        database.query(has_rows_query(target, table.name)).front().front() == "t")
       facts.filled_tables.insert(table.name);
 
-  for (const Table &table : look.declared.tables) {
-    const Table *seen = look.observed.table(table.name);
+  for (const Table &table : inspection.declared.tables) {
+    const Table *seen = inspection.observed.table(table.name);
     std::vector<std::string> changing;
     for (const Column &each : table.columns)
       if (const Column *found = seen ? seen->column(each.name) : nullptr)
@@ -268,7 +270,7 @@ RowFacts row_facts(Database &database, const Look &look) {
       continue;
     std::string detail;
     for (const std::string &each : users)
-      detail += (detail.empty() ? "" : "\n") + each;
+      append(detail, each, "\n");
     throw Failure(
         sqlstate::dependent_objects,
         "other objects depend on columns of \"" + table.name + "\" that must change", detail,
@@ -276,8 +278,8 @@ RowFacts row_facts(Database &database, const Look &look) {
             target.command("cowrie_migrate_v16", "repair => true") + " and create them again.");
   }
 
-  const Table &sessions = *look.declared.table("session_summaries");
-  const Table &seen = *look.observed.table(sessions.name);
+  const Table &sessions = *inspection.declared.table("session_summaries");
+  const Table &seen = *inspection.observed.table(sessions.name);
   std::vector<std::string> there;
   bool whole = true;
   for (const Column &each : sessions.columns) {
@@ -287,9 +289,9 @@ RowFacts row_facts(Database &database, const Look &look) {
       there.push_back(each.name);
   }
   // Without a record of phase 1 nobody has looked the raw events up for every session.
-  const bool looked_up = look.situation.subphase.value_or(0) >= 1;
+  const bool looked_up = inspection.situation.subphase.value_or(0) >= 1;
   if (whole && looked_up) {
-    const Unfilled unfilled = count_unfilled(database, look.situation);
+    const FillCount unfilled = count_unfilled(database, inspection.situation);
     if (unfilled.sessions == 0)
       facts.fill_by = FillBy::nothing;
     else if (unfilled.sessions * few < unfilled.of)

@@ -7,7 +7,9 @@
 
 #include <vector>
 
-#include "core/run/atomic_run.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/plan/row_facts.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
 
@@ -15,21 +17,23 @@ namespace cowrie {
  * Completes findings with what only the rows can tell. A finding whose mending would lose a value
  * or a row gets `loses_data`, a remedy that says so in SQL, and in `actual` the number of rows.
  */
-void weigh(Database &database, Look &look);
+void find_data_losses(Database &database, Inspection &inspection);
+
+std::string has_rows_query(const Target &target, const std::string &table);
 
 /** Learns what the plan of a repair depends on. Throws (2BP01) when columns must change their type
  *  and something of the user's forbids it. */
-RowFacts row_facts(Database &database, const Look &look);
+RowFacts row_facts(Database &database, const Inspection &inspection);
 
 /** How many sessions lack something which their document tells, of how many. */
-struct Unfilled {
+struct FillCount {
   std::int64_t sessions;
   std::int64_t of;
 };
-Unfilled count_unfilled(Database &database, const Situation &situation);
+FillCount count_unfilled(Database &database, const Situation &situation);
 
 /** Which sessions are looked at: once a run of ours has been through them all, a snapshot that is
  *  there is final. */
-derivation::Unfilled unfilled_in(const Situation &situation);
+derivation::FillScope fill_scope(const Situation &situation);
 
 } // namespace cowrie

@@ -25,12 +25,13 @@ std::string lost_since(Database &database, const FillResult &proof);
 struct FirstRun {
   std::string run;     ///< its number in the ledger
   std::string started; ///< in the server's words
+  std::int64_t started_us = 0;
   Fingerprint settled; ///< of the sessions created up to then
 };
 
 /** Nothing: the ledger has no such run. Runs that ended early belong to the one that resumed them;
  *  a cleanup, and a run after a finished one, begin anew. */
-std::optional<FirstRun> first_run(Database &database);
+std::optional<FirstRun> first_run(Ledger &ledger);
 
 struct Comparison {
   std::string differs;       ///< as differences() says it

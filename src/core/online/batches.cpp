@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/document/fingerprint.hpp"
+#include "core/inspect/capacity.hpp"
 
 namespace cowrie {
 namespace {
@@ -13,10 +14,6 @@ namespace {
 constexpr std::int64_t longest_batch_us = 80'000;
 constexpr std::int64_t first_batch = 100;
 constexpr std::int64_t smallest_batch = 10;
-
-/** How much of the table may be dead rows of ours: a part of the sessions, and at least so many. */
-constexpr double dead_part = 0.05;
-constexpr double least_dead_rows = 5000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -40,11 +37,7 @@ void add(FillResult &total, const FillResult &more) {
   add(total.settled, more.settled);
 }
 
-double dead_rows_before_vacuum(double sessions) {
-  return std::max(least_dead_rows, sessions * dead_part);
-}
-
-void OnlineFill::run(const Table &declared, const Table &base) {
+void OnlineBatches::run(const Table &declared, const Table &base) {
   size_ = std::min(first_batch, options_.batch_size);
   for (;;) {
     const std::int64_t begun = ports_.database.clock_us();
@@ -65,7 +58,7 @@ void OnlineFill::run(const Table &declared, const Table &base) {
   }
 }
 
-OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) {
+OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &base) {
   Database &database = ports_.database;
   const Target &target = database.target();
   const auto taken =
@@ -76,13 +69,13 @@ OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) 
     return Outcome::nothing_left;
   OnlineState after = state_;
   std::int64_t heap_only_rows = 0;
-  const bool locked = patience_.if_locked(TransactionKind::batch, [&] {
+  const bool locked = lock_retry_.if_locked(TransactionKind::batch, [&] {
     refuse_other_queue(places);
     ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
-    heap_only_rows = -heap_only();
+    const std::int64_t before = heap_only();
     add(after.filled,
         database.fill(online::fill_batch(target, declared, base, places, taken), true));
-    heap_only_rows += heap_only();
+    heap_only_rows = heap_only() - before;
     after.position = places.last;
     ports_.memory.remember(run_, after);
   });
@@ -94,7 +87,7 @@ OnlineFill::Outcome OnlineFill::batch(const Table &declared, const Table &base) 
   return Outcome::filled;
 }
 
-void OnlineFill::adapt(std::int64_t took_us) {
+void OnlineBatches::adapt(std::int64_t took_us) {
   if (took_us > longest_batch_us)
     size_ = std::max(smallest_batch, size_ * longest_batch_us / 2 / took_us);
   else if (took_us < longest_batch_us / 2)
@@ -105,7 +98,7 @@ void OnlineFill::adapt(std::int64_t took_us) {
 // Every row that has moved to another page leaves a dead one, and autovacuum comes late: by default
 // when a fifth of the table is dead, and then slowly. Where it is at work already, or no process is
 // free, it is left to it.
-void OnlineFill::vacuum_if_due() {
+void OnlineBatches::vacuum_if_due() {
   if (static_cast<double>(dead_rows_) <
       dead_rows_before_vacuum(static_cast<double>(state_.queue.length)))
     return;
@@ -121,14 +114,12 @@ void OnlineFill::vacuum_if_due() {
 }
 
 // Without statistics nothing is known to have stayed in its page.
-std::int64_t OnlineFill::heap_only() {
-  return std::stoll(ports_.database.query(online::count_heap_only(ports_.database.target()))
-                        .front()[0]
-                        .value_or("0"));
+std::int64_t OnlineBatches::heap_only() {
+  return ports_.database.number(online::count_heap_only(ports_.database.target()));
 }
 
 // The position counts in this queue, as it was made.
-void OnlineFill::refuse_other_queue(const online::Places &places) {
+void OnlineBatches::refuse_other_queue(const online::Places &places) {
   Database &database = ports_.database;
   const Target &target = database.target();
   if (find_online_objects(database).queue == state_.queue.table &&

@@ -5,14 +5,16 @@
 #pragma once
 
 #include "core/online/lock_retry.hpp"
+#include "core/online/online_run.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 
-class OnlineFill {
+class OnlineBatches {
 public:
-  OnlineFill(const OnlinePorts &ports, Patience &patience, const OnlineOptions &options,
-             OnlineState &state, std::int64_t run)
-      : ports_(ports), patience_(patience), options_(options), state_(state), run_(run) {}
+  OnlineBatches(const OnlinePorts &ports, LockRetry &lock_retry, const OnlineOptions &options,
+                OnlineState &state, std::int64_t run)
+      : ports_(ports), lock_retry_(lock_retry), options_(options), state_(state), run_(run) {}
 
   /** Fills what comes after the position in the queue, batch by batch; the position moves with each
    *  commit. */
@@ -29,7 +31,7 @@ private:
   std::int64_t heap_only();
 
   const OnlinePorts &ports_;
-  Patience &patience_;
+  LockRetry &lock_retry_;
   const OnlineOptions &options_;
   OnlineState &state_;
   const std::int64_t run_;
@@ -37,9 +39,6 @@ private:
   std::int64_t number_ = 0;
   std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
 };
-
-/** How many rows the batches may leave dead before a VACUUM, of a table of so many. */
-double dead_rows_before_vacuum(double sessions);
 
 /** Adds what one statement has found to what others have. */
 void add(FillResult &total, const FillResult &more);

@@ -1,45 +1,48 @@
 // Online schema: what an online run changes in the catalog.
 #include "core/online/catalog_steps.hpp"
 
-#include "core/schema/ddl.hpp"
 #include "core/base/failure.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/plan/plan.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
-namespace {
 
-bool is_drop(const Step &step) {
-  return step.kind == StepKind::statement && step.name.compare(0, 5, "drop_") == 0;
-}
-
-} // namespace
-
-std::vector<Step> OnlineSchema::planned() const {
-  Situation situation = view_.look.situation;
+std::vector<Step> OnlineCatalogSteps::planned() const {
+  Situation situation = view_.inspection.situation;
   if (situation.state == SchemaState::resumable)
     situation.state = SchemaState::incomplete;
-  return plan_migration(view_.look.declared, view_.look.observed, steps_.target(), situation,
-                        view_.rows);
+  return plan_migration(view_.inspection.declared, view_.inspection.observed, steps_.target(),
+                        situation, view_.rows);
 }
 
-void OnlineSchema::run_phase(int phase, const std::function<void(const Step &)> &load) {
+void OnlineCatalogSteps::run_phase(int phase, const std::function<void(const Step &)> &load) {
   for (const Step &each : planned()) {
     if (each.phase != phase)
       continue;
     switch (each.kind) {
     case StepKind::load_rows:
+    case StepKind::refresh_rows:
       load(each);
       break;
     case StepKind::create_index:
       create_index(each);
       break;
-    case StepKind::mend:
-      steps_.step_in(Kind::catalog, each.phase, each.name,
-                     [&](StepResult &row) { mend(database(), steps_.monitor(), each, row); });
+    case StepKind::repair:
+      steps_.step_in(Kind::catalog, each.phase, each.name, [&](StepResult &row) {
+        repair_table(database(), steps_.monitor(), each, row);
+      });
       break;
     case StepKind::analyze:
       steps_.step_in(Kind::work, each.phase, each.name,
                      [&](StepResult &) { analyze(database(), each); });
       break;
+    case StepKind::create_table:
+    case StepKind::drop:
     case StepKind::statement:
       run_statements(each);
       break;
@@ -49,30 +52,30 @@ void OnlineSchema::run_phase(int phase, const std::function<void(const Step &)> 
   }
 }
 
-void OnlineSchema::drop_obstacles(int phase) {
+void OnlineCatalogSteps::drop_obstacles(int phase) {
   for (const Step &each : planned())
-    if (each.phase == phase && is_drop(each))
+    if (each.phase == phase && each.kind == StepKind::drop)
       run_statements(each);
 }
 
-void OnlineSchema::run_statements(const Step &planned) {
+void OnlineCatalogSteps::run_statements(const Step &planned) {
   // VALIDATE stands in nobody's way and may take its time.
   const bool weak = planned.lock_mode == "SHARE UPDATE EXCLUSIVE";
   steps_.step_in(weak ? Kind::work : Kind::catalog, planned.phase, planned.name, [&](StepResult &) {
-    if (!weak && view_.look.observed.table(planned.table))
+    if (!weak && view_.inspection.observed.table(planned.table))
       steps_.lock(planned.table, planned.lock_mode);
     for (const std::string &sql : planned.statements)
       database().execute(sql);
-    if (planned.name.compare(0, 7, "create_") == 0)
+    if (planned.kind == StepKind::create_table)
       database().copy_grants(planned.table);
   });
 }
 
 // On a table that others write, not in a transaction of this session.
-void OnlineSchema::create_index(const Step &planned) {
+void OnlineCatalogSteps::create_index(const Step &planned) {
   const bool written_by_others =
       planned.table == "session_summaries" ||
-      (view_.look.observed.table(planned.table) && steps_.state.origin != Origin::version15);
+      (view_.inspection.observed.table(planned.table) && steps_.state.origin != Origin::version15);
   steps_.step(planned.phase, planned.name, [&](StepResult &row) {
     steps_.in(Kind::work, [&] {
       if (skipped_for_missing_column(database(), steps_.monitor(), planned, row))
@@ -82,21 +85,23 @@ void OnlineSchema::create_index(const Step &planned) {
       view_.skipped.push_back(planned.name);
       return;
     }
-    std::string sql = planned.statements.front();
     if (written_by_others) {
-      sql.insert(sql.find("INDEX ") + 6, "CONCURRENTLY ");
+      const Table &table = *view_.inspection.declared.table(planned.table);
+      const std::string sql =
+          ddl::create_index(steps_.target().schema, table.name,
+                            *by_name(table.indexes, planned.name), ddl::Concurrently::yes);
       steps_.ports().transactions.execute_alone(sql, sql + ";");
       row.detail = "concurrently";
     }
-    steps_.patience().until_locked(Kind::catalog, [&] {
+    steps_.lock_retry().until_locked(Kind::catalog, [&] {
       if (!written_by_others)
-        database().execute(sql);
+        database().execute(planned.statements.front());
       steps_.report(row);
     });
   });
 }
 
-void OnlineSchema::create_work_tables(bool unfilled) {
+void OnlineCatalogSteps::create_work_tables(bool unfilled) {
   const OnlineObjects &found = view_.found;
   steps_.step_in(Kind::work, 1, "create_work_tables", [&](StepResult &) {
     drop_work_table(database(), online::delta_table);
@@ -116,15 +121,14 @@ void OnlineSchema::create_work_tables(bool unfilled) {
   });
 }
 
-void OnlineSchema::refuse_taken(const std::string &table) {
-  const std::string name = name_of(table);
-  if (!database().query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
-    throw Failure(sqlstate::duplicate_table, "relation " + name + " is in the way",
-                  "The migration needs this name for a table of its own.",
-                  "Rename it: ALTER TABLE " + name + " RENAME TO other_name;");
+void OnlineCatalogSteps::refuse_taken(const std::string &table) {
+  if (!database()
+           .query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name_of(table)})
+           .empty())
+    refuse_name(steps_.target(), table);
 }
 
-bool OnlineSchema::queue_is_lost() {
+bool OnlineCatalogSteps::queue_is_lost() {
   const OnlineState &state = steps_.state;
   if (state.done.count("fill_columns"))
     return false;
@@ -135,7 +139,7 @@ bool OnlineSchema::queue_is_lost() {
              std::to_string(state.queue.length);
 }
 
-void OnlineSchema::queue_sessions() {
+void OnlineCatalogSteps::queue_sessions() {
   if (steps_.state.queue.table != 0)
     return;
   Queue made;
@@ -154,9 +158,9 @@ void OnlineSchema::queue_sessions() {
   steps_.state.queue = made;
 }
 
-void OnlineSchema::add_columns() {
-  const Table &declared = *view_.look.declared.table("session_summaries");
-  const Table &seen = *view_.look.observed.table("session_summaries");
+void OnlineCatalogSteps::add_columns() {
+  const Table &declared = *view_.inspection.declared.table("session_summaries");
+  const Table &seen = *view_.inspection.observed.table("session_summaries");
   std::vector<const Column *> columns;
   for (const Column &each : declared.columns)
     if (!seen.column(each.name))
@@ -191,11 +195,11 @@ void OnlineSchema::add_columns() {
     steps_.state.trigger = made;
 }
 
-void OnlineSchema::validate_constraints(int phase) {
-  steps_.in(Kind::work, [&] { view_.look = look(database()); });
-  for (const Table &table : view_.look.declared.tables)
+void OnlineCatalogSteps::validate_constraints(int phase) {
+  steps_.in(Kind::work, [&] { view_.inspection = inspect(database()); });
+  for (const Table &table : view_.inspection.declared.tables)
     for (const Constraint &each : table.constraints) {
-      const Table *seen = view_.look.observed.table(table.name);
+      const Table *seen = view_.inspection.observed.table(table.name);
       const Constraint *same = seen && each.phase == phase ? same_definition(*seen, each) : nullptr;
       if (same && !same->validated)
         steps_.step_in(Kind::work, phase, "validate_" + each.name, [&](StepResult &) {
@@ -205,25 +209,22 @@ void OnlineSchema::validate_constraints(int phase) {
     }
 }
 
-void OnlineSchema::cut_over() {
+void OnlineCatalogSteps::cut_over() {
   steps_.step_in(Kind::catalog, phase_count, "cut_over", [&](StepResult &row) {
     row.detail = "the trigger is gone, the foreign keys are there";
-    // The table that everybody writes last: it is held for the shortest time.
-    for (const bool sessions : {false, true}) {
-      for (const Table &table : view_.look.declared.tables)
-        if ((table.name == "session_summaries") == sessions)
-          add_foreign_keys(table);
-      if (!sessions) {
-        steps_.lock("session_summaries", "ACCESS EXCLUSIVE");
-        refuse_other_trigger();
-        database().execute(online::drop_trigger(steps_.target()));
-      }
-    }
+    for (const Table &table : view_.inspection.declared.tables)
+      if (table.name != "session_summaries")
+        add_foreign_keys(table);
+    // The table that everybody writes comes last: it is locked for the shortest time.
+    steps_.lock("session_summaries", "ACCESS EXCLUSIVE");
+    refuse_other_trigger();
+    database().execute(online::drop_trigger(steps_.target()));
+    add_foreign_keys(*view_.inspection.declared.table("session_summaries"));
   });
 }
 
 /** Nobody may have switched it off meanwhile: what was written then would be missing. */
-void OnlineSchema::refuse_other_trigger() {
+void OnlineCatalogSteps::refuse_other_trigger() {
   const OnlineObjects now = find_online_objects(database());
   if (now.trigger == steps_.state.trigger && now.fires_always && now.changes_table)
     return;
@@ -235,9 +236,10 @@ void OnlineSchema::refuse_other_trigger() {
                     " it begins with the first session again, and keeps what is filled.");
 }
 
-void OnlineSchema::add_foreign_keys(const Table &table) {
+void OnlineCatalogSteps::add_foreign_keys(const Table &table) {
   for (const Constraint &each : table.constraints)
-    if (each.phase == phase_count && !same_definition(*view_.look.observed.table(table.name), each))
+    if (each.phase == phase_count &&
+        !same_definition(*view_.inspection.observed.table(table.name), each))
       database().execute(ddl::add_constraint(steps_.target().schema, table.name, each));
 }
 

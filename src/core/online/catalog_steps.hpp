@@ -5,22 +5,25 @@
 // regime: throws what the ports throw; Stopped before a step.
 #pragma once
 
+#include "core/inspect/inspection.hpp"
 #include "core/online/steps.hpp"
+#include "core/plan/row_facts.hpp"
+#include "core/plan/step.hpp"
 
 namespace cowrie {
 
 /** What an online run has seen of the tables. */
 struct OnlineView {
-  Look look;                        ///< as of the last look
+  Inspection inspection;            ///< as of the last look
   OnlineObjects found;              ///< at the beginning
   std::optional<Table> base;        ///< the sessions as version 15 knows them
   RowFacts rows;                    ///< what the plan depends on beside the catalog
   std::vector<std::string> skipped; ///< indexes
 };
 
-class OnlineSchema {
+class OnlineCatalogSteps {
 public:
-  OnlineSchema(OnlineSteps &steps, OnlineView &view) : steps_(steps), view_(view) {}
+  OnlineCatalogSteps(OnlineSteps &steps, OnlineView &view) : steps_(steps), view_(view) {}
 
   /** What is missing, as at once: of all phases, whatever of them is there. */
   std::vector<Step> planned() const;

@@ -5,11 +5,13 @@
 #include <set>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {
 
-constexpr long long notes_per_round = 20'000;
+constexpr std::int64_t keys_per_round = 20'000;
 /** Rows that are written in one transaction: others may be waiting for them. */
 constexpr std::size_t sessions_per_fill = 500;
 constexpr int most_attempts = 5;
@@ -24,17 +26,15 @@ constexpr std::int64_t few = 20;
 std::int64_t OnlineCatchUp::start_over_if_less_work() {
   std::int64_t notes = 0;
   bool over = false;
-  patience_.until_locked(TransactionKind::work, [&] {
+  lock_retry_.until_locked(TransactionKind::work, [&] {
     Database &database = ports_.database;
-    const Row counts =
-        database
-            .query("SELECT (" + online::count_changes(database.target()) +
-                       "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass",
-                   {qualified(database.target().schema, "session_summaries")})
-            .front();
-    notes = std::stoll(counts[0].value_or("0"));
-    OnlineRefresh refresh(database, origin_);
-    over = notes > std::max(notes_per_round, std::stoll(counts[1].value_or("0")) / many_part) ||
+    const Row counts = database
+                           .query(online::count_changed_keys_and_sessions(database.target()),
+                                  {qualified(database.target().schema, "session_summaries")})
+                           .front();
+    notes = to_number(counts[0]);
+    OnlineInventories refresh(database, origin_);
+    over = notes > std::max(keys_per_round, to_number(counts[1]) / many_part) ||
            !refresh.staging_is_whole();
     if (over)
       refresh.refresh_all(base_);
@@ -43,20 +43,20 @@ std::int64_t OnlineCatchUp::start_over_if_less_work() {
 }
 
 std::int64_t OnlineCatchUp::work_off(std::int64_t enough) {
-  return start_over_if_less_work() + work_off_notes(enough);
+  return start_over_if_less_work() + work_off_keys(enough);
 }
 
 // The foreign key is there by now, so there will be no more such sessions.
 std::int64_t OnlineCatchUp::work_off_all() {
   const std::int64_t sessions = work_off(0);
   std::int64_t orphans = 0;
-  patience_.until_locked(TransactionKind::work, [&] {
-    orphans = ports_.database.execute(online::note_orphans(ports_.database.target()));
+  lock_retry_.until_locked(TransactionKind::work, [&] {
+    orphans = ports_.database.execute(online::add_orphan_keys(ports_.database.target()));
   });
-  return sessions + (orphans > 0 ? work_off_notes(0) : 0);
+  return sessions + (orphans > 0 ? work_off_keys(0) : 0);
 }
 
-std::int64_t OnlineCatchUp::work_off_notes(std::int64_t enough) {
+std::int64_t OnlineCatchUp::work_off_keys(std::int64_t enough) {
   std::int64_t sessions = 0;
   for (;;) {
     if (ports_.transactions.stop_requested())
@@ -88,13 +88,13 @@ std::int64_t OnlineCatchUp::fill_rest() {
   std::int64_t sessions = 0, noted = 0;
   std::optional<std::int64_t> most;
   do {
-    patience_.until_locked(TransactionKind::work, [&] {
-      noted =
-          ports_.database
-              .fill(online::note_unfilled(ports_.database.target(), declared_, base_, most), false)
-              .rows;
+    lock_retry_.until_locked(TransactionKind::work, [&] {
+      noted = ports_.database
+                  .fill(online::add_unfilled_keys(ports_.database.target(), declared_, base_, most),
+                        false)
+                  .rows;
     });
-    sessions += work_off_notes(0);
+    sessions += work_off_keys(0);
     if (most && noted == *most)
       break;
     most = noted / 2;
@@ -106,13 +106,13 @@ std::int64_t OnlineCatchUp::fill_rest() {
 // address before that has its row. The notes stay until all is done, so that a crash forgets none.
 OnlineCatchUp::Round OnlineCatchUp::derive() {
   Round round;
-  patience_.until_locked(TransactionKind::catalog, [&] {
+  lock_retry_.until_locked(TransactionKind::catalog, [&] {
     round = Round();
-    OnlineRefresh refresh(ports_.database, origin_);
+    OnlineInventories refresh(ports_.database, origin_);
     round.before = refresh.pending();
     std::set<std::string> keys;
-    for (const Row &row :
-         ports_.database.query(online::read_changes(ports_.database.target(), notes_per_round))) {
+    for (const Row &row : ports_.database.query(
+             online::read_changed_keys(ports_.database.target(), keys_per_round))) {
       round.notes.push_back(row[0].value_or(""));
       round.file = row[2].value_or("");
       keys.insert(row[1].value_or(""));
@@ -130,7 +130,7 @@ void OnlineCatchUp::fill(const std::vector<std::string> &sessions) {
         sessions.begin() + static_cast<std::ptrdiff_t>(from),
         sessions.begin() +
             static_cast<std::ptrdiff_t>(std::min(sessions.size(), from + sessions_per_fill)));
-    patience_.until_locked(TransactionKind::batch, [&] {
+    lock_retry_.until_locked(TransactionKind::batch, [&] {
       ports_.database.fill(online::fill_sessions(ports_.database.target(), declared_, base_, part),
                            false);
     });
@@ -139,11 +139,11 @@ void OnlineCatchUp::fill(const std::vector<std::string> &sessions) {
 
 std::int64_t OnlineCatchUp::forget(const Round &round) {
   std::int64_t left = 0;
-  patience_.until_locked(TransactionKind::work, [&] {
-    OnlineRefresh refresh(ports_.database, origin_);
+  lock_retry_.until_locked(TransactionKind::work, [&] {
+    OnlineInventories refresh(ports_.database, origin_);
     if (!round.notes.empty())
       ports_.database.execute(
-          online::forget_notes(ports_.database.target(), round.notes, round.file));
+          online::remove_keys(ports_.database.target(), round.notes, round.file));
     left = refresh.pending();
   });
   return left;

@@ -11,9 +11,9 @@ namespace cowrie {
 
 class OnlineCatchUp {
 public:
-  OnlineCatchUp(const OnlinePorts &ports, Patience &patience, Origin origin, const Table &declared,
-                const Table &base)
-      : ports_(ports), patience_(patience), origin_(origin), declared_(declared), base_(base) {}
+  OnlineCatchUp(const OnlinePorts &ports, LockRetry &lock_retry, Origin origin,
+                const Table &declared, const Table &base)
+      : ports_(ports), lock_retry_(lock_retry), origin_(origin), declared_(declared), base_(base) {}
 
   /** Works off notes until `enough` or fewer are left, or writers note as fast as this works off;
    *  returns how many sessions there were. */
@@ -37,13 +37,13 @@ private:
   /** Derives everything anew where that is less work than the notes, or the only way; returns how
    *  many notes that has worked off. */
   std::int64_t start_over_if_less_work();
-  std::int64_t work_off_notes(std::int64_t enough);
+  std::int64_t work_off_keys(std::int64_t enough);
   Round derive();
   void fill(const std::vector<std::string> &sessions);
   std::int64_t forget(const Round &round);
 
   const OnlinePorts &ports_;
-  Patience &patience_;
+  LockRetry &lock_retry_;
   const Origin origin_;
   const Table &declared_;
   const Table &base_;

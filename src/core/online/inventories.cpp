@@ -3,6 +3,10 @@
 
 #include <set>
 
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/online.hpp"
+
 namespace cowrie {
 namespace {
 
@@ -27,7 +31,7 @@ std::vector<std::string> list(const std::set<std::string> &items) {
 } // namespace
 
 // What this migration has made, nobody else has written; what it has found is kept.
-derivation::OnExisting OnlineRefresh::existing() const {
+derivation::OnExisting OnlineInventories::existing() const {
   switch (origin_) {
   case Origin::version15:
     return derivation::OnExisting::replace;
@@ -39,21 +43,21 @@ derivation::OnExisting OnlineRefresh::existing() const {
   return derivation::OnExisting::keep;
 }
 
-bool OnlineRefresh::staging_is_whole() {
+bool OnlineInventories::staging_is_whole() {
   const std::string name = qualified(target().schema, derivation::staging_table);
   if (database_.query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
     return false;
   return database_.query(online::staging_is_whole(target())).front()[0] == "t";
 }
 
-void OnlineRefresh::stage_all(const Table &base) {
-  database_.execute(online::forget_changes(target()));
+void OnlineInventories::stage_all(const Table &base) {
+  database_.execute(online::remove_keys_with_address(target()));
   drop_work_table(database_, derivation::staging_table);
   database_.execute(derivation::stage_from_documents(target(), base));
   database_.execute(online::mark_staging(target()));
 }
 
-std::int64_t OnlineRefresh::load_all(const std::string &table, bool existed) {
+std::int64_t OnlineInventories::load_all(const std::string &table, bool existed) {
   database_.execute(derivation::analyze_staging(target()));
   if (!existed)
     return database_.execute(
@@ -68,21 +72,21 @@ std::int64_t OnlineRefresh::load_all(const std::string &table, bool existed) {
   return rows;
 }
 
-void OnlineRefresh::refresh_all(const Table &base) {
+void OnlineInventories::refresh_all(const Table &base) {
   stage_all(base);
   for (const Table &table : schema_v16().tables)
     if (table.phase > 0)
       load_all(table.name, true);
 }
 
-std::int64_t OnlineRefresh::pending() {
-  return std::stoll(database_.query(online::count_changes(target())).front()[0].value_or("0"));
+std::int64_t OnlineInventories::pending() {
+  return database_.number(online::count_changed_keys(target()));
 }
 
 // The order matters where foreign keys are there already: parents first, then who refers to them,
 // and at last what nobody refers to any more.
-void OnlineRefresh::refresh(const std::vector<std::string> &sessions, const Table &declared,
-                            const Table &base) {
+void OnlineInventories::refresh(const std::vector<std::string> &sessions, const Table &declared,
+                                const Table &base) {
   Keys keys;
   keys.add(database_.query(online::staged_keys(target(), sessions)));
   database_.execute(online::unstage(target(), sessions));
@@ -97,7 +101,7 @@ void OnlineRefresh::refresh(const std::vector<std::string> &sessions, const Tabl
   }
 }
 
-Target OnlineRefresh::delta(const std::string &key, const std::vector<std::string> &values) {
+Target OnlineInventories::delta(const std::string &key, const std::vector<std::string> &values) {
   for (const std::string &sql : online::take_delta(target(), key, values))
     database_.execute(sql);
   Target result = target();
@@ -105,14 +109,14 @@ Target OnlineRefresh::delta(const std::string &key, const std::vector<std::strin
   return result;
 }
 
-void OnlineRefresh::refresh_asns(const std::vector<std::string> &asns) {
+void OnlineInventories::refresh_asns(const std::vector<std::string> &asns) {
   if (asns.empty())
     return;
   const Target part = delta("asn", asns);
   database_.execute(derivation::load_rows(part, "asn_inventory", existing()));
 }
 
-void OnlineRefresh::refresh_addresses(const std::vector<std::string> &addresses) {
+void OnlineInventories::refresh_addresses(const std::vector<std::string> &addresses) {
   if (addresses.empty())
     return;
   const Target part = delta("source_ip", addresses);

@@ -4,13 +4,14 @@
 // Every function runs in a transaction of the caller's. Error regime: throws what the port throws.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
 
-class OnlineRefresh {
+class OnlineInventories {
 public:
-  OnlineRefresh(Database &database, Origin origin) : database_(database), origin_(origin) {}
+  OnlineInventories(Database &database, Origin origin) : database_(database), origin_(origin) {}
 
   /** Tells whether the staging table is there and holds all that was staged. */
   bool staging_is_whole();

@@ -1,9 +1,13 @@
-// Patience: transactions that may have to be tried again.
+// LockRetry: transactions that may have to be tried again.
 #include "core/online/lock_retry.hpp"
 
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/lock_holders.hpp"
 
 namespace cowrie {
 namespace {
@@ -11,7 +15,7 @@ namespace {
 /** Two minutes and a half, most of it between the attempts. */
 constexpr int most_attempts = 100;
 /** An attempt of this kind waits as long as cowrie_migrate.lock_timeout says. */
-constexpr int most_patient_attempts = 5;
+constexpr int most_waiting_attempts = 5;
 constexpr std::int64_t first_pause_us = 50'000;
 constexpr std::int64_t longest_pause_us = 2'000'000;
 
@@ -22,11 +26,11 @@ bool is_lock_failure(const Failure &failure) {
 
 } // namespace
 
-Patience::Patience(const OnlinePorts &ports)
+LockRetry::LockRetry(const OnlinePorts &ports)
     : ports_(ports),
       random_(static_cast<std::minstd_rand::result_type>(ports.database.clock_us())) {}
 
-bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body) {
+bool LockRetry::if_locked(TransactionKind kind, const std::function<void()> &body) {
   try {
     ports_.transactions.in_transaction(kind, body);
     failures_ = 0;
@@ -36,7 +40,7 @@ bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body
       throw;
   }
   ++failures_;
-  if (failures_ >= (kind == TransactionKind::work ? most_patient_attempts : most_attempts))
+  if (failures_ >= (kind == TransactionKind::work ? most_waiting_attempts : most_attempts))
     give_up(failures_);
   // Jittered: two processes that step aside for each other shall not meet again.
   const std::int64_t pause =
@@ -48,30 +52,22 @@ bool Patience::if_locked(TransactionKind kind, const std::function<void()> &body
   return false;
 }
 
-void Patience::until_locked(TransactionKind kind, const std::function<void()> &body) {
+void LockRetry::until_locked(TransactionKind kind, const std::function<void()> &body) {
   while (!if_locked(kind, body)) {
   }
 }
 
-void Patience::give_up(int attempts) {
+void LockRetry::give_up(int attempts) {
   failures_ = 0;
-  std::string tables, holders;
+  std::vector<std::string> tables;
   for (const Schema *schema : {&schema_v15(), &schema_v16()})
     for (const Table &table : schema->tables)
-      tables += (tables.empty() ? "" : ", ") + quote_literal(table.name);
+      tables.push_back(table.name);
+  std::string holders;
   ports_.transactions.in_transaction(TransactionKind::work, [&] {
-    for (const Row &row : ports_.database.query(
-             "SELECT DISTINCT format('process %s of user %s holds %s on %s (state %s, transaction"
-             " since %s)', l.pid, COALESCE(a.usename, '?'), l.mode, c.relname,"
-             " COALESCE(a.state, '?'), COALESCE(a.xact_start::text, '?')) FROM pg_locks AS l"
-             " JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid ="
-             " c.relnamespace LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.granted AND"
-             " l.pid IS DISTINCT FROM pg_backend_pid() AND l.database = (SELECT oid FROM"
-             " pg_database WHERE datname = current_database()) AND n.nspname = $1::text AND"
-             " c.relname IN (" +
-                 tables + ") ORDER BY 1",
-             {ports_.database.target().schema}))
-      holders += (holders.empty() ? "" : "\n") + row[0].value_or("");
+    for (const Row &row : ports_.database.query(lock_holders_query(text_array(tables)),
+                                                {ports_.database.target().schema}))
+      append(holders, row[0].value_or(""), "\n");
   });
   throw Failure(
       sqlstate::lock_not_available,

@@ -1,4 +1,5 @@
-// Patience: transactions that may have to be tried again, because a lock was not to be had at once.
+// LockRetry: transactions that may have to be tried again, because a lock was not to be had at
+// once.
 //
 // Whoever waits for a strong lock stalls every writer that comes after, so an attempt is short and
 // between two attempts there is time for others. Error regime: throws Failure when the attempts are
@@ -7,13 +8,13 @@
 
 #include <random>
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 
 namespace cowrie {
 
-class Patience {
+class LockRetry {
 public:
-  explicit Patience(const OnlinePorts &ports);
+  explicit LockRetry(const OnlinePorts &ports);
 
   /** Runs the body in a transaction, again and again until its locks were granted. */
   void until_locked(TransactionKind kind, const std::function<void()> &body);

@@ -1,24 +1,29 @@
 // Online: the migration beside an application that goes on writing. Which step comes when; what a
 // call begins with, and where one that resumes goes on.
 //
-// In short: the columns and a trigger first, in one moment; then the keys of all sessions in their
-// order on disk; then batches in that order, while the trigger fills what is inserted or changed
-// and notes its key; then the
-// inventories, from what the batches have staged; then what has changed meanwhile, until little is
-// left; then, in one moment, the trigger goes and the foreign keys come; then the last changes, and
-// the version. docs/DESIGN.md says why this is right.
+// The columns and the trigger are added in one transaction. The keys of all sessions are written to
+// a queue in their order on disk. Batches fill the sessions in that order, while the trigger fills
+// what is inserted or changed and records its key. The inventories are loaded from what the batches
+// have staged. Changed sessions are processed until few are left. In one transaction the trigger is
+// dropped and the foreign keys are added. The last changes and the version follow.
+// docs/DESIGN.md says why this is right.
 #include "core/online/online_run.hpp"
 
 #include <algorithm>
 
-#include "core/inspect/capacity.hpp"
 #include "core/base/failure.hpp"
-#include "core/online/catch_up.hpp"
+#include "core/inspect/capacity.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/inspect/row_conflicts.hpp"
 #include "core/online/batches.hpp"
+#include "core/online/catalog_steps.hpp"
+#include "core/online/catch_up.hpp"
 #include "core/online/inventories.hpp"
 #include "core/online/refusals.hpp"
-#include "core/online/catalog_steps.hpp"
-#include "core/inspect/row_conflicts.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
 
 namespace cowrie {
 namespace {
@@ -46,14 +51,14 @@ private:
   using Kind = TransactionKind;
 
   const Target &target() const { return database_.target(); }
-  const Look &seen() const { return view_.look; }
+  const Inspection &seen() const { return view_.inspection; }
 
   void run_to_the_end() {
-    steps_.in(Kind::work, [&] { inspect(); });
+    steps_.in(Kind::work, [&] { prepare(); });
     if (seen().situation.state == SchemaState::complete) {
       if (view_.found.any())
-        steps_.patience().until_locked(Kind::catalog,
-                                       [&] { drop_online_objects(database_, view_.found); });
+        steps_.lock_retry().until_locked(Kind::catalog,
+                                         [&] { drop_online_objects(database_, view_.found); });
       ports_.monitor.notice("schema version 16 is complete, nothing to do");
       return;
     }
@@ -66,8 +71,8 @@ private:
 
   // What is there ------------------------------------------------------------------------------
 
-  void inspect() {
-    view_.look = look(database_);
+  void prepare() {
+    view_.inspection = inspect(database_);
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
@@ -78,7 +83,7 @@ private:
     } else {
       if (!options_.repair)
         refuse_incomplete(target(), seen().situation);
-      refuse_losses(database_, view_.look);
+      refuse_losses(database_, view_.inspection);
       state_.origin = seen().situation.state == SchemaState::version15   ? Origin::version15
                       : seen().situation.state == SchemaState::resumable ? Origin::phases
                                                                          : Origin::repair;
@@ -89,8 +94,8 @@ private:
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());
-    refuse_names_in_the_way(database_, schema_.planned());
-    if (!resuming_) // one that is begun has been weighed
+    refuse_taken_names(database_, schema_.planned());
+    if (!resuming_) // one that has begun fits
       refuse_full_disk(database_, seen(), Way::online);
   }
 
@@ -137,7 +142,7 @@ private:
       schema_.run_phase(phase, [this](const Step &each) { load(each); });
     steps_.stop_if_asked();
     steps_.in(Kind::work, [&] {
-      steps_.place().at(phase, "verify");
+      steps_.position().at(phase, "verify");
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
         record_subphase(database_, phase);
@@ -161,9 +166,10 @@ private:
   }
 
   void fill(StepResult &row) {
+    // Without an index every look-up would read all raw events.
     if (target().has_raw_events && !target().raw_events_indexed)
-      steps_.patience().until_locked(Kind::work, [&] { create_event_table(); });
-    OnlineFill(ports_, steps_.patience(), options_, state_, steps_.run())
+      steps_.lock_retry().until_locked(Kind::work, [&] { create_event_table(database_); });
+    OnlineBatches(ports_, steps_.lock_retry(), options_, state_, steps_.run())
         .run(*seen().declared.table("session_summaries"), *view_.base);
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
@@ -171,22 +177,15 @@ private:
     steps_.report_by_itself(row);
   }
 
-  /** Without an index every look-up would read all raw events. */
-  void create_event_table() {
-    drop_work_table(database_, derivation::event_table);
-    database_.execute(derivation::create_event_table(target()));
-    database_.execute(derivation::index_event_table(target()));
-  }
-
   /** An unlogged table does not survive a crash of the server, nor what is staged a TRUNCATE. */
   void stage_if_lost() {
     bool whole = false;
     steps_.in(Kind::work,
-              [&] { whole = OnlineRefresh(database_, state_.origin).staging_is_whole(); });
+              [&] { whole = OnlineInventories(database_, state_.origin).staging_is_whole(); });
     if (whole)
       return;
     steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &) {
-      OnlineRefresh(database_, state_.origin).stage_all(*view_.base);
+      OnlineInventories(database_, state_.origin).stage_all(*view_.base);
     });
     for (const Table &table : seen().declared.tables)
       state_.done.erase("load_" + table.name);
@@ -201,14 +200,14 @@ private:
     else if (!state_.done.count(name))
       steps_.step_in(Kind::work, planned.phase, name, [&](StepResult &row) {
         const bool existed = seen().observed.table(planned.table) != nullptr;
-        row.rows = OnlineRefresh(database_, state_.origin).load_all(planned.table, existed);
+        row.rows = OnlineInventories(database_, state_.origin).load_all(planned.table, existed);
       });
   }
 
   // The end ------------------------------------------------------------------------------------
 
   void run_last_phase() {
-    steps_.in(Kind::work, [&] { view_.look = look(database_); });
+    steps_.in(Kind::work, [&] { view_.inspection = inspect(database_); });
     if (!after_cut_over_) {
       schema_.drop_obstacles(phase_count);
       catch_up("catch_up",
@@ -225,7 +224,7 @@ private:
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
     steps_.step(phase_count, name, [&](StepResult &row) {
-      OnlineCatchUp catch_up(ports_, steps_.patience(), state_.origin,
+      OnlineCatchUp catch_up(ports_, steps_.lock_retry(), state_.origin,
                              *seen().declared.table("session_summaries"), *view_.base);
       row.rows = body(catch_up);
       steps_.report_by_itself(row);
@@ -236,17 +235,9 @@ private:
   void finish() {
     steps_.step_in(Kind::work, phase_count, "set_version", [&](StepResult &row) {
       verify_phase(database_, phase_count, view_.skipped);
-      const int version = seen().situation.version;
-      if (view_.skipped.empty()) {
-        if (version < 16)
-          record_version(database_, 16);
+      raise_version(database_, seen().situation.version, view_.skipped.size(), row);
+      if (view_.skipped.empty())
         record_subphase(database_, phase_count);
-        row.detail = "schema version " + std::to_string(std::max(version, 16));
-      } else {
-        row.status = "skipped";
-        row.detail = "schema version stays " + std::to_string(version) + ": " +
-                     std::to_string(view_.skipped.size()) + " indexes were skipped";
-      }
       drop_online_objects(database_, find_online_objects(database_));
       const StepResult outcome{0,
                                "",
@@ -267,7 +258,7 @@ private:
   OnlineSteps steps_;
   OnlineState &state_;
   OnlineView view_;
-  OnlineSchema schema_;
+  OnlineCatalogSteps schema_;
   bool resuming_ = false;
   bool queue_is_lost_ = false;
   bool after_cut_over_ = false;

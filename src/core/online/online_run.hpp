@@ -4,12 +4,7 @@
 // What it may know: the ports. Error regime: throws Failure, after the ledger has committed it.
 #pragma once
 
-#include <optional>
-#include <set>
-#include <string>
-
-#include "core/run/atomic_run.hpp"
-#include "core/sql/online.hpp"
+#include "core/ports/online_ports.hpp"
 
 namespace cowrie {
 
@@ -19,98 +14,8 @@ struct OnlineOptions {
   std::int64_t pause_us = 0;       ///< between two batches
 };
 
-/** What the transaction is for: how long it may wait, and for what. */
-enum class TransactionKind : std::uint8_t {
-  work,    ///< waits for locks that stand in nobody's way as long as the setting says
-  catalog, ///< short attempts: whoever waits for a strong lock stalls all writers behind it
-  batch,   ///< short attempts, and plans that look every session up by its key
-};
-
-/** Thrown through a run when somebody has asked it to stop. */
-struct Stopped {};
-
-/** Transactions, one after the other, and what is done between them. */
-class Transactions {
-public:
-  virtual ~Transactions() = default;
-
-  /** Runs the body in a transaction of its own: committed when it returns, rolled back when it
-   *  throws. */
-  virtual void in_transaction(TransactionKind kind, const std::function<void()> &body) = 0;
-  /** Waits without a snapshot or a lock; returns early when the run is asked to stop. */
-  virtual void wait_us(std::int64_t duration) = 0;
-  /** Tells whether somebody has asked this run to stop. */
-  virtual bool stop_requested() = 0;
-  /** Executes a statement that no transaction may contain in a process of its own, and waits for
-   *  its end; `by_hand` is what the operator can do where no such process is to be had. Throws
-   *  Stopped as well. */
-  virtual void execute_alone(const std::string &sql, const std::string &by_hand) = 0;
-};
-
-/** Where an unfinished online migration came from: what its rows may be replaced by. */
-enum class Origin : std::uint8_t {
-  version15, ///< nothing of version 16 was there: this migration has made all of it
-  phases,    ///< phases 1 to k were complete
-  repair,    ///< objects and values of earlier attempts: they are kept
-};
-
-/** The sessions in the order in which the batches fill them: a table of its own, by places 1, 2, …
- */
-struct Queue {
-  std::int64_t table = 0;  ///< its OID; 0: none yet
-  std::int64_t length = 0; ///< places
-};
-
-/** What an online migration remembers from one call to the next. */
-struct OnlineState {
-  std::int64_t first_run = 0; ///< the ledger's id of its first run; 0: none yet
-  Origin origin = Origin::version15;
-  bool completes_snapshots = false;    ///< they come from attempts that nobody knows the end of
-  std::optional<std::int64_t> started; ///< when that was, as clock_us(); nothing: it is this run
-  std::int64_t trigger = 0;            ///< OID of the trigger that has caught all changes since
-  Queue queue;
-  std::int64_t position = 0;  ///< the last place of the queue that the batches have filled
-  FillResult filled;          ///< by the batches so far
-  std::set<std::string> done; ///< steps that its runs have done
-};
-
-/** The part of the ledger that resumption reads. */
-class OnlineMemory {
-public:
-  virtual ~OnlineMemory() = default;
-  /** Returns the unfinished online migration of this schema, if the ledger's last run is one. */
-  virtual std::optional<OnlineState> unfinished() = 0;
-  /** Writes what is remembered to the row of the run. */
-  virtual void remember(std::int64_t run, const OnlineState &state) = 0;
-};
-
-/** What the status view shows of the batches, in this call and in earlier ones. */
-class OnlineMonitor {
-public:
-  virtual ~OnlineMonitor() = default;
-  /** A batch begins: its rows are counted on from what has been filled before. */
-  virtual void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) = 0;
-  /** There are no more batches: from now on the numbers of rows stay as they are. */
-  virtual void hold_rows(const FillResult &filled) = 0;
-};
-
-/** Everything that an online run works with. */
-struct OnlinePorts {
-  Database &database;
-  Ledger &ledger;
-  OnlineMemory &memory;
-  Monitor &monitor;
-  OnlineMonitor &online_monitor;
-  Transactions &transactions;
-};
-
 /** Migrates to version 16, or resumes an interrupted online migration. Returns false when it was
  *  asked to stop before the end. */
 bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options);
-
-OnlineObjects find_online_objects(Database &database);
-
-/** Drops what an unfinished online migration has left. Needs ACCESS EXCLUSIVE on the sessions. */
-void drop_online_objects(Database &database, const OnlineObjects &found);
 
 } // namespace cowrie

@@ -2,6 +2,8 @@
 #include "core/online/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
+#include "core/sql/fill.hpp"
 
 namespace cowrie {
 namespace {
@@ -10,32 +12,30 @@ std::string sessions_of(const Target &target) {
   return qualified(target.schema, "session_summaries");
 }
 
-/** `ARRAY['source_ip', …]::text[]`: the columns that the batches set. */
-std::string filled_columns(const Table &declared) {
-  std::string result = "ARRAY[";
-  for (const Column &each : declared.columns)
-    result += (result.back() == '[' ? "" : ", ") + quote_literal(each.name);
-  return result + "]::text[]";
-}
-
 } // namespace
 
+// Type bits of pg_trigger: 1 is FOR EACH ROW, 2 BEFORE, 16 UPDATE. One with a list of columns fires
+// for those only.
+std::string firing_triggers_query(const std::string &columns) {
+  return sql::fill(R"(SELECT format('trigger %I', tgname) FROM pg_trigger
+WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 19 = 19
+AND (tgattr::text = '' OR EXISTS (
+  SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
+  AND attname::text = ANY ({columns})))
+UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
+WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1)",
+                   {{"columns", columns}});
+}
+
 void refuse_update_triggers(Database &database, const Table &declared_sessions) {
-  // Type bits of pg_trigger: 1 is FOR EACH ROW, 2 BEFORE, 16 UPDATE. One with a list of columns
-  // fires for those only.
   const Target &target = database.target();
+  std::vector<std::string> columns; // that the batches set
+  for (const Column &each : declared_sessions.columns)
+    columns.push_back(each.name);
   std::string found;
-  for (const Row &row : database.query(
-           "SELECT format('trigger %I', tgname) FROM pg_trigger WHERE tgrelid = $1::text::regclass"
-           " AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 19 = 19 AND (tgattr::text = ''"
-           " OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum ="
-           " ANY (tgattr::int2[]) AND attname::text = ANY (" +
-               filled_columns(declared_sessions) +
-               ")))"
-               " UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class ="
-               " $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1",
-           {sessions_of(target)}))
-    found += (found.empty() ? "" : "\n") + row[0].value_or("");
+  for (const Row &row :
+       database.query(firing_triggers_query(text_array(columns)), {sessions_of(target)}))
+    append(found, row[0].value_or(""), "\n");
   if (!found.empty())
     throw Failure(sqlstate::prerequisite_state,
                   "triggers or rules of session_summaries would fire for every batch", found,
@@ -47,8 +47,8 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
 void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
   std::string detail;
   for (const Step &each : plan)
-    if (each.kind == StepKind::mend && each.table == "session_summaries")
-      detail += (detail.empty() ? "" : "\n") + each.detail;
+    if (each.kind == StepKind::repair && each.table == "session_summaries")
+      append(detail, each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported,
                   "columns of session_summaries cannot be changed while others write", detail,

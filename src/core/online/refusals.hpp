@@ -5,9 +5,13 @@
 
 #include <vector>
 
-#include "core/run/atomic_run.hpp"
+#include "core/plan/step.hpp"
+#include "core/ports/ports.hpp"
 
 namespace cowrie {
+
+/** Asks for triggers and rules of the table $1 that fire when these columns are updated. */
+std::string firing_triggers_query(const std::string &columns);
 
 /** Refuses triggers and rules that would fire for the rows that the batches write. */
 void refuse_update_triggers(Database &database, const Table &declared_sessions);

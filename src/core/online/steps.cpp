@@ -1,6 +1,9 @@
 // Online steps: what every step of an online run goes through, whatever it does.
 #include "core/online/steps.hpp"
 
+#include "core/base/text.hpp"
+#include "core/run/shared_steps.hpp"
+
 namespace cowrie {
 namespace {
 
@@ -14,7 +17,7 @@ std::string milliseconds(std::int64_t microseconds) {
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
     : ports_(ports), monitor_(ports.monitor),
-      place_(ports.monitor, ports.database.target().online_call()), patience_(ports) {}
+      position_(ports.monitor, ports.database.target().online_call()), lock_retry_(ports) {}
 
 void OnlineSteps::begin(std::int64_t run) {
   run_ = run;
@@ -23,14 +26,14 @@ void OnlineSteps::begin(std::int64_t run) {
 
 void OnlineSteps::lock(const std::string &table, const std::string &mode) {
   database().execute("LOCK TABLE " + qualified(target().schema, table) + " IN " + mode + " MODE");
+  database().inspect_again();
   locked_at_ = database().clock_us();
 }
 
 void OnlineSteps::report(StepResult &row) {
   row.elapsed_us = database().clock_us() - step_begun_;
   if (locked_at_)
-    row.detail += (row.detail.empty() ? "" : ", ") +
-                  ("lock held for " + milliseconds(database().clock_us() - *locked_at_));
+    append(row.detail, "lock held for " + milliseconds(database().clock_us() - *locked_at_));
   monitor_.notice(in_words(row));
   ledger().record(run_, row);
 }
@@ -67,29 +70,29 @@ void OnlineSteps::record_stop() {
   const std::string words = words_of_position();
   in(TransactionKind::work, [&] {
     ledger().finish_run(
-        run_, {0, "", "stopped", state.filled.before.sessions, elapsed_us(), place_.words()}, {},
+        run_, {0, "", "stopped", state.filled.before.sessions, elapsed_us(), position_.words()}, {},
         {});
   });
   monitor_.warning("the online migration has stopped as it was asked to",
-                   "It was at " + place_.words() + ", after " + words + ".",
+                   "It was at " + position_.words() + ", after " + words + ".",
                    "Resume it with " + target().online_call());
 }
 
 void OnlineSteps::record(Failure &failure) {
   if (run_ != 0) {
-    failure.context = place_.words();
+    failure.context = position_.words();
     try {
       in(TransactionKind::work, [&] {
         monitor_.failed(failure.sqlstate);
-        const StepResult step{place_.phase(),
-                              place_.step(),
+        const StepResult step{position_.phase(),
+                              position_.step(),
                               "failed",
                               std::nullopt,
                               database().clock_us() - step_begun_,
-                              failure.detail};
+                              failure.from_server ? std::string() : failure.detail};
         ledger().record(run_, step, failure.sqlstate, failure.message);
         const StepResult outcome{
-            0, "", "failed", state.filled.before.sessions, elapsed_us(), place_.words()};
+            0, "", "failed", state.filled.before.sessions, elapsed_us(), position_.words()};
         ledger().finish_run(run_, outcome, failure.sqlstate, failure.message);
       });
     } catch (const Failure &second) { // the first one is what matters

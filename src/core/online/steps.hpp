@@ -21,8 +21,8 @@ public:
   Monitor &monitor() const noexcept { return monitor_; }
   Ledger &ledger() const noexcept { return ports_.ledger; }
   const Target &target() const { return ports_.database.target(); }
-  Patience &patience() noexcept { return patience_; }
-  RunPlace &place() noexcept { return place_; }
+  LockRetry &lock_retry() noexcept { return lock_retry_; }
+  RunPosition &position() noexcept { return position_; }
   std::int64_t run() const noexcept { return run_; }
   /** Since the run began, as the ledger has it. */
   std::int64_t elapsed_us() const { return database().clock_us() - begun_; }
@@ -39,7 +39,7 @@ public:
     stop_if_asked();
     StepResult row{phase, name, "done", std::nullopt, 0, ""};
     step_begun_ = database().clock_us();
-    in(TransactionKind::work, [&] { place_.at(phase, name); });
+    in(TransactionKind::work, [&] { position_.at(phase, name); });
     body(row);
   }
 
@@ -48,7 +48,7 @@ public:
   void step_in(TransactionKind kind, int phase, const std::string &name, Body body) {
     step(phase, name, [&](StepResult &row) {
       const StepResult untouched = row;
-      patience_.until_locked(kind, [&] {
+      lock_retry_.until_locked(kind, [&] {
         row = untouched; // an attempt may have been in vain
         locked_at_.reset();
         body(row);
@@ -84,8 +84,8 @@ private:
 
   const OnlinePorts &ports_;
   Monitor &monitor_;
-  RunPlace place_;
-  Patience patience_;
+  RunPosition position_;
+  LockRetry lock_retry_;
   std::int64_t run_ = 0;
   std::int64_t begun_ = 0;
   std::int64_t step_begun_ = 0;

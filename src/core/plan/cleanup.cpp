@@ -1,9 +1,10 @@
-// Cleanup plan: what exists of version 16 -> the steps that take it away, last phase first.
-#include "core/plan/plan.hpp"
+// Cleanup plan: the steps that drop what exists of version 16.
+#include "core/plan/cleanup.hpp"
 
 #include <algorithm>
 
 #include "core/schema/ddl.hpp"
+#include "core/schema/existing_objects.hpp"
 
 namespace cowrie {
 
@@ -14,6 +15,7 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
                        std::string detail = {}, std::string relation = {}) {
     Step step;
     step.phase = phase;
+    step.kind = StepKind::drop;
     step.name = std::move(name);
     step.table = table;
     step.lock_mode = "ACCESS EXCLUSIVE";
@@ -22,12 +24,13 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
     step.relation = std::move(relation);
     steps.push_back(std::move(step));
   };
-  std::vector<Presence> objects = present(declared, observed, to_phase);
+  std::vector<ExistingObject> objects = existing_objects(declared, observed, to_phase);
   // Backwards: constraints before the tables they point to, columns last.
-  std::stable_sort(objects.begin(), objects.end(),
-                   [](const Presence &a, const Presence &b) { return a.phase > b.phase; });
+  std::stable_sort(
+      objects.begin(), objects.end(),
+      [](const ExistingObject &a, const ExistingObject &b) { return a.phase > b.phase; });
   std::vector<std::string> columns;
-  for (const Presence &each : objects) {
+  for (const ExistingObject &each : objects) {
     const std::string detail =
         each.name == each.declared ? "" : "named " + quote_identifier(each.name);
     switch (each.object_type) {
@@ -47,9 +50,11 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
       columns.push_back(each.name);
     }
   }
-  if (!columns.empty())
+  if (!columns.empty()) {
     add(1, "drop_columns", "session_summaries",
         ddl::drop_columns(target.schema, "session_summaries", columns));
+    steps.back().columns = std::move(columns);
+  }
   return steps;
 }
 

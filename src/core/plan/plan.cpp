@@ -4,72 +4,11 @@
 #include <algorithm>
 #include <set>
 
-#include "core/schema/ddl.hpp"
-#include "core/base/failure.hpp"
 #include "core/plan/repair.hpp"
+#include "core/schema/ddl.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
-namespace {
-
-bool has_errors(const std::vector<Finding> &findings, int last_phase) {
-  return std::any_of(findings.begin(), findings.end(), [&](const Finding &each) {
-    return each.severity == Severity::error && each.object_type != ObjectType::version &&
-           each.phase <= last_phase;
-  });
-}
-
-Finding version_finding(const Situation &situation, int phases_present) {
-  Finding finding;
-  finding.object_type = ObjectType::version;
-  finding.object = "schema_version";
-  finding.problem = Problem::wrong;
-  finding.expected = "version 16 recorded, " + std::to_string(phase_count) + " of " +
-                     std::to_string(phase_count) + " phases present";
-  finding.actual = "version " + std::to_string(situation.version) + " recorded, " +
-                   std::to_string(phases_present) + " of " + std::to_string(phase_count) +
-                   " phases present";
-  return finding;
-}
-
-} // namespace
-
-Situation assess(const Schema &declared, const Schema &observed, const std::string &schema_name,
-                 int version, std::optional<int> subphase) {
-  Situation situation;
-  situation.version = version;
-  situation.subphase = subphase;
-  situation.findings = diff(declared, observed, schema_name);
-  situation.objects = present(declared, observed);
-
-  int phases_present = 0;
-  for (int phase = 1; phase <= phase_count; ++phase)
-    if (std::none_of(situation.findings.begin(), situation.findings.end(),
-                     [&](const Finding &each) { return each.phase == phase; }))
-      ++phases_present;
-
-  const bool whole = situation.findings.empty();
-  if (!whole || version < 16) {
-    situation.findings.push_back(version_finding(situation, phases_present));
-  } else if (subphase != phase_count) {
-    Finding finding = version_finding(situation, phases_present);
-    finding.object = "schema_subphase";
-    finding.problem = subphase ? Problem::wrong : Problem::missing;
-    finding.expected = "16.5";
-    finding.actual = subphase ? "16." + std::to_string(*subphase) : "";
-    situation.findings.push_back(finding);
-  }
-
-  if (version == 15 && !subphase && situation.objects.empty())
-    situation.state = SchemaState::version15;
-  else if (whole && version >= 16 && subphase == phase_count)
-    situation.state = SchemaState::complete;
-  else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
-           !has_errors(situation.findings, *subphase) &&
-           present(declared, observed, *subphase).empty())
-    situation.state = SchemaState::resumable;
-  return situation;
-}
-
 namespace {
 
 /** Builds the steps of the migration; one object per plan. */
@@ -80,10 +19,10 @@ public:
       : declared_(declared), before_(observed), target_(target), situation_(situation), rows_(rows),
         first_phase_(situation.state == SchemaState::resumable ? *situation.subphase + 1 : 1),
         resuming_(situation.state == SchemaState::resumable),
-        mending_(situation.state == SchemaState::version15 || resuming_
-                     ? Mending{{}, observed}
-                     : plan_mending(declared, observed, target, rows)),
-        observed_(mending_.after), sessions_(*declared.table("session_summaries")) {}
+        repair_(situation.state == SchemaState::version15 || resuming_
+                    ? RepairPlan{{}, observed}
+                    : plan_repair(declared, observed, target, rows)),
+        observed_(repair_.after), sessions_(*declared.table("session_summaries")) {}
 
   std::vector<Step> run() {
     if (first_phase_ > 1)
@@ -92,7 +31,7 @@ public:
       phase_ = phase;
       if (phase == 1 && !resuming_)
         set_foreign_keys_aside();
-      mend();
+      add_repairs();
       if (phase == 1)
         session_columns();
       for (const Table &table : declared_.tables)
@@ -129,10 +68,10 @@ private:
     phase_ = first_phase_;
     add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
         {derivation::fill_rows(target_, sessions_, *found(sessions_),
-                               derivation::Unfilled::untouched)});
+                               derivation::FillScope::untouched)});
     for (const Table &table : declared_.tables)
       if (table.phase > 0 && table.phase < first_phase_)
-        add("refresh_" + table.name, StepKind::load_rows, table, "ROW EXCLUSIVE",
+        add("refresh_" + table.name, StepKind::refresh_rows, table, "ROW EXCLUSIVE",
             {derivation::load_rows(target_, table.name, derivation::OnExisting::refresh)});
   }
 
@@ -147,7 +86,7 @@ private:
         const Constraint *same = same_definition(*seen, each);
         for (const Constraint &old : seen->constraints)
           if (&old == same || old.name == each.name || lost_its_target(old, each))
-            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            add("drop_" + each.name, StepKind::drop, table, "ACCESS EXCLUSIVE",
                 {ddl::drop_constraint(target_.schema, table.name, old.name)});
       }
     }
@@ -161,8 +100,8 @@ private:
            !target->column(declared.target_columns.front());
   }
 
-  void mend() {
-    for (const Step &each : mending_.steps)
+  void add_repairs() {
+    for (const Step &each : repair_.steps)
       if (each.phase == phase_)
         steps_.push_back(each);
   }
@@ -180,7 +119,7 @@ private:
 
     std::vector<const Constraint *> checks;
     for (const Constraint &each : sessions_.constraints)
-      if (each.phase == 1 && !mended(sessions_, seen, each))
+      if (each.phase == 1 && !reuse(sessions_, seen, each))
         checks.push_back(&each);
     switch (rows_.fill_by) {
     case FillBy::rewrite:
@@ -189,8 +128,8 @@ private:
     case FillBy::update:
       add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
           {derivation::fill_rows(target_, sessions_, seen,
-                                 situation_.subphase ? derivation::Unfilled::unfinished
-                                                     : derivation::Unfilled::any)});
+                                 situation_.subphase ? derivation::FillScope::unfinished
+                                                     : derivation::FillScope::any)});
       break;
     case FillBy::nothing:
       break;
@@ -213,8 +152,8 @@ private:
         step.statements.push_back(ddl::add_constraint(target_.schema, sessions_.name, *each));
   }
 
-  /** Mends an existing constraint of the declared meaning; false: it must be added. */
-  bool mended(const Table &table, const Table &seen, const Constraint &constraint) {
+  /** Uses an existing constraint of the declared meaning, validated; false: it must be added. */
+  bool reuse(const Table &table, const Table &seen, const Constraint &constraint) {
     if (const Constraint *same = same_definition(seen, constraint)) {
       if (!same->validated)
         add("validate_" + constraint.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
@@ -223,7 +162,7 @@ private:
     }
     for (const Constraint &each : seen.constraints)
       if (each.name == constraint.name)
-        add("drop_" + constraint.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+        add("drop_" + constraint.name, StepKind::drop, table, "ACCESS EXCLUSIVE",
             {ddl::drop_constraint(target_.schema, table.name, each.name)});
     return false;
   }
@@ -232,7 +171,7 @@ private:
     using derivation::OnExisting;
     const Table *seen = found(table);
     if (!seen) {
-      add("create_" + table.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+      add("create_" + table.name, StepKind::create_table, table, "ACCESS EXCLUSIVE",
           {ddl::create_table(target_.schema, table)});
       load(table, OnExisting::none_there);
       constraints_of(table);
@@ -299,12 +238,16 @@ private:
   }
 
   void complete_columns(const Table &table, const Table &seen) {
-    // What another column falls back to comes first.
-    for (const bool fallback : {false, true})
-      for (const Column &each : table.columns)
-        if (const Column *column = seen.column(each.name);
-            column && waits_for_rows(table, each, *column) && each.fallback.empty() != fallback)
-          alter(table, each, *column);
+    std::vector<const Column *> columns;
+    for (const Column &each : table.columns)
+      if (const Column *found = seen.column(each.name);
+          found && waits_for_rows(table, each, *found))
+        columns.push_back(&each);
+    // What another column falls back to is filled after it.
+    std::stable_partition(columns.begin(), columns.end(),
+                          [](const Column *each) { return each->fallback.empty(); });
+    for (const Column *each : columns)
+      alter(table, *each, *seen.column(each->name));
   }
 
   void relax_undeclared(const Table &table, const Table &seen) {
@@ -318,7 +261,7 @@ private:
 
   void constraints_of(const Table &table) {
     for (const Constraint &each : table.constraints)
-      if (each.phase == phase_ && !(found(table) && mended(table, *found(table), each)))
+      if (each.phase == phase_ && !(found(table) && reuse(table, *found(table), each)))
         add(each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
             {ddl::add_constraint(target_.schema, table.name, each)});
   }
@@ -333,7 +276,7 @@ private:
           continue;
         for (const Index &old : seen->indexes)
           if (&old == same || old.name == each.name)
-            add("drop_" + each.name, StepKind::statement, table, "ACCESS EXCLUSIVE",
+            add("drop_" + each.name, StepKind::drop, table, "ACCESS EXCLUSIVE",
                 {ddl::drop_index(target_.schema, old.name)});
       }
       Step &step = add(each.name, StepKind::create_index, table, "SHARE",
@@ -356,7 +299,7 @@ private:
           continue;
         const Table *seen = found(table);
         // Phase 1 has set them aside.
-        if (seen && first_phase_ > 1 && mended(table, *seen, each))
+        if (seen && first_phase_ > 1 && reuse(table, *seen, each))
           continue;
         // Adding it takes a short lock, validating it reads both tables under a weak one.
         add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
@@ -376,8 +319,8 @@ private:
   const RowFacts &rows_;
   const int first_phase_;
   const bool resuming_;
-  const Mending mending_;
-  const Schema &observed_; ///< what is there once it is mended
+  const RepairPlan repair_;
+  const Schema &observed_; ///< what is there once it is repaired
   const Table &sessions_;
   int phase_ = 1;
   std::vector<Step> steps_;
@@ -430,33 +373,6 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,
                                  const RowFacts &rows) {
   return Planner(declared, observed, target, situation, rows).run();
-}
-
-const std::vector<std::string> &step_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> result = {
-        "start", "lock_tables", "inspect", "add_columns", "fill_columns", "fill_new_rows",
-        "add_missing_asns", "verify", "zero_loss_gate", "set_version", "drop_columns",
-        "count_losses", "lock_exclusively",
-        // online
-        "drop_online_objects", "create_work_tables", "queue_sessions", "stage_documents",
-        "catch_up", "cut_over", "last_catch_up", "fill_rest"};
-    for (const Table &table : schema_v16().tables) {
-      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
-                               "set_aside_", "relax_", "unlink_", "link_"})
-        result.push_back(verb + table.name);
-      for (const Column &each : table.columns)
-        result.push_back("alter_" + each.name);
-      for (const Constraint &each : table.constraints)
-        for (const char *verb : {"", "validate_", "drop_"})
-          result.push_back(verb + each.name);
-      for (const Index &each : table.indexes)
-        for (const char *verb : {"", "drop_"})
-          result.push_back(verb + each.name);
-    }
-    return result;
-  }();
-  return names;
 }
 
 } // namespace cowrie

@@ -12,10 +12,10 @@
 #include <variant>
 #include <vector>
 
-#include "core/sql/dependents.hpp"
+#include "core/base/text.hpp"
 #include "core/document/enrichment.hpp"
-#include "core/schema/schema.hpp"
-#include "core/schema/diff.hpp"
+#include "core/ports/target.hpp"
+#include "core/schema/existing_objects.hpp"
 
 namespace cowrie {
 
@@ -33,8 +33,7 @@ struct Fingerprint {
 
 /** Reads a fingerprint out of three columns of a row. */
 inline Fingerprint fingerprint_in(const Row &row, std::size_t column) {
-  return {std::stoll(row[column].value_or("0")), row[column + 1].value_or(""),
-          row[column + 2].value_or("")};
+  return {to_number(row[column]), row[column + 1].value_or(""), row[column + 2].value_or("")};
 }
 
 /** What filling the session columns found out on the way. */
@@ -44,28 +43,9 @@ struct FillResult {
   std::int64_t null_escapes = 0; ///< documents that hold \u0000, which nothing is rejected for
   Fingerprint before;            ///< of the rows as they were read
   Fingerprint settled;           ///< of those among them that were created up to the run's start
-  Fingerprint stored;            ///< as Database::stored_rows(), where the heap alone was rewritten
+  Fingerprint heap;              ///< as Database::stored_rows(), where the heap alone was rewritten
   Fingerprint
-      kept; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
-};
-
-/** Where the sessions are, and what the migration must know of that place. */
-struct Target {
-  std::string schema;                 ///< the schema that is migrated
-  std::string owner;                  ///< the owner of session_summaries
-  std::string extension_schema;       ///< where this extension's functions are
-  std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
-  std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
-  bool has_raw_events = false;
-  bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
-  std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
-
-  /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
-  std::string command(const std::string &function, const std::string &arguments = {}) const;
-  /** The call alone: `cowrie_migrate_v16(repair => true)`. */
-  std::string call(const std::string &function, const std::string &arguments = {}) const;
-  /** `CALL cowrie_migrate_v16_online();`, ready to be pasted. */
-  std::string online_call(const std::string &arguments = {}) const;
+      stored; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
 
 /** A table of the target schema, and the mode in which it is to be locked. */
@@ -83,6 +63,12 @@ struct Disk {
   std::int64_t free = 0;    ///< bytes that the server may still write
 };
 
+/** An object that is not declared and depends on what is declared. */
+struct Dependent {
+  std::string description; ///< in the server's words: `index app.my_index`
+  std::string drop;        ///< the statement that drops it; empty: there is no single one
+};
+
 /** SQL in the target database, as the owner of the tables, with a pinned search_path. */
 class Database {
 public:
@@ -90,6 +76,10 @@ public:
 
   virtual std::vector<Row> query(const std::string &sql,
                                  const std::vector<Parameter> &parameters = {}) = 0;
+  /** The one number that a query returns. */
+  std::int64_t number(const std::string &sql, const std::vector<Parameter> &parameters = {}) {
+    return to_number(query(sql, parameters).front().front());
+  }
   /** Executes; returns the number of rows processed. */
   virtual std::int64_t execute(const std::string &sql,
                                const std::vector<Parameter> &parameters = {}) = 0;
@@ -127,6 +117,8 @@ public:
   /** Locks tables in this order, and never waits long for one while it holds another, so that no
    *  writer's order of locks can end in a deadlock; throws who is in the way. */
   virtual void lock_tables(const std::vector<TableLock> &wanted) = 0;
+  /** Finds the tables again and asks every refusal again: for who has just been granted a lock. */
+  virtual void inspect_again() = 0;
   /** Describes what forbids these columns of a table to change their type or to go: views, rules,
    *  policies, triggers, publications, functions, generated columns that are not declared. */
   virtual std::vector<std::string> users_of_columns(const std::string &table,
@@ -135,7 +127,7 @@ public:
    *  that waits for our weaker lock would otherwise be caught in a deadlock. */
   virtual void upgrade_locks(const std::vector<TableLock> &wanted) = 0;
   /** Lists what depends on these objects and is not among them, as pg_depend knows it. */
-  virtual std::vector<Dependent> dependents(const std::vector<Presence> &objects) = 0;
+  virtual std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) = 0;
   /** Gives a new table the grants of session_summaries. */
   virtual void copy_grants(const std::string &table) = 0;
 
@@ -156,10 +148,23 @@ struct StepResult {
   std::string detail;
 };
 
-/** The ledger: what happened, kept with the data. */
+/** A run as the ledger has it on record. */
+struct RecordedRun {
+  std::string id;
+  bool cleanup = false;               ///< it took the schema back
+  bool done = false;                  ///< it came to its end
+  std::string started;                ///< when, in the server's text form
+  std::int64_t started_us = 0;        ///< the same as clock_us()
+  std::optional<Fingerprint> settled; ///< of the sessions created up to then, if it was recorded
+};
+
+/** The ledger: what happened, kept with the data. It belongs to another role than the sessions do,
+ *  so no statement of the target database may read it: this port acts as its owner. */
 class Ledger {
 public:
   virtual ~Ledger() = default;
+  /** The runs of the schema, the oldest first. */
+  virtual std::vector<RecordedRun> runs() = 0;
   /** Tells whether it has a migration of the schema on record. */
   virtual bool knows_of_migration() = 0;
   virtual std::int64_t begin_run(std::string_view mode, std::string_view detail) = 0;

@@ -1,28 +1,30 @@
-// Session fill: the statements of an atomic run that read documents, and the work tables around
-// them.
+// Atomic fill: the statements of an atomic run that read documents, and their work tables.
 #include "core/run/atomic_fill.hpp"
 
+#include "core/run/work_tables.hpp"
+#include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
-#include "core/run/atomic_run.hpp"
 
 namespace cowrie {
 
+const char *const enabled_triggers_query =
+    "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA '"
+    " ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT tgisinternal"
+    " AND tgenabled <> 'D' ORDER BY tgname";
+
 /** Runs a pass over the sessions with the raw events at hand. */
-template <typename Pass> FillResult SessionFill::with_events(Pass pass) {
+template <typename Pass> FillResult AtomicFill::with_events(Pass pass) {
   const Target &target = database_.target();
   const bool by_table = target.has_raw_events && !target.raw_events_indexed;
-  if (by_table) {
-    drop_work_table(database_, derivation::event_table);
-    database_.execute(derivation::create_event_table(target));
-    database_.execute(derivation::index_event_table(target));
-  }
+  if (by_table)
+    create_event_table(database_);
   FillResult result = pass();
   if (by_table)
     drop_work_table(database_, derivation::event_table);
   return result;
 }
 
-FillResult SessionFill::rewrite(const Step &step) {
+FillResult AtomicFill::rewrite(const Step &step) {
   drop_work_table(database_, derivation::staging_table);
   database_.execute(derivation::create_staging(database_.target()));
   staged_ = true;
@@ -36,13 +38,9 @@ FillResult SessionFill::rewrite(const Step &step) {
 
 // Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version
 // 15 is not for a migration to cause. The table is locked, so no other session misses them.
-FillResult SessionFill::update(const Step &step) {
+FillResult AtomicFill::update(const Step &step) {
   const std::string table = qualified(database_.target().schema, step.table);
-  const std::vector<Row> triggers = database_.query(
-      "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN"
-      " 'REPLICA ' ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT"
-      " tgisinternal AND tgenabled <> 'D' ORDER BY tgname",
-      {table});
+  const std::vector<Row> triggers = database_.query(enabled_triggers_query, {table});
   for (const Row &each : triggers)
     database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
   FillResult filled = with_events([&] { return database_.fill(step.statements.front(), false); });
@@ -51,7 +49,7 @@ FillResult SessionFill::update(const Step &step) {
   return filled;
 }
 
-std::int64_t SessionFill::load(const Step &step) {
+std::int64_t AtomicFill::load(const Step &step) {
   const Target &target = database_.target();
   if (!staged_) {
     drop_work_table(database_, derivation::staging_table);
@@ -68,7 +66,7 @@ std::int64_t SessionFill::load(const Step &step) {
                                       : database_.insert(step.statements.front());
 }
 
-std::int64_t SessionFill::load_new_addresses() {
+std::int64_t AtomicFill::load_new_addresses() {
   const Target &target = database_.target();
   drop_work_table(database_, derivation::chosen_table);
   for (const std::string &sql : derivation::choose_sessions(target))
@@ -79,7 +77,7 @@ std::int64_t SessionFill::load_new_addresses() {
   return rows;
 }
 
-void SessionFill::drop_staging() {
+void AtomicFill::drop_staging() {
   if (staged_)
     drop_work_table(database_, derivation::staging_table);
 }

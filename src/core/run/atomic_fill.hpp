@@ -1,17 +1,20 @@
-// Session fill: fills the session columns of an atomic run, and keeps what the inventories are
+// Atomic fill: fills the session columns of an atomic run, and keeps what the inventories are
 // loaded from.
 //
 // Error regime: throws what the ports throw; what it made goes with the rollback.
 #pragma once
 
-#include "core/plan/plan.hpp"
+#include "core/plan/step.hpp"
 #include "core/ports/ports.hpp"
 
 namespace cowrie {
 
-class SessionFill {
+/** Asks for the triggers of the table $1 that fire, and how they are enabled. */
+extern const char *const enabled_triggers_query;
+
+class AtomicFill {
 public:
-  explicit SessionFill(Database &database) : database_(database) {}
+  explicit AtomicFill(Database &database) : database_(database) {}
 
   /** Rewrites all sessions in the way that the step names, and stages them. */
   FillResult rewrite(const Step &step);

@@ -1,83 +1,48 @@
-// Migration: runs a plan through the ports.
+// Atomic run: the migration in one transaction.
 #include "core/run/atomic_run.hpp"
 
 #include <algorithm>
 #include <tuple>
 
-#include "core/inspect/capacity.hpp"
-#include "core/schema/ddl.hpp"
 #include "core/base/failure.hpp"
-#include "core/online/online_run.hpp"
+#include "core/inspect/capacity.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/refusals.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
-#include "core/run/run_position.hpp"
-#include "core/run/atomic_fill.hpp"
+#include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
+#include "core/plan/plan.hpp"
+#include "core/run/atomic_fill.hpp"
+#include "core/run/dry_run.hpp"
+#include "core/run/run_position.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/derivation.hpp"
 
 namespace cowrie {
-
-std::string describe(const RejectCounts &rejects) {
-  std::string result;
-  for (std::size_t i = 0; i < rejects.size(); ++i)
-    if (rejects[i] > 0)
-      result += (result.empty() ? "" : ", ") +
-                std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
-                std::to_string(rejects[i]);
-  return result;
-}
-
-std::string in_words(const StepResult &step) {
-  std::string result = "phase " + std::to_string(step.phase) + " (" +
-                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
-  if (step.rows)
-    result += ", " + std::to_string(*step.rows) + " rows";
-  if (!step.detail.empty())
-    result += " (" + step.detail + ")";
-  return result;
-}
 
 namespace {
 
 constexpr const char *migrate_function = "cowrie_migrate_v16";
-constexpr const char *validate_function = "cowrie_validate_schema";
 constexpr const char *gate = "zero_loss_gate";
-
-} // namespace
-
-void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
-  const Schema observed = database.observe(schema_v16());
-  std::vector<Finding> findings =
-      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
-  // What was skipped has been warned of, and keeps the version from being raised.
-  findings.erase(std::remove_if(findings.begin(), findings.end(),
-                                [&](const Finding &each) {
-                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
-                                         skipped.end();
-                                }),
-                 findings.end());
-  if (!findings.empty())
-    throw Failure(sqlstate::prerequisite_state,
-                  "verification of phase " + std::to_string(phase) + " failed",
-                  summary_by_table(findings),
-                  "Nothing of this phase was kept. See every difference with " +
-                      database.target().command(validate_function));
-}
-
-namespace {
 
 /** One atomic run. */
 class AtomicRun : Live {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        place_(monitor,
-               database.target().command(migrate_function, options.repair ? "repair => true" : "")),
+        position_(monitor, database.target().command(migrate_function,
+                                                     options.repair ? "repair => true" : "")),
         sessions_(database) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
-    return options_.dry_run ? run_unplaced()
-                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
+    return options_.dry_run
+               ? run_unplaced()
+               : position_.all_or_nothing(database_, [this] { return run_unplaced(); });
   }
 
 private:
@@ -86,8 +51,8 @@ private:
       database_.lock_run();
     bool complete = false;
     database_.in_passing([&] {
-      look_ = look(database_);
-      complete = look_.situation.state == SchemaState::complete && !repairs_data();
+      inspection_ = inspect(database_);
+      complete = inspection_.situation.state == SchemaState::complete && !repairs_data();
     });
     if (complete)
       return {{phase_count, "verify", "skipped", std::nullopt, 0,
@@ -95,18 +60,19 @@ private:
     refuse_unsuitable();
     if (!options_.dry_run) {
       lock_tables();
-      place_.at(0, "inspect");
-      look_ = look(database_); // what it was before the locks were granted does not count
+      position_.at(0, "inspect");
+      inspection_ = inspect(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
-      refuse_full_disk(database_, look_);
+      refuse_full_disk(database_, inspection_);
     }
-    if (look_.situation.state != SchemaState::version15 &&
-        look_.situation.state != SchemaState::resumable)
-      rows_ = row_facts(database_, look_);
+    if (inspection_.situation.state != SchemaState::version15 &&
+        inspection_.situation.state != SchemaState::resumable)
+      rows_ = row_facts(database_, inspection_);
     if (rows_.fill_by == FillBy::rewrite)
       rows_.alter_table_reason = alter_table_reason(database_);
-    plan_ = plan_migration(look_.declared, look_.observed, target(), look_.situation, rows_);
-    refuse_names_in_the_way(database_, plan_);
+    plan_ = plan_migration(inspection_.declared, inspection_.observed, target(),
+                           inspection_.situation, rows_);
+    refuse_taken_names(database_, plan_);
     has_work_table(database_, derivation::chosen_table); // refused now, not after the rewrite
     return options_.dry_run ? estimate(database_, plan_) : apply();
   }
@@ -116,34 +82,27 @@ private:
   /** Tells whether a complete schema is to have its rows completed: sessions without a snapshot,
    *  inventories without a parent. Asked only for a repair, because it reads the rows. */
   bool repairs_data() {
-    return options_.repair && !data_findings(database_, look_.situation).empty();
+    return options_.repair && !data_findings(database_, inspection_.situation).empty();
   }
 
   void refuse_unsuitable() {
     if (!options_.repair)
-      refuse_incomplete(target(), look_.situation);
-    refuse_losses(database_, look_);
+      refuse_incomplete(target(), inspection_.situation);
+    refuse_losses(database_, inspection_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
   // nothing has been done yet when a lock is refused.
   void lock_tables() {
     monitor_.started("atomic", 0);
-    place_.at(0, "lock_tables");
-    std::vector<TableLock> wanted = {{"session_summaries", "ACCESS EXCLUSIVE"}};
-    for (const Table &table : schema_v16().tables)
-      if (table.phase > 0 && look_.observed.table(table.name))
-        wanted.push_back({table.name, "ACCESS EXCLUSIVE"});
-    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
-    if (target().has_raw_events)
-      wanted.push_back({"raw_events", "ACCESS SHARE"});
-    database_.lock_tables(wanted);
+    position_.at(0, "lock_tables");
+    database_.lock_tables(locks_of_run(inspection_.observed, target(), "ACCESS EXCLUSIVE"));
   }
 
   std::vector<StepResult> apply() {
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "");
-    if (look_.situation.online.any())
-      drop_online_objects(database_, look_.situation.online); // it ends here
+    if (inspection_.situation.online.any())
+      drop_online_objects(database_, inspection_.situation.online); // it ends here
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
@@ -160,7 +119,7 @@ private:
         keep(failure, first_row);
         outcome.status = "failed";
         outcome.elapsed_us = database_.clock_us() - begun;
-        outcome.detail = place_.words();
+        outcome.detail = position_.words();
         ledger_.finish_run(run_, outcome, failure.sqlstate, failure.message);
         return std::move(results_);
       }
@@ -179,15 +138,18 @@ private:
       results_[i].status = "rolled_back";
       ledger_.record(run_, results_[i]);
     }
-    StepResult failed{
-        place_.phase(), place_.step(), "failed", std::nullopt, database_.clock_us() - step_begun_,
-        failure.message};
+    StepResult failed{position_.phase(),
+                      position_.step(),
+                      "failed",
+                      std::nullopt,
+                      database_.clock_us() - step_begun_,
+                      failure.message};
     ledger_.record(run_, failed, failure.sqlstate, failure.message);
     results_.push_back(std::move(failed));
     sessions_.drop_staging();
-    const std::string phase = "phase " + std::to_string(place_.phase());
-    monitor_.warning(phase + " (" + std::string(phase_name(place_.phase())) + ") failed at step " +
-                         place_.step() + ": " + failure.message,
+    const std::string phase = "phase " + std::to_string(position_.phase());
+    monitor_.warning(phase + " (" + std::string(phase_name(position_.phase())) +
+                         ") failed at step " + position_.step() + ": " + failure.message,
                      "SQLSTATE " + failure.sqlstate +
                          ". The phase has been rolled back; phases"
                          " before it are kept.",
@@ -215,7 +177,7 @@ private:
 
   void begin_step(int phase, const std::string &name) {
     step_begun_ = database_.clock_us();
-    place_.at(phase, name);
+    position_.at(phase, name);
   }
 
   bool plans(StepKind kind) const {
@@ -224,7 +186,7 @@ private:
   }
 
   void take_proof_by_scan() {
-    if (look_.situation.state == SchemaState::resumable)
+    if (inspection_.situation.state == SchemaState::resumable)
       warn_of_changes_meanwhile();
     std::tie(proof_.before, proof_.settled) = scan_fingerprints(database_);
     proof_taken_ = true;
@@ -233,7 +195,7 @@ private:
 
   // Between two runs the tables are unlocked, and nobody can tell the application from an accident.
   void warn_of_changes_meanwhile() {
-    const std::optional<FirstRun> first = first_run(database_);
+    const std::optional<FirstRun> first = first_run(ledger_);
     if (!first)
       return;
     const Comparison compared = compare_with(database_, *first);
@@ -254,13 +216,14 @@ private:
     case StepKind::fill_sessions:
       fill(step, row);
       break;
-    case StepKind::mend:
-      mend(database_, monitor_, step, row);
+    case StepKind::repair:
+      repair_table(database_, monitor_, step, row);
       break;
     case StepKind::fill_new_rows:
       fill_new_rows(step, row);
       break;
     case StepKind::load_rows:
+    case StepKind::refresh_rows:
       load(step, row);
       break;
     case StepKind::create_index:
@@ -277,12 +240,14 @@ private:
       zero_loss_gate(row);
       break;
     case StepKind::set_version:
-      set_version(row);
+      raise_version(database_, inspection_.situation.version, skipped_indexes_.size(), row);
       break;
+    case StepKind::create_table:
+    case StepKind::drop:
     case StepKind::statement:
       for (const std::string &sql : step.statements)
         database_.execute(sql);
-      if (step.name.compare(0, 7, "create_") == 0)
+      if (step.kind == StepKind::create_table)
         database_.copy_grants(step.table);
       break;
     }
@@ -316,7 +281,7 @@ private:
   }
 
   void load(const Step &step, StepResult &row) {
-    if (step.name.compare(0, 8, "refresh_") == 0 && !refresh_) {
+    if (step.kind == StepKind::refresh_rows && !refresh_) {
       row.status = "skipped";
       row.detail = "no sessions were added meanwhile";
       return;
@@ -345,8 +310,8 @@ private:
     const std::string differs = lost_since(database_, proof_);
     if (differs.empty())
       return;
-    if (place_.step() != gate)
-      place_.at(place_.phase(), gate);
+    if (position_.step() != gate)
+      position_.at(position_.phase(), gate);
     lost_ = true;
     throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                   "Different from before the migration: " + differs + "." + earlier,
@@ -355,30 +320,17 @@ private:
                       target().command(migrate_function));
   }
 
-  void set_version(StepResult &row) {
-    const int version = look_.situation.version;
-    if (!skipped_indexes_.empty()) {
-      row.status = "skipped";
-      row.detail = "schema version stays " + std::to_string(version) + ": " +
-                   std::to_string(skipped_indexes_.size()) + " indexes were skipped";
-      return;
-    }
-    if (version < 16)
-      record_version(database_, 16);
-    row.detail = "schema version " + std::to_string(std::max(version, 16));
-  }
-
   Database &database_;
   Ledger &ledger_;
   Monitor &monitor_;
   const MigrateOptions options_;
-  Look look_;
+  Inspection inspection_;
   RowFacts rows_;
   std::vector<Step> plan_;
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;
-  RunPlace place_;
-  SessionFill sessions_;
+  RunPosition position_;
+  AtomicFill sessions_;
   std::int64_t step_begun_ = 0;
   FillResult proof_;
   bool proof_taken_ = false;

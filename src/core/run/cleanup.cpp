@@ -1,39 +1,39 @@
-// Cleanup: the declaration, backwards. It refuses rather than destroys.
-//
-// It looks and counts while others may still read, and keeps them out only for the drops.
-//
-// What it may know: the ports. Error regime: throws Failure; one transaction, never CASCADE.
+// Cleanup: the declaration, backwards. It looks and counts while others may still read, and keeps
+// them out only for the drops.
+#include "core/run/cleanup.hpp"
+
 #include <map>
 
 #include "core/base/failure.hpp"
+#include "core/base/text.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/plan/cleanup.hpp"
 #include "core/run/losses.hpp"
-#include "core/run/atomic_run.hpp"
-#include "core/online/online_run.hpp"
 #include "core/run/run_position.hpp"
+#include "core/run/shared_steps.hpp"
+#include "core/run/version_record.hpp"
+#include "core/run/work_tables.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/dependents.hpp"
 
 namespace cowrie {
+
+const char *const relation_size_query = "SELECT pg_total_relation_size($1::text::regclass)";
+
 namespace {
 
 constexpr const char *function = "cowrie_cleanup_v16";
-
-/** Puts lines under each other. */
-template <typename Items, typename Write>
-std::string join(const Items &items, const char *between, Write write) {
-  std::string result;
-  for (const auto &each : items)
-    result += (result.empty() ? "" : between) + write(each);
-  return result;
-}
 
 class CleanupRun : Live {
 public:
   CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        place_(monitor, command(options.force)) {}
+        position_(monitor, command(options.force)) {}
 
   std::vector<StepResult> run() {
-    return options_.dry_run ? run_unplaced()
-                            : place_.all_or_nothing(database_, [this] { return run_unplaced(); });
+    return options_.dry_run
+               ? run_unplaced()
+               : position_.all_or_nothing(database_, [this] { return run_unplaced(); });
   }
 
 private:
@@ -45,24 +45,24 @@ private:
                     "To go back to version 15, run " + target().command(function));
     if (!options_.dry_run)
       database_.lock_run();
-    database_.in_passing([this] { inspect(); });
+    database_.in_passing([this] { inspect_and_plan(); });
     if (nothing_to_do())
       return {{options_.to_phase, "cleanup", "skipped", std::nullopt, 0,
                options_.to_phase == 0 ? "schema version 15, nothing to remove"
                                       : "nothing of the later phases is there"}};
     if (!options_.dry_run) {
       monitor_.started("atomic", 0);
-      place_.at(0, "lock_tables");
+      position_.at(0, "lock_tables");
       database_.lock_tables(locks("SHARE ROW EXCLUSIVE"));
-      place_.at(0, "inspect");
-      inspect(); // what it was before the locks were granted does not count
+      position_.at(0, "inspect");
+      inspect_and_plan(); // what it was before the locks were granted does not count
     }
     refuse_incomplete_rest();
     refuse_later_version();
     refuse_dependents();
     warn_of_routines();
     if (!options_.dry_run)
-      place_.at(0, "count_losses");
+      position_.at(0, "count_losses");
     count();
     refuse_losses();
     return options_.dry_run ? planned() : apply();
@@ -76,42 +76,33 @@ private:
     if (options_.to_phase > 0)
       arguments = "to_phase => " + std::to_string(options_.to_phase);
     if (force)
-      arguments += std::string(arguments.empty() ? "" : ", ") + "force => true";
+      append(arguments, "force => true");
     return target().command(function, arguments);
   }
 
-  void inspect() {
-    look_ = look(database_);
-    plan_ = plan_cleanup(look_.declared, look_.observed, target(), options_.to_phase);
+  void inspect_and_plan() {
+    inspection_ = inspect(database_);
+    plan_ = plan_cleanup(inspection_.declared, inspection_.observed, target(), options_.to_phase);
   }
 
   bool nothing_to_do() const {
-    const Situation &now = look_.situation;
+    const Situation &now = inspection_.situation;
     return options_.to_phase == phase_count ||
            (plan_.empty() && !now.online.any() && now.version == 15 &&
             now.subphase.value_or(0) <= options_.to_phase);
   }
 
-  /** The tables in the order in which a migration locks them. */
-  std::vector<TableLock> locks(const std::string &mode) const {
-    std::vector<TableLock> wanted = {{"session_summaries", mode}};
-    for (const Table &table : schema_v16().tables)
-      if (table.phase > 0 && look_.observed.table(table.name))
-        wanted.push_back({table.name, mode});
-    wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
-    if (target().has_raw_events)
-      wanted.push_back({"raw_events", "ACCESS SHARE"});
-    return wanted;
+  std::vector<TableLock> locks(const char *mode) const {
+    return locks_of_run(inspection_.observed, target(), mode);
   }
 
   /** What shall stay must be there: a phase is recorded only when it is complete. */
   void refuse_incomplete_rest() const {
     std::string detail;
-    for (const Finding &each : look_.situation.findings)
+    for (const Finding &each : inspection_.situation.findings)
       if (each.severity == Severity::error && each.object_type != ObjectType::version &&
           each.phase <= options_.to_phase)
-        detail += (detail.empty() ? "" : "\n") + each.object_name() + " is " +
-                  std::string(name_of(each.problem));
+        append(detail, each.object_name() + " is " + std::string(name_of(each.problem)), "\n");
     if (!detail.empty())
       throw Failure(
           sqlstate::prerequisite_state,
@@ -121,10 +112,10 @@ private:
   }
 
   void refuse_later_version() const {
-    if (look_.situation.version <= 16 || options_.force)
+    if (inspection_.situation.version <= 16 || options_.force)
       return;
     throw Failure(sqlstate::prerequisite_state,
-                  "schema version " + std::to_string(look_.situation.version) +
+                  "schema version " + std::to_string(inspection_.situation.version) +
                       " builds on version 16",
                   "Back at version 15 the application would replay its own later migrations.",
                   "If that is what you want, run " + command(true));
@@ -132,9 +123,10 @@ private:
 
   /** Objects that are not declared and that a DROP would take along, or trip over. */
   void refuse_dependents() {
-    std::vector<Presence> removed = present(look_.declared, look_.observed, options_.to_phase);
-    for (Presence &each :
-         parts_of_present_tables(look_.declared, look_.observed, options_.to_phase))
+    std::vector<ExistingObject> removed =
+        existing_objects(inspection_.declared, inspection_.observed, options_.to_phase);
+    for (ExistingObject &each :
+         parts_of_existing_tables(inspection_.declared, inspection_.observed, options_.to_phase))
       removed.push_back(std::move(each));
     const std::vector<Dependent> dependents = database_.dependents(removed);
     if (dependents.empty())
@@ -151,10 +143,10 @@ private:
   /** Routines whose body names what goes: the server knows of no dependency, so it is a guess. */
   void warn_of_routines() {
     std::string words;
-    for (const Presence &each : look_.situation.objects)
+    for (const ExistingObject &each : inspection_.situation.objects)
       if (each.phase > options_.to_phase &&
           (each.object_type == ObjectType::table || each.object_type == ObjectType::column))
-        words += (words.empty() ? "" : "|") + each.name;
+        append(words, each.name, "|");
     if (words.empty())
       return;
     const std::vector<Row> routines = database_.query(naming_routines_query("$1::text"), {words});
@@ -165,16 +157,13 @@ private:
   }
 
   void count() {
-    const CleanupScope scope{look_.declared, look_.observed, options_.to_phase};
+    const CleanupScope scope{inspection_.declared, inspection_.observed, options_.to_phase};
     on_record_ = ledger_.knows_of_migration();
     losses_ = count_losses(database_, scope, on_record_);
     for (const Step &step : plan_)
       if (drops_table(step))
-        rows_[step.table] = std::stoll(
-            database_.query("SELECT count(*) FROM " + qualified(target().schema, step.table))
-                .front()
-                .front()
-                .value_or("0"));
+        rows_[step.table] =
+            database_.number("SELECT count(*) FROM " + qualified(target().schema, step.table));
   }
 
   static bool drops_table(const Step &step) { return step.relation == step.table; }
@@ -192,11 +181,11 @@ private:
                        "It is gone once this transaction commits.");
       return;
     }
-    const CleanupScope scope{look_.declared, look_.observed, options_.to_phase};
+    const CleanupScope scope{inspection_.declared, inspection_.observed, options_.to_phase};
     std::string saving;
     for (const Loss &each : losses_) {
       const std::string statement = saving_statement(target(), scope, each.table);
-      if (saving.find(statement) == std::string::npos)
+      if (!contains(saving, statement))
         saving += statement + " ";
     }
     throw Failure(sqlstate::prerequisite_state, "cleanup would lose data that cannot be rebuilt",
@@ -211,7 +200,7 @@ private:
 
   std::vector<StepResult> planned() {
     std::vector<StepResult> rows;
-    if (look_.situation.online.any())
+    if (inspection_.situation.online.any())
       rows.push_back({0, "drop_online_objects", "planned", std::nullopt, 0,
                       "lock ACCESS EXCLUSIVE on session_summaries, an online migration has not"
                       " ended"});
@@ -229,28 +218,27 @@ private:
   /** Adds how many rows and bytes a step would take away. */
   void measure(const Step &step, StepResult &row) {
     if (!step.relation.empty())
-      row.detail += ", " +
-                    database_
-                        .query("SELECT pg_total_relation_size($1::text::regclass)",
-                               {qualified(target().schema, step.relation)})
-                        .front()
-                        .front()
-                        .value_or("0") +
-                    " bytes";
+      row.detail +=
+          ", " +
+          database_.query(relation_size_query, {qualified(target().schema, step.relation)})
+              .front()
+              .front()
+              .value_or("0") +
+          " bytes";
     describe_rows(step, row);
   }
 
   void describe_rows(const Step &step, StepResult &row) {
     if (drops_table(step))
       row.rows = rows_.at(step.table);
-    if (drops_table(step) || step.name == "drop_columns")
+    if (drops_table(step) || !step.columns.empty())
       for (const Loss &each : losses_)
         if (each.table == step.table)
-          row.detail += (row.detail.empty() ? "" : ", ") + ("lost: " + each.words_without_table());
+          append(row.detail, "lost: " + each.words_without_table());
   }
 
   std::vector<StepResult> apply() {
-    place_.at(0, "lock_exclusively");
+    position_.at(0, "lock_exclusively");
     database_.upgrade_locks(locks("ACCESS EXCLUSIVE"));
     refuse_dependents(); // a view can be made in spite of the weaker locks
     const std::int64_t run =
@@ -262,14 +250,14 @@ private:
       monitor_.notice("cleanup: " + row.step + " done", row.detail);
       rows.push_back(std::move(row));
     };
-    if (look_.situation.online.any()) {
-      place_.at(0, "drop_online_objects");
-      drop_online_objects(database_, look_.situation.online);
+    if (inspection_.situation.online.any()) {
+      position_.at(0, "drop_online_objects");
+      drop_online_objects(database_, inspection_.situation.online);
       done(
           {0, "drop_online_objects", "done", std::nullopt, 0, "an online migration had not ended"});
     }
     for (const Step &step : plan_) {
-      place_.at(step.phase, step.name);
+      position_.at(step.phase, step.name);
       const std::int64_t step_begun = database_.clock_us();
       for (const std::string &sql : step.statements)
         database_.execute(sql);
@@ -278,7 +266,7 @@ private:
       describe_rows(step, row);
       done(std::move(row));
     }
-    place_.at(options_.to_phase, "set_version");
+    position_.at(options_.to_phase, "set_version");
     record_subphase(database_, options_.to_phase);
     record_version(database_, 15);
     done({options_.to_phase, "set_version", "done", std::nullopt, 0, final_state()});
@@ -292,8 +280,8 @@ private:
   Ledger &ledger_;
   Monitor &monitor_;
   const CleanupOptions options_;
-  RunPlace place_;
-  Look look_;
+  RunPosition position_;
+  Inspection inspection_;
   std::vector<Step> plan_;
   bool on_record_ = false;
   std::vector<Loss> losses_;

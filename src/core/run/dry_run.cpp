@@ -1,17 +1,20 @@
-// Estimate: what a plan would do, for dry runs: rows, locks and bytes, from the catalog alone.
-//
-// Error regime: throws what the port throws.
-#include "core/run/atomic_run.hpp"
+// Dry run: what a plan would do, estimated.
+#include "core/run/dry_run.hpp"
+
+#include "core/base/text.hpp"
+#include "core/schema/schema.hpp"
 
 namespace cowrie {
 
+const char *const table_sizes_query =
+    "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
+    " pg_table_size(oid) FROM pg_class WHERE oid = $1::text::regclass";
+
 std::vector<StepResult> estimate(Database &database, const std::vector<Step> &plan) {
-  const std::vector<Row> sizes = database.query(
-      "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
-      " pg_table_size(oid) FROM pg_class WHERE oid = $1::text::regclass",
-      {qualified(database.target().schema, "session_summaries")});
-  const std::int64_t sessions = std::stoll(sizes.front()[0].value_or("0"));
-  const std::int64_t bytes = std::stoll(sizes.front()[1].value_or("0"));
+  const std::vector<Row> sizes =
+      database.query(table_sizes_query, {qualified(database.target().schema, "session_summaries")});
+  const std::int64_t sessions = to_number(sizes.front()[0]);
+  const std::int64_t bytes = to_number(sizes.front()[1]);
   std::vector<StepResult> rows;
   // One address per six sessions and one ASN per sixty addresses, as is typical of these databases.
   const auto rows_in = [&](const std::string &table) {
@@ -27,7 +30,7 @@ std::vector<StepResult> estimate(Database &database, const std::vector<Step> &pl
     std::int64_t estimate = 0;
     if (step.kind == StepKind::fill_sessions)
       estimate = bytes;
-    else if (step.kind == StepKind::load_rows)
+    else if (step.kind == StepKind::load_rows || step.kind == StepKind::refresh_rows)
       estimate = rows_in(step.table) * (step.table == "ip_inventory" ? 2000 : 100);
     else if (step.kind == StepKind::create_index)
       estimate = rows_in(step.table) * 24;

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "core/schema/ddl.hpp"
+#include "core/base/text.hpp"
+#include "core/schema/v15.hpp"
 
 namespace cowrie {
 namespace {
@@ -44,8 +45,8 @@ std::string holds_a_value(const Column &column) {
 std::string is_no_default(const Column &column) {
   const std::string name = quote_identifier(column.name);
   const std::string &sql = column.default_value.sql;
-  const bool constant =
-      !sql.empty() && column.default_value.form != "identity" && sql.find('(') == std::string::npos;
+  const bool constant = !sql.empty() && column.default_value.form != identity_form &&
+                        sql.find('(') == std::string::npos;
   return constant ? name + "::text <> (" + sql + ")::text" : name + " IS NOT NULL";
 }
 
@@ -74,7 +75,7 @@ public:
   std::vector<Loss> everything() {
     std::string any;
     for (const Column *each : session_columns(scope_))
-      any += (any.empty() ? "" : " OR ") + holds_a_value(*each);
+      append(any, holds_a_value(*each), " OR ");
     if (!any.empty())
       add(sessions_table, "with values that would be dropped", count(sessions_table, any));
     for (const Table *each : removed_tables())
@@ -87,8 +88,8 @@ public:
       return {};
     const Schema base = database_.observe(schema_v15());
     for (const Row &row :
-         database_.query(derivation_check(target_, scope_, *base.table(sessions_table))))
-      add(row.at(0).value_or(""), row.at(1).value_or(""), std::stoll(row.at(2).value_or("0")));
+         database_.query(unexplained_rows(target_, scope_, *base.table(sessions_table))))
+      add(row.at(0).value_or(""), row.at(1).value_or(""), to_number(row.at(2)));
     for (const Table *each : removed_tables())
       for (const Column *column : undeclared_columns(*each, *scope_.observed.table(each->name)))
         add(each->name, "with a value in column " + quote_identifier(column->name),
@@ -107,12 +108,8 @@ private:
   }
 
   std::int64_t count(const std::string &table, const std::string &condition) {
-    return std::stoll(database_
-                          .query("SELECT count(*) FROM " + qualified(target_.schema, table) +
-                                 " WHERE " + condition)
-                          .front()
-                          .front()
-                          .value_or("0"));
+    return database_.number("SELECT count(*) FROM " + qualified(target_.schema, table) + " WHERE " +
+                            condition);
   }
 
   void add(const std::string &table, std::string reason, std::int64_t rows) {

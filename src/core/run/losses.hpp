@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/ports/ports.hpp"
-#include "core/schema/schema.hpp"
+#include "core/sql/unexplained_rows.hpp"
 
 namespace cowrie {
 
@@ -28,13 +28,6 @@ struct Loss {
   std::string words_without_table() const;
 };
 
-/** What a cleanup to the end of a phase is about. */
-struct CleanupScope {
-  const Schema &declared;
-  const Schema &observed;
-  int to_phase;
-};
-
 /** Counts what is in the way of a cleanup. Without a migration on record everything counts, because
  *  nobody can tell any more who wrote it. */
 std::vector<Loss> count_losses(Database &database, const CleanupScope &scope, bool on_record);
@@ -42,9 +35,5 @@ std::vector<Loss> count_losses(Database &database, const CleanupScope &scope, bo
 /** A statement that copies what would be lost of a table: `CREATE TABLE … AS SELECT …;`. */
 std::string saving_statement(const Target &target, const CleanupScope &scope,
                              const std::string &table);
-
-/** The one statement that compares with the sessions: a row (table, reason, count) each. */
-std::string derivation_check(const Target &target, const CleanupScope &scope,
-                             const Table &observed_sessions);
 
 } // namespace cowrie

@@ -10,10 +10,10 @@
 
 namespace cowrie {
 
-class RunPlace {
+class RunPosition {
 public:
   /** `command` is what to run again once the cause of a failure is mended. */
-  RunPlace(Monitor &monitor, std::string command)
+  RunPosition(Monitor &monitor, std::string command)
       : monitor_(monitor), command_(std::move(command)) {}
 
   void at(int phase, const std::string &step) {

@@ -1,25 +1,70 @@
 // Shared steps: what a step of the plan does where all ways of migrating do the same.
-//
-// Each runs in a transaction of the caller's. Error regime: throws what the ports throw.
+#include "core/run/shared_steps.hpp"
+
 #include <algorithm>
 
+#include "core/base/failure.hpp"
+#include "core/base/text.hpp"
 #include "core/schema/ddl.hpp"
-#include "core/run/atomic_run.hpp"
+#include "core/schema/diff.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
-namespace {
-
-std::int64_t count(Database &database, const std::string &sql) {
-  return std::stoll(database.query(sql).front().front().value_or("0"));
+std::string describe(const RejectCounts &rejects) {
+  std::string result;
+  for (std::size_t i = 0; i < rejects.size(); ++i)
+    if (rejects[i] > 0)
+      append(result, std::string(reject_reason_name(static_cast<RejectReason>(i))) + " " +
+                         std::to_string(rejects[i]));
+  return result;
 }
 
-} // namespace
+std::string in_words(const StepResult &step) {
+  std::string result = "phase " + std::to_string(step.phase) + " (" +
+                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  if (step.rows)
+    result += ", " + std::to_string(*step.rows) + " rows";
+  if (!step.detail.empty())
+    result += " (" + step.detail + ")";
+  return result;
+}
 
-void mend(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
+std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+                                    const std::string &mode) {
+  std::vector<TableLock> wanted = {{"session_summaries", mode}};
+  for (const Table &table : schema_v16().tables)
+    if (table.phase > 0 && observed.table(table.name))
+      wanted.push_back({table.name, mode});
+  wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
+  if (target.has_raw_events)
+    wanted.push_back({"raw_events", "ACCESS SHARE"});
+  return wanted;
+}
+
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
+  const Schema observed = database.observe(schema_v16());
+  std::vector<Finding> findings =
+      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
+  // What was skipped has been warned of, and keeps the version from being raised.
+  findings.erase(std::remove_if(findings.begin(), findings.end(),
+                                [&](const Finding &each) {
+                                  return std::find(skipped.begin(), skipped.end(), each.object) !=
+                                         skipped.end();
+                                }),
+                 findings.end());
+  if (!findings.empty())
+    throw Failure(sqlstate::prerequisite_state,
+                  "verification of phase " + std::to_string(phase) + " failed",
+                  summary_by_table(findings),
+                  "Nothing of this phase was kept. See every difference with " +
+                      database.target().command("cowrie_validate_schema"));
+}
+
+void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
   row.detail = step.detail;
   const std::string table = qualified(database.target().schema, step.table);
   for (const Count &each : step.counts)
-    if (const std::int64_t counted = count(database, each.query); counted > 0)
+    if (const std::int64_t counted = database.number(each.query); counted > 0)
       row.detail += "; " + each.words + ": " + std::to_string(counted);
   for (const std::string &sql : step.statements)
     database.execute(sql);
@@ -31,22 +76,22 @@ void mend(Database &database, Monitor &monitor, const Step &step, StepResult &ro
                     "The new table is filled from the sessions.",
                     "Look at the old rows, and drop their table when you need it no more.");
   for (const Replaced &each : step.replaced) {
-    const std::string kept = quote_identifier(each.kept);
-    const std::int64_t differing = count(
-        database, "SELECT count(*) FROM " + table + " WHERE " + kept + " IS NOT NULL AND " + kept +
-                      "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
+    const std::string old = quote_identifier(each.renamed);
+    const std::int64_t differing = database.number(
+        "SELECT count(*) FROM " + table + " WHERE " + old + " IS NOT NULL AND " + old +
+        "::text IS DISTINCT FROM " + quote_identifier(each.column) + "::text");
     if (differing == 0) {
-      database.execute(ddl::drop_columns(database.target().schema, step.table, {each.kept}));
+      database.execute(ddl::drop_columns(database.target().schema, step.table, {each.renamed}));
       continue;
     }
     row.detail += "; " + std::to_string(differing) + " old values of " + each.column +
-                  " differ and are kept in " + each.kept;
+                  " differ and are kept in " + each.renamed;
     monitor.warning(
         "old values of column \"" + each.column + "\" of \"" + step.table +
             "\" differ from the generated ones",
-        std::to_string(differing) + " of them; the old column is kept as \"" + each.kept + "\".",
-        "Compare them: SELECT " + kept + ", " + quote_identifier(each.column) + " FROM " + table +
-            " WHERE " + kept + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
+        std::to_string(differing) + " of them; the old column is kept as \"" + each.renamed + "\".",
+        "Compare them: SELECT " + old + ", " + quote_identifier(each.column) + " FROM " + table +
+            " WHERE " + old + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
             "::text; drop the old column when you"
             " need it no more.");
   }
@@ -70,27 +115,27 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
   return true;
 }
 
+const char *const sample_query =
+    "SELECT current_setting('default_statistics_target')::integer, pg_relation_size(oid),"
+    " GREATEST(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass";
+const char *const set_sample_query = "SELECT set_config('default_statistics_target', $1, true)";
+
 // ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
 // are wide: the target is lowered for them, and set back.
 void analyze(Database &database, const Step &step) {
   constexpr std::int64_t sample_bytes = 24 << 20;
   constexpr std::int64_t rows_per_unit = 300;
   constexpr std::int64_t least_target = 10;
-  const Row row = database
-                      .query("SELECT current_setting('default_statistics_target')::integer,"
-                             " pg_relation_size(oid), GREATEST(reltuples, 0)::bigint"
-                             " FROM pg_class WHERE oid = $1::text::regclass",
-                             {qualified(database.target().schema, step.table)})
-                      .front();
-  const auto number = [&](std::size_t column) { return std::stoll(row[column].value_or("0")); };
-  const std::int64_t target = number(0), bytes = number(1), rows = number(2);
+  const Row row =
+      database.query(sample_query, {qualified(database.target().schema, step.table)}).front();
+  const std::int64_t target = to_number(row[0]), bytes = to_number(row[1]),
+                     rows = to_number(row[2]);
   // as wide as a row can be before it goes to TOAST, where nobody has counted them yet
   const std::int64_t row_bytes = rows > 0 ? bytes / rows + 1 : 2048;
   const std::int64_t bounded = std::max(least_target, sample_bytes / (rows_per_unit * row_bytes));
   const bool lowers = bytes > sample_bytes && bounded < target;
   const auto set_target = [&](std::int64_t value) {
-    database.query("SELECT set_config('default_statistics_target', $1, true)",
-                   {std::to_string(value)});
+    database.query(set_sample_query, {std::to_string(value)});
   };
   if (lowers)
     set_target(bounded);

@@ -1,6 +1,7 @@
 // DDL: a declared object, written as SQL.
 #include "core/schema/ddl.hpp"
 
+#include "core/base/text.hpp"
 #include "core/schema/diff.hpp"
 
 namespace cowrie::ddl {
@@ -8,17 +9,6 @@ namespace {
 
 std::string alter_table(const std::string &schema, const std::string &table) {
   return "ALTER TABLE " + qualified(schema, table) + " ";
-}
-
-template <typename Items, typename Write>
-std::string join(const Items &items, const char *between, Write write) {
-  std::string result;
-  for (const auto &item : items) {
-    if (!result.empty())
-      result += between;
-    result += write(item);
-  }
-  return result;
 }
 
 bool is_identity(const Column &observed) { return observed.default_value.form == identity_form; }
@@ -101,12 +91,13 @@ std::string validate_constraint(const std::string &schema, const std::string &ta
   return alter_table(schema, table) + "VALIDATE CONSTRAINT " + quote_identifier(name);
 }
 
-std::string create_index(const std::string &schema, const std::string &table, const Index &index) {
+std::string create_index(const std::string &schema, const std::string &table, const Index &index,
+                         Concurrently concurrently) {
   Index body = index;
   body.unique = false;
   return std::string(index.unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ") +
-         quote_identifier(index.name) + " ON " + qualified(schema, table) + " USING " +
-         definition(body);
+         (concurrently == Concurrently::yes ? "CONCURRENTLY " : "") + quote_identifier(index.name) +
+         " ON " + qualified(schema, table) + " USING " + definition(body);
 }
 
 std::string drop_index(const std::string &schema, const std::string &name) {
@@ -163,8 +154,7 @@ std::string alter_table(const std::string &schema, const std::string &table,
                         const std::vector<std::string> &clauses) {
   if (clauses.empty())
     return {};
-  return alter_table(schema, table) +
-         join(clauses, ", ", [](const std::string &each) { return each; });
+  return alter_table(schema, table) + join(clauses);
 }
 
 std::string fill_nulls(const std::string &schema, const std::string &table,

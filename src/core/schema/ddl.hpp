@@ -31,7 +31,9 @@ std::string add_constraint(const std::string &schema, const std::string &table,
                            const Constraint &constraint);
 std::string validate_constraint(const std::string &schema, const std::string &table,
                                 const std::string &name);
-std::string create_index(const std::string &schema, const std::string &table, const Index &index);
+enum class Concurrently : bool { no, yes };
+std::string create_index(const std::string &schema, const std::string &table, const Index &index,
+                         Concurrently concurrently = Concurrently::no);
 
 std::string drop_index(const std::string &schema, const std::string &name);
 std::string drop_constraint(const std::string &schema, const std::string &table,

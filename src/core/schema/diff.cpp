@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/text.hpp"
 #include "core/schema/ddl.hpp"
 
 namespace cowrie {
@@ -299,12 +300,11 @@ std::string summary_by_table(const std::vector<Finding> &findings) {
       std::string names;
       for (const Finding &each : findings)
         if (each.table == table && each.problem == problem && each.severity == Severity::error)
-          names += (names.empty() ? "" : ", ") +
-                   (each.object_type == ObjectType::table ? "the table" : each.object);
+          append(names, each.object_type == ObjectType::table ? "the table" : each.object);
       if (!names.empty())
-        line += (line.empty() ? "" : "; ") + std::string(name_of(problem)) + " " + names;
+        append(line, std::string(name_of(problem)) + " " + names, "; ");
     }
-    result += (result.empty() ? "" : "\n") + ("Incomplete schema of \"" + table + "\": " + line);
+    append(result, "Incomplete schema of \"" + table + "\": " + line, "\n");
   }
   return result;
 }

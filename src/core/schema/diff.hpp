@@ -45,31 +45,6 @@ bool forbids_rows(const Column &column) noexcept;
 std::vector<Finding> diff(const Schema &declared, const Schema &observed,
                           const std::string &schema_name, int last_phase = phase_count);
 
-/** An object of the declaration that exists in the database, in whatever shape. */
-struct Presence {
-  ObjectType object_type;
-  std::string table;
-  std::string name; ///< the name it has in the database
-  int phase;
-  std::string declared; ///< the name it has in the declaration
-};
-
-/**
- * Lists what exists of the phases after `after_phase`, in whatever shape and as often as it exists.
- * An index counts under its declared name, or under any name when it has the declared definition
- * and concerns a column that version 16 adds: a DBA's own BRIN index on event times is no trace of
- * a migration.
- */
-std::vector<Presence> present(const Schema &declared, const Schema &observed, int after_phase = 0);
-
-/**
- * Lists the indexes and constraints that go along with the tables of the phases after
- * `after_phase` and are nobody else's: the declared ones in whatever shape, and those that the
- * application's ORM gives to its tables. What is not listed here is a user's own.
- */
-std::vector<Presence> parts_of_present_tables(const Schema &declared, const Schema &observed,
-                                              int after_phase = 0);
-
 /** Finds the observed index or constraint that has the declared definition; null: none. */
 const Index *same_definition(const Table &observed, const Index &declared) noexcept;
 const Constraint *same_definition(const Table &observed, const Constraint &declared) noexcept;

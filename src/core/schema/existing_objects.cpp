@@ -1,22 +1,24 @@
-// Presence: what exists of the declaration, in whatever shape, and what else the application's own
-// ORM and Python migration make beside it.
-#include <algorithm>
+// Existing objects: what exists of the declaration, and what else the application's own ORM and
+// Python migration make with it.
+#include "core/schema/existing_objects.hpp"
 
-#include "core/schema/diff.hpp"
+#include "core/base/text.hpp"
+
+#include <algorithm>
 
 namespace cowrie {
 namespace {
 
-bool is_among(const std::vector<Presence> &known, ObjectType type, const std::string &table,
+bool is_among(const std::vector<ExistingObject> &known, ObjectType type, const std::string &table,
               const std::string &name) {
-  return std::any_of(known.begin(), known.end(), [&](const Presence &each) {
+  return std::any_of(known.begin(), known.end(), [&](const ExistingObject &each) {
     return each.object_type == type && each.table == table && each.name == name;
   });
 }
 
 /** Adds the observed objects of one kind that a rule takes for a declared one, each once. */
 template <typename Object, typename Rule>
-void add_matching(std::vector<Presence> &result, ObjectType type, const std::string &table,
+void add_matching(std::vector<ExistingObject> &result, ObjectType type, const std::string &table,
                   const std::vector<Object> &observed, const Object &declared, Rule rule) {
   for (const Object &each : observed)
     if ((each.name == declared.name || rule(each)) && !is_among(result, type, table, each.name))
@@ -30,13 +32,13 @@ bool same_reference(const Constraint &declared, const Constraint &seen) {
          seen.columns == declared.columns && seen.target_table == declared.target_table;
 }
 
-void add_once(std::vector<Presence> &result, ObjectType type, const Table &table,
+void add_once(std::vector<ExistingObject> &result, ObjectType type, const Table &table,
               const std::string &name) {
   if (!is_among(result, type, table.name, name))
     result.push_back({type, table.name, name, table.phase, name});
 }
 
-void add_kept_table(std::vector<Presence> &result, const Table &table, const Table &found,
+void add_kept_table(std::vector<ExistingObject> &result, const Table &table, const Table &found,
                     int after_phase) {
   for (const Column &each : table.columns)
     if (each.phase > after_phase && found.column(each.name))
@@ -104,13 +106,14 @@ bool stands_for(const Index &declared, const Index &seen) {
 /** Tells whether the ORM has made this index: it names them `ix_<table>_…`, one column each. */
 bool is_of_the_orm(const Table &table, const Index &seen) {
   return is_plain(seen) && seen.columns.size() == 1 && table.column(seen.columns.front().name) &&
-         seen.name.compare(0, table.name.size() + 4, "ix_" + table.name + "_") == 0;
+         starts_with(seen.name, "ix_" + table.name + "_");
 }
 
 } // namespace
 
-std::vector<Presence> present(const Schema &declared, const Schema &observed, int after_phase) {
-  std::vector<Presence> result;
+std::vector<ExistingObject> existing_objects(const Schema &declared, const Schema &observed,
+                                             int after_phase) {
+  std::vector<ExistingObject> result;
   for (const Table &table : declared.tables) {
     const Table *found = observed.table(table.name);
     if (!found)
@@ -123,9 +126,9 @@ std::vector<Presence> present(const Schema &declared, const Schema &observed, in
   return result;
 }
 
-std::vector<Presence> parts_of_present_tables(const Schema &declared, const Schema &observed,
-                                              int after_phase) {
-  std::vector<Presence> result;
+std::vector<ExistingObject> parts_of_existing_tables(const Schema &declared, const Schema &observed,
+                                                     int after_phase) {
+  std::vector<ExistingObject> result;
   for (const Table &table : declared.tables) {
     const Table *found = observed.table(table.name);
     if (!found || table.phase <= after_phase)

@@ -1,7 +1,7 @@
 // The words of a schema: look-ups, phase names and quoting.
 #include "core/schema/schema.hpp"
 
-#include "core/ports/ports.hpp"
+#include "core/base/text.hpp"
 
 namespace cowrie {
 
@@ -70,21 +70,6 @@ std::string qualified(std::string_view schema, std::string_view name) {
   return quote_identifier(schema) + "." + quote_identifier(name);
 }
 
-std::string Target::command(const std::string &function, const std::string &arguments) const {
-  return "SELECT * FROM " + call(function, arguments) + ";";
-}
-
-std::string Target::online_call(const std::string &arguments) const {
-  return "CALL " + call("cowrie_migrate_v16_online", arguments) + ";";
-}
-
-std::string Target::call(const std::string &function, const std::string &arguments) const {
-  std::string result = function + "(";
-  if (!named_schema.empty())
-    result += "target_schema => " + quote_literal(named_schema) + (arguments.empty() ? "" : ", ");
-  return result + arguments + ")";
-}
-
 // A backslash is an ordinary character only while standard_conforming_strings is on; the E form
 // means the same whatever that setting is.
 std::string quote_literal(std::string_view text) {
@@ -97,6 +82,11 @@ std::string quote_literal(std::string_view text) {
     escaped += c;
   }
   return "E" + quoted(escaped, '\'');
+}
+
+std::string text_array(const std::vector<std::string> &items) {
+  return "ARRAY[" + join(items, ", ", [](const std::string &each) { return quote_literal(each); }) +
+         "]::text[]";
 }
 
 } // namespace cowrie

@@ -120,12 +120,6 @@ struct Schema {
   Table *table(std::string_view table_name) noexcept;
 };
 
-/** The declaration of schema version 16: the only list of what v16 is. */
-const Schema &schema_v16();
-
-/** What version 16 builds on: the parts of version 15 that the migration reads. */
-const Schema &schema_v15();
-
 /** Writes an identifier for use in SQL, always quoted. */
 std::string quote_identifier(std::string_view name);
 
@@ -134,5 +128,8 @@ std::string qualified(std::string_view schema, std::string_view name);
 
 /** Writes a string literal for use in SQL. */
 std::string quote_literal(std::string_view text);
+
+/** `ARRAY['a', 'b']::text[]`. */
+std::string text_array(const std::vector<std::string> &items);
 
 } // namespace cowrie

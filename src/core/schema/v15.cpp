@@ -1,6 +1,6 @@
 // What version 16 builds on: schema version 15 as the application left it, as far as the migration
 // and the check of a sound v15 need it. The only list of these columns.
-#include "core/schema/schema.hpp"
+#include "core/schema/v15.hpp"
 
 namespace cowrie {
 namespace {

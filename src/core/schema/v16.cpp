@@ -2,7 +2,7 @@
 // columns, constraints or indexes; to add one, add it here.
 //
 // Source: ADR-007. Names and types follow the application's ORM. Error regime: plain data.
-#include "core/schema/schema.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {

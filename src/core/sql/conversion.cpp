@@ -1,27 +1,24 @@
 // Conversion: how the values of a column of another type become values of the declared one.
 #include "core/sql/conversion.hpp"
 
+#include "core/base/text.hpp"
+
 namespace cowrie {
 namespace {
 
-bool starts_with(const std::string &text, std::string_view prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
 /** `timestamp(3) without time zone` is one as well. */
 bool is_local_time(const std::string &type) {
-  return starts_with(type, "timestamp") && type.find("without time zone") != std::string::npos;
+  return starts_with(type, "timestamp") && contains(type, "without time zone");
 }
 bool is_moment(const std::string &type) {
-  return starts_with(type, "timestamp") && type.find("with time zone") != std::string::npos;
+  return starts_with(type, "timestamp") && contains(type, "with time zone");
 }
 
 } // namespace
 
 bool is_list_of_texts(const Column &observed) noexcept {
   const std::string &type = observed.type;
-  return type == "text[]" ||
-         (starts_with(type, "character varying") && type.find("[]") != std::string::npos);
+  return type == "text[]" || (starts_with(type, "character varying") && contains(type, "[]"));
 }
 
 Conversion conversion(const Target &target, const Column &declared, const Column &observed) {

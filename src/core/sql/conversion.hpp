@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "core/ports/ports.hpp"
+#include "core/ports/target.hpp"
 #include "core/schema/schema.hpp"
 
 namespace cowrie {

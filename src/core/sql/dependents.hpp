@@ -8,12 +8,6 @@
 
 namespace cowrie {
 
-/** An object that is not declared and depends on what is declared. */
-struct Dependent {
-  std::string description; ///< in the server's words: `index app.my_index`
-  std::string drop;        ///< the statement that drops it; empty: there is no single one
-};
-
 /**
  * Returns a query with a row (description, drop statement or NULL) per dependent, in an order in
  * which they can be dropped.

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ports/ports.hpp"
+#include "core/ports/target.hpp"
 #include "core/schema/schema.hpp"
 
 namespace cowrie::derivation {
@@ -39,8 +39,8 @@ std::string index_event_table(const Target &target);
 std::string fill_by_rewrite(const Target &target, const Table &declared, const Table &observed,
                             const std::vector<const Constraint *> &with_checks);
 
-/** Which sessions an UPDATE looks at. */
-enum class Unfilled {
+/** Which sessions an UPDATE reads. */
+enum class FillScope {
   untouched,  ///< they have none of the new columns: they came after phase 1
   unfinished, ///< no address or no time of enrichment: a snapshot that was taken is final
   any,        ///< some column is NULL: nobody knows how far they were filled
@@ -48,10 +48,10 @@ enum class Unfilled {
 
 /** Fills sessions by UPDATE, where the document or the raw event tells something they lack. */
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
-                      Unfilled which);
+                      FillScope scope);
 
 /** Counts the sessions that lack something their document tells, and all sessions. */
-std::string count_unfilled(const Target &target, const Table &declared, Unfilled which);
+std::string count_unfilled(const Target &target, const Table &declared, FillScope scope);
 
 /** What to do with rows that are there already. */
 enum class OnExisting {
@@ -89,6 +89,6 @@ std::string fingerprint(const Target &target, const Table &observed_sessions,
 
 /** Returns the same of the documents as a rewrite leaves them, which decompresses nothing: it can
  *  only prove that nothing has changed. */
-std::string kept_fingerprint(const Target &target, const Table &observed_sessions);
+std::string stored_fingerprint(const Target &target, const Table &observed_sessions);
 
 } // namespace cowrie::derivation

@@ -1,6 +1,6 @@
 // Derivation parts: the pieces of SQL that the derivation's statements share, in whatever order a
-// migration runs them: at once (derivation.cpp), or in batches beside an application that goes on
-// writing (online_sql.cpp).
+// migration runs them: in one transaction (derivation.cpp), or in batches while an application goes
+// on writing (online.cpp).
 //
 // Error regime: never fails.
 #pragma once
@@ -8,8 +8,9 @@
 #include <functional>
 #include <string>
 
+#include "core/ports/target.hpp"
+#include "core/schema/schema.hpp"
 #include "core/sql/derivation.hpp"
-#include "core/ports/ports.hpp"
 
 namespace cowrie::derivation {
 
@@ -18,6 +19,9 @@ std::string staging_of(const Target &target);
 
 /** An event time as timestamptz: a column without time zone means UTC and is never altered. */
 std::string utc(const Table &observed, const std::string &column, const std::string &alias = "");
+
+/** `character varying(45)` without its length: a type as functions are declared with. */
+std::string without_length(const std::string &type);
 
 /** The document with its exact type. Every argument of our functions is cast to exactly what they
  *  are declared with: else a function of the same name that somebody planted beside them, with
@@ -33,6 +37,9 @@ std::string fill_arguments(const Target &target, const Table &declared, const Ta
 std::string fill_call(const Target &target, const Column &column, const std::string &arguments);
 
 /** The sessions that an UPDATE looks at, without reading their documents. */
-std::string condition(const Table &declared, Unfilled which);
+std::string condition(const Table &declared, FillScope scope);
+
+/** ` SYSTEM (12.5) REPEATABLE (16)`: the same pages in every call. */
+std::string system_sample(double share);
 
 } // namespace cowrie::derivation

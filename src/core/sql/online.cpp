@@ -1,7 +1,9 @@
 // Online SQL: what an online migration adds to the derivation.
 #include "core/sql/online.hpp"
 
+#include "core/base/text.hpp"
 #include "core/sql/derivation_parts.hpp"
+#include "core/sql/fill.hpp"
 
 namespace cowrie::online {
 namespace {
@@ -9,34 +11,88 @@ namespace {
 using derivation::sessions_of;
 using derivation::staging_of;
 
+// The queue ---------------------------------------------------------------------------------------
+
+constexpr const char *create_queue_text = R"(CREATE TABLE {queue} AS
+SELECT row_number() OVER (ORDER BY floor(at[0] / {window}), at[1], at[0]) AS place,
+  session_id AS session
+FROM (SELECT session_id, ctid::text::point AS at FROM {sessions} OFFSET 0) AS s)";
+/** So many pages are in the cache together, and a batch has no more rows than that. */
+constexpr int pages_per_window = 4096;
+
+constexpr const char *count_places_text =
+    R"(SELECT count(*) FROM {queue} AS q WHERE q.place > {after} AND q.place <= {last})";
+
+constexpr const char *find_objects_text = R"(SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
+  (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
+   FROM pg_class WHERE oid = to_regclass({changes})),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
+   AND obj_description(oid, 'pg_class') = {queue_comment})
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE t.tgrelid = to_regclass({sessions}) AND t.tgname = {trigger} AND p.proname = {function}
+  AND n.nspname = {extension_schema})";
+
+// The sessions ------------------------------------------------------------------------------------
+
+// RETURNING checks of every row written that document and times are as they were.
+constexpr const char *fill_text = R"(UPDATE {sessions} SET {assignments}
+{which} AND {differ}
+RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}))";
+constexpr const char *of_places = R"(FROM {queue} AS q
+WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)";
+constexpr const char *of_keys = R"(WHERE {among})";
+
+// The keys of changed sessions --------------------------------------------------------------------
+
+constexpr const char *add_unfilled_keys_text = R"(INSERT INTO {changes}
+SELECT session_id FROM {sessions} WHERE {untouched} AND {differ}{limit})";
+
+constexpr const char *add_orphan_keys_text = R"(INSERT INTO {changes}
+SELECT session_id FROM {sessions} AS s WHERE source_ip IS NOT NULL
+AND NOT EXISTS (SELECT FROM {ip_inventory} AS i WHERE i.ip_address = s.source_ip))";
+
+constexpr const char *read_changed_keys_text = R"(SELECT ctid, session_id, {file} FROM {changes}
+WHERE session_id IS NOT NULL LIMIT {limit})";
+
+constexpr const char *remove_keys_text = R"(DELETE FROM {changes}
+WHERE ctid = ANY ({places}::tid[]) AND {file} = {known_file})";
+
+constexpr const char *remove_keys_with_address_text = R"(DELETE FROM {changes} AS c
+WHERE NOT EXISTS (
+  SELECT FROM {sessions} AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL))";
+
+// The inventories ---------------------------------------------------------------------------------
+
+constexpr const char *mark_staging_text = R"(INSERT INTO {staging}
+  (session_id, has_provider_data, organization) VALUES ('', false, {file}))";
+constexpr const char *staging_is_whole_text = R"(SELECT EXISTS (
+  SELECT FROM {staging} WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL
+  AND organization = {file}))";
+
+// Nobody may still refer to the row, whether or not a foreign key says so by now.
+constexpr const char *drop_gone_text = R"(DELETE FROM {inventory} AS t
+WHERE enrichment_updated_at IS NULL{among}
+AND NOT EXISTS (SELECT FROM {staging} AS d WHERE d.{staged} = t.{key})
+AND NOT EXISTS (SELECT FROM {referrers} WHERE {reference} = t.{key}))";
+
 std::string changes_of(const Target &target) { return qualified(target.schema, changes_table); }
 std::string queue_of(const Target &target) { return qualified(target.schema, queue_table); }
 std::string delta_of(const Target &target) { return qualified(target.schema, delta_table); }
-
-std::string text_array(const std::vector<std::string> &items) {
-  std::string result = "ARRAY[";
-  for (const std::string &each : items)
-    result += (result.back() == '[' ? "" : ",") + quote_literal(each);
-  return result + "]::text[]";
-}
 
 /** The file that a table is in, as text: another one after TRUNCATE, VACUUM FULL and the like. */
 std::string file_of(const std::string &table) {
   return "pg_relation_filenode(" + quote_literal(table) + "::regclass)::text";
 }
 
-/** `"asn" = ANY (…)`: a key among these; integers are compared as such, so that an index serves. */
+/** `session_id = ANY (…)`: a key among these. */
 std::string among(const std::string &column, const std::vector<std::string> &values) {
-  const bool number = column.find("asn") != std::string::npos;
-  return column + " = ANY (" + text_array(values) + (number ? "::integer[])" : ")");
+  return column + " = ANY (" + text_array(values) + ")";
 }
-
-/** So many pages are in the cache together, and a batch has no more rows than that. */
-constexpr int pages_per_window = 4096;
-
-std::string in_places(const Places &places) {
-  return "q.place > " + std::to_string(places.after) +
-         " AND q.place <= " + std::to_string(places.last);
+/** Of integers, compared as such, so that an index serves. */
+std::string among_numbers(const std::string &column, const std::vector<std::string> &values) {
+  return column + " = ANY (" + text_array(values) + "::integer[])";
 }
 
 /** The columns that the derivation reads: an UPDATE of others changes nothing for it. */
@@ -53,48 +109,47 @@ struct FillValues {
     const auto nothing = [](const Column &column) {
       return std::string(column.type == "integer" ? "0" : "''");
     };
-    const auto kept = [&](const Column &column) {
+    const auto is_final = [&](const Column &column) {
       return taken == TakenSnapshots::keep && column.name != "source_ip" &&
              column.name != "enrichment_at";
     };
     const std::string arguments =
         derivation::fill_arguments(target, declared, observed, [&](const Column &column) {
           const std::string name = quote_identifier(column.name);
-          return kept(column) ? "(CASE WHEN enrichment_at IS NULL THEN " + name +
-                                    " ELSE COALESCE(" + name + ", " + nothing(column) + ") END)"
-                              : name;
+          return is_final(column) ? "(CASE WHEN enrichment_at IS NULL THEN " + name +
+                                        " ELSE COALESCE(" + name + ", " + nothing(column) + ") END)"
+                                  : name;
         });
     for (const Column &column : declared.columns) {
       const std::string call = derivation::fill_call(target, column, arguments);
       columns.emplace_back(quote_identifier(column.name),
-                           kept(column) ? "NULLIF(" + call + ", " + nothing(column) + ")" : call);
+                           is_final(column) ? "NULLIF(" + call + ", " + nothing(column) + ")"
+                                            : call);
     }
   }
 
   std::string assignments() const {
-    std::string result;
-    for (const auto &[name, value] : columns)
-      result += (result.empty() ? "" : ", ") + name + " = " + value;
-    return result;
+    return join(columns, ", ", [](const auto &each) { return each.first + " = " + each.second; });
   }
 
   /** True where a value would change: what is complete is not written again. */
   std::string differ() const {
-    std::string result;
-    for (const auto &[name, value] : columns)
-      result += (result.empty() ? "(" : " OR ") + value + " IS DISTINCT FROM " + name;
-    return result + ")";
+    return "(" +
+           join(columns, " OR ",
+                [](const auto &each) { return each.second + " IS DISTINCT FROM " + each.first; }) +
+           ")";
   }
 };
 
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
-                       const std::string &condition, TakenSnapshots taken) {
+                       const std::string &which, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
-  return "UPDATE " + sessions_of(target) + " SET " + values.assignments() + condition + " AND " +
-         values.differ() + " RETURNING " +
-         qualified(target.extension_schema, "cowrie_session_unchanged") + "(session_id::varchar, " +
-         derivation::document(target) + ", " + derivation::utc(observed, "first_event_at") + ", " +
-         derivation::utc(observed, "last_event_at") + ")";
+  return sql::fill(target, fill_text,
+                   {{"assignments", values.assignments()},
+                    {"which", which},
+                    {"differ", values.differ()},
+                    {"first", derivation::utc(observed, "first_event_at")},
+                    {"last", derivation::utc(observed, "last_event_at")}});
 }
 
 } // namespace
@@ -108,12 +163,7 @@ std::vector<std::string> create_changes(const Target &target) {
 }
 
 std::string create_queue(const Target &target) {
-  return "CREATE TABLE " + queue_of(target) +
-         " AS SELECT row_number() OVER (ORDER BY floor(at[0] / " +
-         std::to_string(pages_per_window) +
-         "), at[1], at[0]) AS place, session_id AS session FROM (SELECT session_id,"
-         " ctid::text::point AS at FROM " +
-         sessions_of(target) + " OFFSET 0) AS s";
+  return sql::fill(target, create_queue_text, {{"window", std::to_string(pages_per_window)}});
 }
 
 std::vector<std::string> finish_queue(const Target &target) {
@@ -150,48 +200,44 @@ std::string drop_trigger(const Target &target) {
 }
 
 std::string find_objects(const Target &target) {
-  return "SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'), (SELECT relkind = 'r' AND"
-         " obj_description(oid, 'pg_class') = " +
-         quote_literal(changes_comment) + " FROM pg_class WHERE oid = to_regclass(" +
-         quote_literal(changes_of(target)) +
-         ")), (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass(" +
-         quote_literal(queue_of(target)) +
-         ") AND relkind = 'r' AND obj_description(oid, 'pg_class') = " +
-         quote_literal(queue_comment) +
-         ") FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON"
-         " n.oid = p.pronamespace WHERE t.tgrelid = to_regclass(" +
-         quote_literal(sessions_of(target)) + ") AND t.tgname = " + quote_literal(change_trigger) +
-         " AND p.proname = " + quote_literal(change_function) +
-         " AND n.nspname = " + quote_literal(target.extension_schema);
+  return sql::fill(find_objects_text,
+                   {{"changes_comment", quote_literal(changes_comment)},
+                    {"changes", quote_literal(changes_of(target))},
+                    {"queue", quote_literal(queue_of(target))},
+                    {"queue_comment", quote_literal(queue_comment)},
+                    {"sessions", quote_literal(sessions_of(target))},
+                    {"trigger", quote_literal(change_trigger)},
+                    {"function", quote_literal(change_function)},
+                    {"extension_schema", quote_literal(target.extension_schema)}});
 }
 
 std::string mark_staging(const Target &target) {
-  return "INSERT INTO " + staging_of(target) +
-         " (session_id, has_provider_data, organization) VALUES ('', false, " +
-         file_of(sessions_of(target)) + ")";
+  return sql::fill(target, mark_staging_text, {{"file", file_of(sessions_of(target))}});
 }
 
 std::string staging_is_whole(const Target &target) {
-  return "SELECT EXISTS (SELECT FROM " + staging_of(target) +
-         " WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL AND organization = " +
-         file_of(sessions_of(target)) + ")";
+  return sql::fill(target, staging_is_whole_text, {{"file", file_of(sessions_of(target))}});
 }
 
 std::string count_places(const Target &target, const Places &places) {
-  return "SELECT count(*) FROM " + queue_of(target) + " AS q WHERE " + in_places(places);
+  return sql::fill(
+      target, count_places_text,
+      {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}});
 }
 
 std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
                        const Places &places, TakenSnapshots taken) {
-  return fill_where(target, declared, observed,
-                    " FROM " + queue_of(target) + " AS q WHERE " + in_places(places) +
-                        " AND session_id = q.session",
-                    taken);
+  return fill_where(
+      target, declared, observed,
+      sql::fill(target, of_places,
+                {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}}),
+      taken);
 }
 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids) {
-  return fill_where(target, declared, observed, " WHERE " + among("session_id", session_ids),
+  return fill_where(target, declared, observed,
+                    sql::fill(of_keys, {{"among", among("session_id", session_ids)}}),
                     TakenSnapshots::keep);
 }
 
@@ -202,41 +248,45 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
          among("session_id", session_ids);
 }
 
-std::string note_unfilled(const Target &target, const Table &declared, const Table &observed,
-                          std::optional<std::int64_t> most) {
-  const FillValues values(target, declared, observed, TakenSnapshots::complete);
-  return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
-         " WHERE " + derivation::condition(declared, derivation::Unfilled::untouched) + " AND " +
-         values.differ() + (most ? " LIMIT " + std::to_string(*most) : "");
+std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
+                              std::optional<std::int64_t> most) {
+  return sql::fill(
+      target, add_unfilled_keys_text,
+      {{"untouched", derivation::condition(declared, derivation::FillScope::untouched)},
+       {"differ", FillValues(target, declared, observed, TakenSnapshots::complete).differ()},
+       {"limit", most ? " LIMIT " + std::to_string(*most) : ""}});
 }
 
-std::string note_orphans(const Target &target) {
-  return "INSERT INTO " + changes_of(target) + " SELECT session_id FROM " + sessions_of(target) +
-         " AS s WHERE source_ip IS NOT NULL AND NOT EXISTS (SELECT FROM " +
-         qualified(target.schema, "ip_inventory") + " AS i WHERE i.ip_address = s.source_ip)";
+std::string add_orphan_keys(const Target &target) {
+  return sql::fill(target, add_orphan_keys_text);
 }
 
-std::string read_changes(const Target &target, std::int64_t limit) {
-  return "SELECT ctid, session_id, " + file_of(changes_of(target)) + " FROM " + changes_of(target) +
-         " WHERE session_id IS NOT NULL LIMIT " + std::to_string(limit);
+std::string read_changed_keys(const Target &target, std::int64_t limit) {
+  return sql::fill(target, read_changed_keys_text,
+                   {{"file", file_of(changes_of(target))}, {"limit", std::to_string(limit)}});
 }
 
-std::string forget_notes(const Target &target, const std::vector<std::string> &places,
-                         const std::string &file) {
-  std::string list;
-  for (const std::string &each : places)
-    list += (list.empty() ? "\"" : ",\"") + each + "\"";
-  return "DELETE FROM " + changes_of(target) + " WHERE ctid = ANY ('{" + list + "}'::tid[]) AND " +
-         file_of(changes_of(target)) + " = " + quote_literal(file);
+std::string remove_keys(const Target &target, const std::vector<std::string> &places,
+                        const std::string &file) {
+  const std::string list =
+      "{" + join(places, ",", [](const std::string &each) { return "\"" + each + "\""; }) + "}";
+  return sql::fill(target, remove_keys_text,
+                   {{"places", quote_literal(list)},
+                    {"file", file_of(changes_of(target))},
+                    {"known_file", quote_literal(file)}});
 }
 
-std::string count_changes(const Target &target) {
+std::string count_changed_keys(const Target &target) {
   return "SELECT count(*) FROM " + changes_of(target);
 }
 
-std::string forget_changes(const Target &target) {
-  return "DELETE FROM " + changes_of(target) + " AS c WHERE NOT EXISTS (SELECT FROM " +
-         sessions_of(target) + " AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL)";
+std::string count_changed_keys_and_sessions(const Target &target) {
+  return "SELECT (" + count_changed_keys(target) +
+         "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass";
+}
+
+std::string remove_keys_with_address(const Target &target) {
+  return sql::fill(target, remove_keys_with_address_text);
 }
 
 std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids) {
@@ -250,26 +300,25 @@ std::string unstage(const Target &target, const std::vector<std::string> &sessio
 
 std::vector<std::string> take_delta(const Target &target, const std::string &key,
                                     const std::vector<std::string> &values) {
-  return {"DELETE FROM " + delta_of(target), "INSERT INTO " + delta_of(target) + " SELECT * FROM " +
-                                                 staging_of(target) + " WHERE " +
-                                                 among(key, values)};
+  return {"DELETE FROM " + delta_of(target),
+          "INSERT INTO " + delta_of(target) + " SELECT * FROM " + staging_of(target) + " WHERE " +
+              (key == "asn" ? among_numbers(key, values) : among(key, values))};
 }
 
 std::string drop_gone(const Target &target, const std::string &table,
                       const std::vector<std::string> *values) {
   const bool addresses = table == "ip_inventory";
-  const std::string key = addresses ? "ip_address" : "asn_number";
-  const std::string staged = addresses ? "source_ip" : "asn";
-  // Nobody may still refer to the row, whether or not a foreign key says so by now.
-  const std::string referrer =
-      addresses ? "FROM " + sessions_of(target) + " WHERE source_ip"
-                : "FROM " + qualified(target.schema, "ip_inventory") + " WHERE current_asn";
-  return "DELETE FROM " + qualified(target.schema, table) +
-         " AS t WHERE enrichment_updated_at IS NULL" +
-         (values ? " AND " + (addresses ? among("t." + key, *values) : "t." + among(key, *values))
-                 : "") +
-         " AND NOT EXISTS (SELECT FROM " + staging_of(target) + " AS d WHERE d." + staged +
-         " = t." + key + ") AND NOT EXISTS (SELECT " + referrer + " = t." + key + ")";
+  const std::string among_them = !values     ? ""
+                                 : addresses ? " AND " + among("t.ip_address", *values)
+                                             : " AND " + among_numbers("t.asn_number", *values);
+  return sql::fill(
+      target, drop_gone_text,
+      {{"inventory", qualified(target.schema, table)},
+       {"among", among_them},
+       {"staged", addresses ? "source_ip" : "asn"},
+       {"key", addresses ? "ip_address" : "asn_number"},
+       {"referrers", addresses ? sessions_of(target) : qualified(target.schema, "ip_inventory")},
+       {"reference", addresses ? "source_ip" : "current_asn"}});
 }
 
 std::string drop_history(const Target &target, const std::vector<std::string> *values) {

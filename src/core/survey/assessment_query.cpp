@@ -1,7 +1,9 @@
 // Assessment, as SQL: the sessions of a database, counted in one parallel scan.
 #include "core/survey/assessment_query.hpp"
 
-#include "core/inspect/capacity.hpp"
+#include "core/base/text.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
@@ -11,16 +13,15 @@ namespace {
 std::string column_or_null(const Table &observed, const std::string &name) {
   const Column *declared = schema_v16().table("session_summaries")->column(name);
   const Column *seen = observed.column(name);
-  const std::string type = declared->type.substr(0, declared->type.find('('));
   return (seen && seen->type == declared->type ? "s." + quote_identifier(name) : "NULL") +
-         "::" + type;
+         "::" + derivation::without_length(declared->type);
 }
 
 } // namespace
 
 Amounts::Amounts(const std::vector<Row> &rows) {
   for (const Row &row : rows)
-    amounts_[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), row[2].value_or("")};
+    amounts_[row[0].value_or("")] = {to_number(row[1]), row[2].value_or("")};
 }
 
 const Amounts::Amount &Amounts::of(std::string_view name) const {
@@ -29,20 +30,21 @@ const Amounts::Amount &Amounts::of(std::string_view name) const {
   return found == amounts_.end() ? none : found->second;
 }
 
-Amounts assess_sessions(Database &database, const Table &observed, Assessed which, double share) {
+Amounts assess_sessions(Database &database, const Table &observed, SessionsAssessed which,
+                        double share) {
   const Target &target = database.target();
   const Schema base = database.observe(schema_v15());
   const auto time = [&](const char *column) {
     return derivation::utc(*base.table("session_summaries"), column, "s.");
   };
   // Without an index each look-up would read the whole table.
-  const bool events = target.raw_events_indexed && which != Assessed::filled_columns;
+  const bool events = target.raw_events_indexed && which != SessionsAssessed::filled_columns;
   std::string from = derivation::sessions_of(target) + " AS s";
   if (share < 1)
-    from += " TABLESAMPLE" + system_sample(share);
-  if (which == Assessed::unfilled_sessions)
+    from += " TABLESAMPLE" + derivation::system_sample(share);
+  if (which == SessionsAssessed::unfilled_sessions)
     from += " WHERE " + derivation::condition(*schema_v16().table("session_summaries"),
-                                              derivation::Unfilled::untouched);
+                                              derivation::FillScope::untouched);
   return Amounts(database.query(
       "SELECT u.name, u.amount, u.examples FROM (SELECT " +
       qualified(target.extension_schema, "cowrie_assessment") + "(" +

@@ -29,7 +29,7 @@ private:
   std::map<std::string, Amount, std::less<>> amounts_;
 };
 
-enum class Assessed : std::uint8_t {
+enum class SessionsAssessed : std::uint8_t {
   all_sessions,
   unfilled_sessions, ///< those that have none of the new columns yet
   filled_columns,    ///< all sessions, as they are: no raw event is asked
@@ -41,6 +41,7 @@ enum class Assessed : std::uint8_t {
  * @param observed session_summaries as it is: values that are there already are kept
  * @param share    the part of the table's pages that is read, from 0 to 1
  */
-Amounts assess_sessions(Database &database, const Table &observed, Assessed which, double share);
+Amounts assess_sessions(Database &database, const Table &observed, SessionsAssessed which,
+                        double share);
 
 } // namespace cowrie

@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/failure.hpp"
+#include "core/base/text.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/validate.hpp"
+#include "core/inspect/zero_loss.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/derivation_parts.hpp"
 #include "core/survey/assessment_query.hpp"
 #include "core/survey/checkpoint_queries.hpp"
-#include "core/sql/derivation_parts.hpp"
-#include "core/base/failure.hpp"
-#include "core/run/atomic_run.hpp"
-#include "core/inspect/zero_loss.hpp"
 
 namespace cowrie {
 namespace {
@@ -28,16 +32,13 @@ std::string seconds(std::int64_t microseconds) {
          thousandths + " s";
 }
 
-std::int64_t number(const std::optional<std::string> &value) {
-  return std::stoll(value.value_or("0"));
-}
-
-class Measuring {
+class CheckpointRun {
 public:
-  explicit Measuring(Database &database) : database_(database), target_(database.target()) {}
+  CheckpointRun(Database &database, Ledger &ledger)
+      : database_(database), ledger_(ledger), target_(database.target()) {}
 
   std::vector<Criterion> run() {
-    database_.in_passing([this] { look_ = look(database_); });
+    database_.in_passing([this] { inspection_ = inspect(database_); });
     measure("ip_coverage", "> 90 %", [this](Criterion &row) { ip_coverage(row); });
     measure("api_call_reduction", "> 75 %", [this](Criterion &row) { api_call_reduction(row); });
     measure("zero_data_loss", "count, documents and times as before the migration",
@@ -78,7 +79,7 @@ private:
                                   " 'XX'), count(*) FILTER (WHERE current_asn IS NULL) FROM " +
                                   table("ip_inventory"))
                            .front();
-    const std::int64_t ips = number(counts[0]), covered = number(counts[1]);
+    const std::int64_t ips = to_number(counts[0]), covered = to_number(counts[1]);
     const double share = ips > 0 ? static_cast<double>(covered) / static_cast<double>(ips) : 1;
     row.measured = percent(share);
     row.passed = share > 0.9;
@@ -93,7 +94,7 @@ private:
             .query("SELECT (SELECT count(*) FROM " + table("ip_inventory") +
                    "), (SELECT count(source_ip) FROM " + table("session_summaries") + ")")
             .front();
-    const std::int64_t ips = number(counts[0]), sessions = number(counts[1]);
+    const std::int64_t ips = to_number(counts[0]), sessions = to_number(counts[1]);
     const double share =
         sessions > 0 ? 1 - static_cast<double>(ips) / static_cast<double>(sessions) : 1;
     row.measured = percent(std::max(0.0, share));
@@ -103,7 +104,7 @@ private:
   }
 
   void zero_data_loss(Criterion &row) {
-    const std::optional<FirstRun> first = first_run(database_);
+    const std::optional<FirstRun> first = first_run(ledger_);
     if (!first) {
       const bool none =
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
@@ -142,7 +143,7 @@ private:
   void schema_complete(Criterion &row) {
     std::size_t differences = 0, versions = 0;
     std::string listed;
-    for (const Finding &each : look_.situation.findings) {
+    for (const Finding &each : inspection_.situation.findings) {
       if (each.severity != Severity::error)
         continue;
       if (each.object_type == ObjectType::version)
@@ -154,14 +155,15 @@ private:
       differences = versions;
     row.measured = std::to_string(differences) + " differences";
     row.passed = differences == 0;
-    row.detail = "schema version " + std::to_string(look_.situation.version) + listed;
+    row.detail = "schema version " + std::to_string(inspection_.situation.version) + listed;
     if (differences > 0)
       row.detail += "; see " + target_.command("cowrie_validate_schema");
   }
 
   void snapshot_coverage(Criterion &row) {
-    const Amounts amounts = assess_sessions(database_, *look_.observed.table("session_summaries"),
-                                            Assessed::filled_columns, 1);
+    const Amounts amounts =
+        assess_sessions(database_, *inspection_.observed.table("session_summaries"),
+                        SessionsAssessed::filled_columns, 1);
     const std::int64_t due = amounts.of(Measure::snapshots_due);
     const std::int64_t there = amounts.of(Measure::snapshots_there);
     const double share = due > 0 ? static_cast<double>(there) / static_cast<double>(due) : 1;
@@ -179,8 +181,8 @@ private:
         if (key.kind == ConstraintKind::foreign_key) {
           const std::int64_t rows = orphans_of(database_, each, key);
           orphans += rows;
-          row.detail += (row.detail.empty() ? "" : ", ") + std::to_string(rows) + " rows of " +
-                        each.name + " without a row in " + key.target_table;
+          append(row.detail, std::to_string(rows) + " rows of " + each.name + " without a row in " +
+                                 key.target_table);
         }
     row.measured = std::to_string(orphans) + " rows";
     row.passed = orphans == 0;
@@ -188,16 +190,15 @@ private:
 
   void constraints_validated(Criterion &row) {
     std::int64_t declared = 0, validated = 0;
-    for (const Table &each : look_.declared.tables)
+    for (const Table &each : inspection_.declared.tables)
       for (const Constraint &constraint : each.constraints) {
         ++declared;
-        const Table *seen = look_.observed.table(each.name);
+        const Table *seen = inspection_.observed.table(each.name);
         const Constraint *same = seen ? same_definition(*seen, constraint) : nullptr;
         if (same && same->validated)
           ++validated;
         else
-          row.detail += (row.detail.empty() ? "" : ", ") + constraint.name +
-                        (same ? " is not validated" : " is missing");
+          append(row.detail, constraint.name + (same ? " is not validated" : " is missing"));
       }
     row.measured = std::to_string(validated) + " of " + std::to_string(declared);
     row.passed = validated == declared;
@@ -208,13 +209,16 @@ private:
   }
 
   Database &database_;
+  Ledger &ledger_;
   const Target &target_;
-  Look look_;
+  Inspection inspection_;
   std::vector<Criterion> criteria_;
 };
 
 } // namespace
 
-std::vector<Criterion> checkpoint(Database &database) { return Measuring(database).run(); }
+std::vector<Criterion> checkpoint(Database &database, Ledger &ledger) {
+  return CheckpointRun(database, ledger).run();
+}
 
 } // namespace cowrie

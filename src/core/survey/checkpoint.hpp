@@ -6,12 +6,12 @@
 
 #include <vector>
 
-#include "core/survey/hazard.hpp"
 #include "core/ports/ports.hpp"
+#include "core/survey/hazard.hpp"
 
 namespace cowrie {
 
 /** Measures all criteria, in the order of the specification. */
-std::vector<Criterion> checkpoint(Database &database);
+std::vector<Criterion> checkpoint(Database &database, Ledger &ledger);
 
 } // namespace cowrie

@@ -1,6 +1,9 @@
 // Checkpoint queries: what analysts ask of the migrated tables, as the specification lists it.
 #include "core/survey/checkpoint_queries.hpp"
 
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+
 #include "core/schema/schema.hpp"
 
 namespace cowrie {

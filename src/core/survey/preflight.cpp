@@ -2,11 +2,14 @@
 #include "core/survey/preflight.hpp"
 
 #include <cmath>
-#include <map>
 
-#include "core/survey/assessment_query.hpp"
+#include "core/base/text.hpp"
 #include "core/inspect/capacity.hpp"
-#include "core/run/atomic_run.hpp"
+#include "core/inspect/estimates.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/plan/plan.hpp"
+#include "core/sql/derivation.hpp"
+#include "core/survey/assessment_query.hpp"
 
 namespace cowrie {
 namespace {
@@ -38,25 +41,25 @@ std::string clock(std::int64_t microseconds) {
   return two(seconds / 3600) + ":" + two(seconds / 60 % 60) + ":" + two(seconds % 60);
 }
 
-class TableInspection {
+class PreflightRun {
 public:
-  TableInspection(Database &database, const PreflightOptions &options)
+  PreflightRun(Database &database, const PreflightOptions &options)
       : database_(database), target_(database.target()), options_(options) {}
 
   std::vector<Hazard> run() {
     // A running migration holds its locks to its end: it is told of without waiting for them.
     if (!guarded(
             [this] { database_.in_subtransaction([this] { database_.refuse_other_run(); }); }) ||
-        !attempt([this] { look_ = look(database_); }))
+        !attempt([this] { inspection_ = inspect(database_); }))
       return std::move(found_);
-    if (look_.situation.state == SchemaState::complete) {
+    if (inspection_.situation.state == SchemaState::complete) {
       add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
       return std::move(found_);
     }
-    if (attempt([this] { refuse_incomplete(target_, look_.situation); }))
+    if (attempt([this] { refuse_incomplete(target_, inspection_.situation); }))
       attempt([this] {
-        refuse_names_in_the_way(database_, plan_migration(look_.declared, look_.observed, target_,
-                                                          look_.situation, {}));
+        refuse_taken_names(database_, plan_migration(inspection_.declared, inspection_.observed,
+                                                     target_, inspection_.situation, {}));
         for (const char *each :
              {derivation::staging_table, derivation::event_table, derivation::chosen_table})
           has_work_table(database_, each);
@@ -96,7 +99,7 @@ private:
         add(HazardSeverity::info, hazards::not_visible, failure.message, "");
       else
         add(HazardSeverity::warning, hazards::unreadable, failure.sqlstate + ": " + failure.message,
-            failure.sqlstate.compare(0, 2, "XX") == 0 // damage: which row it is
+            starts_with(failure.sqlstate, "XX") // damage: which row it is
                 ? "CREATE EXTENSION IF NOT EXISTS amcheck; SELECT * FROM verify_heapam(" +
                       quote_literal(qualified(target_.schema, "session_summaries")) +
                       ", check_toast => true);"
@@ -109,12 +112,12 @@ private:
   void refuse_capacity() {
     facts_ = read_capacity(database_);
     facts_read_ = true;
-    refuse_full_disk(database_, look_, facts_);
+    refuse_full_disk(database_, inspection_, facts_);
   }
 
   /** What it will cost, by what is known now. */
   void capacity(bool refused) {
-    const Need need = need_of(facts_, look_);
+    const Need need = need_of(facts_, inspection_);
     add(HazardSeverity::info, hazards::tables,
         about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
                              " copy comes free at the commit",
@@ -155,10 +158,10 @@ private:
     double share = 1;
     if (wanted > 0 && sessions > wanted)
       share = static_cast<double>(wanted) / facts_.sessions;
-    const bool resuming = look_.situation.state == SchemaState::resumable;
-    const Amounts amounts =
-        assess_sessions(database_, *look_.observed.table("session_summaries"),
-                        resuming ? Assessed::unfilled_sessions : Assessed::all_sessions, share);
+    const bool resuming = inspection_.situation.state == SchemaState::resumable;
+    const Amounts amounts = assess_sessions(
+        database_, *inspection_.observed.table("session_summaries"),
+        resuming ? SessionsAssessed::unfilled_sessions : SessionsAssessed::all_sessions, share);
     // Of a part, what it makes of all.
     const std::int64_t read = amounts.of(Measure::sessions);
     const double scale = share < 1 && read > 0 ? facts_.sessions / static_cast<double>(read) : 1;
@@ -236,7 +239,7 @@ private:
   Database &database_;
   const Target &target_;
   const PreflightOptions options_;
-  Look look_;
+  Inspection inspection_;
   CapacityFacts facts_;
   bool facts_read_ = false;
   std::vector<Hazard> found_;
@@ -249,7 +252,7 @@ Hazard blocker(const Failure &refusal) {
 }
 
 std::vector<Hazard> inspect_tables(Database &database, const PreflightOptions &options) {
-  return TableInspection(database, options).run();
+  return PreflightRun(database, options).run();
 }
 
 } // namespace cowrie

@@ -6,9 +6,9 @@
 
 #include <vector>
 
-#include "core/survey/hazard.hpp"
 #include "core/base/failure.hpp"
-#include "core/survey/probes.hpp"
+#include "core/ports/ports.hpp"
+#include "core/survey/hazard.hpp"
 
 namespace cowrie {
 

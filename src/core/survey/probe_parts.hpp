@@ -1,4 +1,4 @@
-// Probe parts: the probes by what they look at, and what their queries have in common.
+// Probe parts: what a probe is, and what the queries of the probes have in common.
 //
 // Error regime: these are texts; nothing throws but std::bad_alloc.
 #pragma once
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/survey/hazard.hpp"
-#include "core/schema/schema.hpp"
 
 namespace cowrie::probes {
 
@@ -17,20 +16,13 @@ struct Probe {
   std::string sql;
 };
 
-std::vector<Probe> of_sessions();
-std::vector<Probe> of_wal();
-std::vector<Probe> of_tables();
-std::vector<Probe> of_server();
-
 inline constexpr const char *this_database = "(SELECT oid FROM pg_database WHERE datname ="
                                              " current_database())";
 
 // What a migration waits for at most; a transaction that stays longer than that is in its way.
-inline constexpr const char *patience = "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
-                                        " '0'), '5 s')";
-
-/** `ARRAY['a', 'b']::text[]` */
-std::string list_of(const std::vector<std::string> &names);
+inline constexpr const char *longest_wait =
+    "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
+    " '0'), '5 s')";
 
 /** The names of the tables that version 16 adds. */
 std::vector<std::string> inventories();

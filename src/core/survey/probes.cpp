@@ -2,45 +2,12 @@
 #include "core/survey/probes.hpp"
 
 #include "core/base/failure.hpp"
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_sessions.hpp"
+#include "core/survey/probes_of_tables.hpp"
+#include "core/survey/probes_of_wal.hpp"
 
 namespace cowrie {
 namespace probes {
-
-std::string list_of(const std::vector<std::string> &names) {
-  std::string result;
-  for (const std::string &each : names)
-    result += (result.empty() ? "" : ", ") + quote_literal(each);
-  return "ARRAY[" + result + "]::text[]";
-}
-
-std::vector<std::string> inventories() {
-  std::vector<std::string> names;
-  for (const Table &table : schema_v16().tables)
-    if (table.phase > 0)
-      names.push_back(table.name);
-  return names;
-}
-
-std::string tables() {
-  std::vector<std::string> names = inventories();
-  for (const Table &table : schema_v15().tables)
-    names.push_back(table.name);
-  return "WITH tables AS (SELECT c.*, c.oid AS id, format('%I.%I', n.nspname, c.relname) AS name"
-         " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-         " WHERE n.nspname = $1::text AND c.relkind IN ('r', 'p') AND c.relname = ANY (" +
-         list_of(names) + ")) ";
-}
-
-std::string other_sessions() {
-  return "WITH others AS (SELECT *, format('process %s of user %s%s', pid, COALESCE(usename, '?'),"
-         " COALESCE(' (' || NULLIF(application_name, '') || ')', '')) AS who FROM pg_stat_activity"
-         " WHERE datid = " +
-         std::string(this_database) +
-         " AND pid <> pg_backend_pid() AND leader_pid IS NULL AND COALESCE(backend_type, '') <>"
-         " 'autovacuum worker') ";
-}
-
 namespace {
 
 // Its settings are for superusers to see.
@@ -63,9 +30,6 @@ Probe server_version() {
 }
 
 } // namespace
-
-std::vector<Probe> of_server() { return {cron(), server_version()}; }
-
 } // namespace probes
 
 namespace {
@@ -76,21 +40,10 @@ HazardSeverity severity_of(const std::string &name) {
 
 } // namespace
 
-std::string_view name_of(HazardSeverity severity) noexcept {
-  switch (severity) {
-  case HazardSeverity::blocker:
-    return "blocker";
-  case HazardSeverity::warning:
-    return "warning";
-  default:
-    return "info";
-  }
-}
-
 std::vector<Hazard> probe_server(Database &database) {
   std::vector<Hazard> found;
-  for (const auto &group :
-       {probes::of_sessions(), probes::of_wal(), probes::of_tables(), probes::of_server()})
+  for (const auto &group : {probes::of_sessions(), probes::of_wal(), probes::of_tables(),
+                            std::vector<probes::Probe>{probes::cron(), probes::server_version()}})
     for (const probes::Probe &probe : group)
       try {
         database.in_subtransaction([&] {

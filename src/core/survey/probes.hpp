@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "core/survey/hazard.hpp"
 #include "core/ports/ports.hpp"
+#include "core/survey/hazard.hpp"
 
 namespace cowrie {
 

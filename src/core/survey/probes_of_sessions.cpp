@@ -1,7 +1,8 @@
 // Probes of sessions: who else is connected, and what they hold on to.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_sessions.hpp"
+
+#include "core/sql/fill.hpp"
+#include "core/sql/lock_holders.hpp"
 
 namespace cowrie::probes {
 namespace {
@@ -10,31 +11,34 @@ namespace {
 // nobody can tell since when is.
 Probe conflicting_locks() {
   return {hazards::lock,
-          tables() +
-              ", holders AS (SELECT l.pid, l.virtualtransaction, string_agg(DISTINCT l.mode || ' on"
-              " ' || t.name, ', ') AS locks, bool_and(l.mode = 'ShareUpdateExclusiveLock') AS mild"
-              " FROM tables AS t JOIN pg_locks AS l ON l.relation = t.id WHERE l.locktype ="
-              " 'relation' AND l.granted AND l.database = " +
-              this_database +
-              " AND CASE t.relname WHEN 'raw_events' THEN l.mode = 'AccessExclusiveLock'"
-              " WHEN 'schema_state' THEN l.mode NOT IN ('AccessShareLock', 'RowShareLock')"
-              " ELSE true END GROUP BY l.pid, l.virtualtransaction), prepared AS (SELECT"
-              " l.virtualtransaction, p.gid FROM pg_prepared_xacts AS p JOIN pg_locks AS l ON"
-              " l.locktype = 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL)"
-              " SELECT CASE WHEN h.pid IS NULL OR a.state IS NULL OR a.state LIKE 'idle%' OR"
-              " a.xact_start < clock_timestamp() - " +
-              patience +
-              " THEN 'warning' ELSE 'info' END, CASE WHEN h.pid IS NULL THEN format('prepared"
-              " transaction %L holds %s', p.gid, h.locks) ELSE format('process %s of user %s holds"
-              " %s (state %s, transaction since %s)', h.pid, COALESCE(a.usename, '?'), h.locks,"
-              " COALESCE(a.state, 'not visible to you'), COALESCE(a.xact_start::text, '?')) END,"
-              " CASE WHEN h.pid IS NULL THEN format('ROLLBACK PREPARED %L;  -- or COMMIT PREPARED',"
-              " p.gid) ELSE format('SELECT pg_terminate_backend(%s);', h.pid) END"
-              " FROM holders AS h LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid"
-              " LEFT JOIN prepared AS p ON h.pid IS NULL AND p.virtualtransaction ="
-              " h.virtualtransaction WHERE pg_backend_pid() IS DISTINCT FROM h.pid AND"
-              " pg_backend_pid() IS DISTINCT FROM a.leader_pid AND NOT (h.mild AND a.usesysid IS"
-              " NULL AND h.pid IS NOT NULL) ORDER BY a.xact_start LIMIT 20"};
+          sql::fill(R"({tables}, holders AS (
+  SELECT l.pid, l.virtualtransaction, string_agg(DISTINCT l.mode || ' on ' || t.name, ', ') AS locks,
+    bool_and(l.mode = 'ShareUpdateExclusiveLock') AS mild
+  FROM tables AS t JOIN pg_locks AS l ON l.relation = t.id
+  WHERE l.locktype = 'relation' AND l.granted AND l.database = {database}
+  AND CASE t.relname WHEN 'raw_events' THEN l.mode = 'AccessExclusiveLock'
+    WHEN 'schema_state' THEN l.mode NOT IN ('AccessShareLock', 'RowShareLock') ELSE true END
+  GROUP BY l.pid, l.virtualtransaction
+), prepared AS (
+  SELECT l.virtualtransaction, p.gid FROM pg_prepared_xacts AS p JOIN pg_locks AS l
+  ON l.locktype = 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL
+)
+SELECT CASE WHEN h.pid IS NULL OR a.state IS NULL OR a.state LIKE 'idle%'
+    OR a.xact_start < clock_timestamp() - {longest_wait} THEN 'warning' ELSE 'info' END,
+  CASE WHEN h.pid IS NULL THEN format('prepared transaction %L holds %s', p.gid, h.locks)
+    ELSE {holder} END,
+  CASE WHEN h.pid IS NULL THEN format('ROLLBACK PREPARED %L;  -- or COMMIT PREPARED', p.gid)
+    ELSE format('SELECT pg_terminate_backend(%s);', h.pid) END
+FROM holders AS h
+LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid
+LEFT JOIN prepared AS p ON h.pid IS NULL AND p.virtualtransaction = h.virtualtransaction
+WHERE pg_backend_pid() IS DISTINCT FROM h.pid AND pg_backend_pid() IS DISTINCT FROM a.leader_pid
+AND NOT (h.mild AND a.usesysid IS NULL AND h.pid IS NOT NULL)
+ORDER BY a.xact_start LIMIT 20)",
+                    {{"tables", tables()},
+                     {"database", this_database},
+                     {"longest_wait", longest_wait},
+                     {"holder", holder_in_words("h.pid", "h.locks", "a", "not visible to you")}})};
 }
 
 // READ COMMITTED gives its snapshot back after each statement, unless a cursor is open. What a
@@ -54,7 +58,7 @@ Probe repeatable_reads() {
 
 Probe idle_transactions() {
   return {hazards::idle_transaction,
-          other_sessions() + "SELECT CASE WHEN state_change < clock_timestamp() - " + patience +
+          other_sessions() + "SELECT CASE WHEN state_change < clock_timestamp() - " + longest_wait +
               " THEN 'warning' ELSE 'info' END, format('%s is idle in a transaction since %s; it"
               " keeps its locks for as long as it likes', who, state_change),"
               " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
@@ -69,7 +73,7 @@ Probe long_transactions() {
           " its locks, and vacuum cannot remove what it may still see', who, xact_start, state),"
           " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
           " WHERE state = 'active' AND xact_start < clock_timestamp() - 12 * " +
-          patience + " ORDER BY xact_start LIMIT 10"};
+          longest_wait + " ORDER BY xact_start LIMIT 10"};
 }
 
 Probe prepared_transactions() {

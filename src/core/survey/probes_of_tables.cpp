@@ -1,7 +1,7 @@
 // Probes of tables: what hangs on them, and where their changes go.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_tables.hpp"
+
+#include "core/schema/schema.hpp"
 
 namespace cowrie::probes {
 namespace {
@@ -68,7 +68,7 @@ Probe row_securities() {
               " || '  -- after the migration, with policies' FROM tables AS t"
               " WHERE t.relname = 'session_summaries' AND t.relrowsecurity AND (SELECT count(*)"
               " FROM tables AS i WHERE i.relname = ANY (" +
-              list_of(inventories()) + ") AND i.relrowsecurity) < " +
+              text_array(inventories()) + ") AND i.relrowsecurity) < " +
               std::to_string(inventories().size())};
 }
 

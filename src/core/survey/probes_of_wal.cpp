@@ -1,7 +1,5 @@
 // Probes of WAL: who keeps it, and who must receive it.
-//
-// Error regime: these are texts; see probes.hpp.
-#include "core/survey/probe_parts.hpp"
+#include "core/survey/probes_of_wal.hpp"
 
 namespace cowrie::probes {
 namespace {

@@ -20,6 +20,7 @@ PgError::PgError(ErrorData *caught)
     : Failure(unpack_sql_state(caught->sqlerrcode), text_or_empty(caught->message),
               text_or_empty(caught->detail), text_or_empty(caught->hint)),
       data(caught, [](ErrorData *each) { FreeErrorData(each); }) {
+  from_server = true;
   // A terminated parallel worker raises 57P01 as well; only our own end must not be swallowed.
   must_propagate = caught->sqlerrcode == ERRCODE_QUERY_CANCELED ||
                    (caught->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && ProcDiePending);

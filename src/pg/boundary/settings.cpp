@@ -11,7 +11,7 @@ void pin_unsafe(const char *name, const char *value, GucContext context = PGC_US
 
 } // namespace
 
-PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
+PinnedSettings::PinnedSettings() {
   call([] {
     pin_unsafe("search_path", "pg_catalog, pg_temp");
     pin_unsafe("row_security", "off");
@@ -26,14 +26,14 @@ PinnedSettings::PinnedSettings() : level_(NewGUCNestLevel()) {
   });
 }
 
-LockTimeout::LockTimeout(int milliseconds) : level_(NewGUCNestLevel()) {
+LockTimeout::LockTimeout(int milliseconds) {
   call([=] { pin_unsafe("lock_timeout", psprintf("%d", milliseconds)); });
 }
 
 // Whoever waits for a strong lock stalls all writers that come after it, so it waits for a tenth of
 // a second at most. The deadlock check comes earlier than that: it is what makes an autovacuum give
 // way, and it makes this run the one that gives way to a writer.
-OnlineSettings::OnlineSettings(TransactionKind kind) : level_(NewGUCNestLevel()) {
+OnlineSettings::OnlineSettings(TransactionKind kind) {
   call([=] {
     if (kind == TransactionKind::work)
       return;

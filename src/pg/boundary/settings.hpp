@@ -3,26 +3,23 @@
 // Error regime: constructors throw; destructors restore and never fail.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
 #include "pg/boundary/guard.hpp"
 
 namespace cowrie::pg {
 
-/** Acts as a role in a security-restricted context until the end of the scope. */
-class AsUser : Live {
+/** A level of settings. Whatever is set in it, by us or by somebody's function that a statement
+ * calls, is as before at its end: a function that runs as another role must leave nothing behind in
+ * the caller's session, a search_path for instance. */
+class SettingsLevel : Live {
 public:
-  explicit AsUser(Oid role) noexcept {
-    GetUserIdAndSecContext(&user_, &security_);
-    SetUserIdAndSecContext(role, security_ | SECURITY_LOCAL_USERID_CHANGE |
-                                     SECURITY_RESTRICTED_OPERATION);
-  }
-  ~AsUser() { SetUserIdAndSecContext(user_, security_); }
-  AsUser(const AsUser &) = delete;
-  AsUser &operator=(const AsUser &) = delete;
+  SettingsLevel() noexcept : level_(NewGUCNestLevel()) {}
+  ~SettingsLevel() { AtEOXact_GUC(false, level_); }
+  SettingsLevel(const SettingsLevel &) = delete;
+  SettingsLevel &operator=(const SettingsLevel &) = delete;
 
 private:
-  Oid user_ = InvalidOid;
-  int security_ = 0;
+  int level_;
 };
 
 /**
@@ -30,39 +27,46 @@ private:
  * temporary objects last; row security may raise but not hide rows; locks are waited for as long
  * as cowrie_migrate.lock_timeout says.
  */
-class PinnedSettings : Live {
+class PinnedSettings : SettingsLevel {
 public:
   PinnedSettings();
-  ~PinnedSettings() { AtEOXact_GUC(true, level_); }
-  PinnedSettings(const PinnedSettings &) = delete;
-  PinnedSettings &operator=(const PinnedSettings &) = delete;
-
-private:
-  int level_;
 };
 
 /** How long a lock is waited for in this scope, in milliseconds; 0 waits for ever. */
-class LockTimeout : Live {
+class LockTimeout : SettingsLevel {
 public:
   explicit LockTimeout(int milliseconds);
-  ~LockTimeout() { AtEOXact_GUC(true, level_); }
-  LockTimeout(const LockTimeout &) = delete;
-  LockTimeout &operator=(const LockTimeout &) = delete;
-
-private:
-  int level_;
 };
 
 /** What a transaction of an online run is planned and waits under, whatever the settings say. */
-class OnlineSettings : Live {
+class OnlineSettings : SettingsLevel {
 public:
   explicit OnlineSettings(TransactionKind kind);
-  ~OnlineSettings() { AtEOXact_GUC(true, level_); }
-  OnlineSettings(const OnlineSettings &) = delete;
-  OnlineSettings &operator=(const OnlineSettings &) = delete;
+};
+
+/** Has the privileges of a role until the end of the scope, in a security-restricted context:
+ * enough for a server function that executes no SQL. */
+class PrivilegesOf : Live {
+public:
+  explicit PrivilegesOf(Oid role) noexcept {
+    GetUserIdAndSecContext(&user_, &security_);
+    SetUserIdAndSecContext(role, security_ | SECURITY_LOCAL_USERID_CHANGE |
+                                     SECURITY_RESTRICTED_OPERATION);
+  }
+  ~PrivilegesOf() { SetUserIdAndSecContext(user_, security_); }
+  PrivilegesOf(const PrivilegesOf &) = delete;
+  PrivilegesOf &operator=(const PrivilegesOf &) = delete;
 
 private:
-  int level_;
+  Oid user_ = InvalidOid;
+  int security_ = 0;
+};
+
+/** Acts as a role: for statements, which run that role's code. Only under pinned settings, whose
+ * end undoes what that code has set. */
+class AsUser : PrivilegesOf {
+public:
+  AsUser(Oid role, const PinnedSettings &) noexcept : PrivilegesOf(role) {}
 };
 
 /** The settings of the extension; defined in cowrie_migrate.cpp. */

@@ -17,6 +17,15 @@ SpiSession::~SpiSession() {
   }
 }
 
+FreshSnapshot::FreshSnapshot() : level_(GetCurrentTransactionNestLevel()) {
+  call([] { PushActiveSnapshot(GetLatestSnapshot()); });
+}
+
+FreshSnapshot::~FreshSnapshot() {
+  if (ActiveSnapshotSet() && GetCurrentTransactionNestLevel() == level_)
+    PopActiveSnapshot();
+}
+
 std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
                          bool read_only, std::vector<Row> *rows) {
   fault::statement();

@@ -18,6 +18,19 @@ public:
   SpiSession &operator=(const SpiSession &) = delete;
 };
 
+/** A snapshot of this moment, for the length of a scope: catalog questions that are read-only to
+ * SPI would else be answered as of the beginning of the caller's statement. */
+class FreshSnapshot : Live {
+public:
+  FreshSnapshot();
+  ~FreshSnapshot();
+  FreshSnapshot(const FreshSnapshot &) = delete;
+  FreshSnapshot &operator=(const FreshSnapshot &) = delete;
+
+private:
+  int level_; ///< of subtransactions: an error that ends that one takes the snapshot with it
+};
+
 /** Executes one statement; returns the number of rows processed and fills rows where wanted. */
 std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
                          bool read_only, std::vector<Row> *rows);

@@ -2,9 +2,20 @@
 #include "pg/catalog/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "pg/catalog/trust.hpp"
+#include "core/schema/v16.hpp"
 
 namespace cowrie::pg {
 namespace {
+
+/** The command that makes a table usable, where there is one. */
+std::string mending(const RelationFacts &facts, const std::string &table,
+                    const std::string &otherwise) {
+  return facts.persistence == RELPERSISTENCE_UNLOGGED ? "Run ALTER TABLE " + table + " SET LOGGED;"
+                                                      : otherwise;
+}
+
+} // namespace
 
 std::string kind_in_words(const RelationFacts &facts) {
   if (facts.persistence == RELPERSISTENCE_UNLOGGED)
@@ -30,21 +41,13 @@ bool is_ordinary(const RelationFacts &facts) {
          !facts.typed;
 }
 
-/** The command that makes a table usable, where there is one. */
-std::string mending(const RelationFacts &facts, const std::string &table,
-                    const std::string &otherwise) {
-  return facts.persistence == RELPERSISTENCE_UNLOGGED ? "Run ALTER TABLE " + table + " SET LOGGED;"
-                                                      : otherwise;
-}
-
-} // namespace
-
 RelationFacts relation_facts(Oid relation) {
   return call([&]() -> RelationFacts {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
     if (!HeapTupleIsValid(tuple))
       ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                      errmsg("table session_summaries has just been dropped")));
+                      errmsg("a table of the migration has just been dropped"),
+                      errhint("Look which tables there are, and repeat the call.")));
     const Form_pg_class row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     const RelationFacts facts{row->relkind, row->relpersistence, OidIsValid(row->reloftype),
                               row->relowner};
@@ -53,30 +56,42 @@ RelationFacts relation_facts(Oid relation) {
   });
 }
 
+std::string name_of_relation(Oid relation) {
+  struct Name {
+    const char *schema, *name;
+  };
+  const Name name = call([&]() -> Name {
+    const char *found = get_rel_name(relation);
+    const char *schema = get_namespace_name(get_rel_namespace(relation));
+    return {schema ? schema : "?", found ? found : "?"};
+  });
+  return qualified(name.schema, name.name);
+}
+
 std::string name_of_role(Oid role) {
   return call([&]() -> const char * { return GetUserNameFromId(role, false); });
 }
 
-void refuse_read_only(bool read_only) {
+void refuse_read_only(const ResolvedTarget &target, bool read_only) {
   if (RecoveryInProgress())
     throw Failure(sqlstate::read_only, "cannot migrate on a standby server",
                   "This server is in recovery and replays what its primary does.",
-                  "Connect to the primary and run SELECT * FROM cowrie_migrate_v16();");
+                  "Connect to the primary and run " + target.repeat);
   if (read_only)
     throw Failure(sqlstate::read_only, "cannot migrate in a read-only transaction",
                   "transaction_read_only is on.",
-                  "Run it in a transaction of its own: SET default_transaction_read_only = off;"
-                  " SELECT * FROM cowrie_migrate_v16();");
+                  "Run it in a transaction of its own: SET default_transaction_read_only = off; " +
+                      target.repeat);
 }
 
-void refuse_unsuitable_isolation(int level) {
+void refuse_unsuitable_isolation(const ResolvedTarget &target, int level) {
   if (level >= XACT_REPEATABLE_READ)
     throw Failure(sqlstate::active_transaction,
                   "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
                   "Its snapshot may be older than what other sessions have committed, and what is"
                   " not seen would be left out.",
-                  "Run it in a READ COMMITTED transaction: BEGIN ISOLATION LEVEL READ COMMITTED;"
-                  " SELECT * FROM cowrie_migrate_v16(); COMMIT;");
+                  "Run it in a READ COMMITTED transaction: BEGIN ISOLATION LEVEL READ COMMITTED; " +
+                      target.repeat + " COMMIT;");
 }
 
 void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &facts) {
@@ -96,11 +111,10 @@ void refuse_without_rights(const ResolvedTarget &target) {
                   "The table belongs to role \"" + target.names.owner + "\"; you are \"" +
                       name_of_role(GetUserId()) + "\".",
                   "Connect as \"" + target.names.owner + "\", or as a member of that role.");
-  refuse_hidden_extension(target);
 }
 
 void refuse_hidden_extension(const ResolvedTarget &target) {
-  if (call([&] { return compat::may_use_schema_unsafe(target.extension_schema, target.owner); }))
+  if (call([&] { return compat::may_use_schema_unsafe(target.extension.internal, target.owner); }))
     return;
   const std::string grant = "GRANT USAGE ON SCHEMA " +
                             quote_identifier(target.names.extension_schema) + " TO " +
@@ -112,33 +126,42 @@ void refuse_hidden_extension(const ResolvedTarget &target) {
                 "Run " + grant);
 }
 
-void refuse_planted_table(const ResolvedTarget &target, const std::string &table, Access access) {
-  const Oid relation = call([&] { return get_relname_relid(table.c_str(), target.schema); });
-  if (!OidIsValid(relation))
+void refuse_unreadable_tables(const ResolvedTarget &target) {
+  if (may_act_as_owner(target))
     return;
-  const RelationFacts facts = relation_facts(relation);
-  const std::string name = qualified(target.names.schema, table);
-  // Raw events are read and nothing else.
-  const bool readable_events = table == "raw_events" && (facts.kind == RELKIND_RELATION ||
-                                                         facts.kind == RELKIND_PARTITIONED_TABLE);
-  // An unlogged inventory is a finding, and repair logs it.
-  const bool inventory =
-      schema_v16().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
-  if (!is_ordinary(facts) && !readable_events && !inventory)
-    throw Failure(
-        sqlstate::wrong_object_type, name + " is not an ordinary table",
-        "It is " + kind_in_words(facts) + ".",
-        mending(facts, name, "Find out who made it with \\d+ " + name + " and rename it."));
-  if (access == Access::change && !call([&] {
-        return superuser_arg(facts.owner) || has_privs_of_role(target.owner, facts.owner);
-      }))
+  struct Hidden {
+    bool denied, by_policy;
+  };
+  const std::string caller = name_of_role(call([] { return GetUserId(); }));
+  if (!call([&] { return compat::may_use_schema_unsafe(target.schema, GetUserId()); }))
     throw Failure(sqlstate::insufficient_privilege,
-                  name + " does not belong to the owner of session_summaries",
-                  "It belongs to role \"" + name_of_role(facts.owner) +
-                      "\", session_summaries to \"" + target.names.owner +
-                      "\". Its triggers and defaults would run as \"" + target.names.owner + "\".",
-                  "If the table is the application's, run ALTER TABLE " + name + " OWNER TO " +
-                      quote_identifier(target.names.owner) + "; else rename it.");
+                  "role \"" + caller + "\" may not use schema \"" + target.names.schema + "\"",
+                  "What is asked for is read from its tables.",
+                  "Run GRANT USAGE ON SCHEMA " + quote_identifier(target.names.schema) + " TO " +
+                      quote_identifier(caller) + ";");
+  for (const std::string &each : tables_of_the_schema()) {
+    const Hidden hidden = call([&]() -> Hidden {
+      const Oid relation = get_relname_relid(each.c_str(), target.schema);
+      if (!OidIsValid(relation) || (each == "raw_events" && relation != target.events))
+        return {false, false};
+      return {pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK,
+              check_enable_rls(relation, GetUserId(), true) == RLS_ENABLED};
+    });
+    const std::string table = qualified(target.names.schema, each);
+    if (hidden.denied)
+      throw Failure(
+          sqlstate::insufficient_privilege, "role \"" + caller + "\" may not read " + table,
+          "What is asked for is read from that table.",
+          "Run GRANT SELECT ON " + table + " TO " + quote_identifier(caller) + ";" +
+              (each == "raw_events" ? " or do without: SET cowrie_migrate.use_raw_events = off;"
+                                    : ""));
+    if (hidden.by_policy)
+      throw Failure(sqlstate::insufficient_privilege,
+                    "row security on " + table + " applies to role \"" + caller + "\"",
+                    "What is asked for is about every row.",
+                    "Ask as the owner of the table, or run ALTER ROLE " + quote_identifier(caller) +
+                        " BYPASSRLS;");
+  }
 }
 
 } // namespace cowrie::pg

@@ -23,12 +23,19 @@ struct RelationFacts {
 RelationFacts relation_facts(Oid relation);
 
 std::string name_of_role(Oid role);
+std::string name_of_relation(Oid relation);
+
+/** `a view`, `an unlogged table`. */
+std::string kind_in_words(const RelationFacts &facts);
+
+/** Tells whether it is a permanent table that is no partition root, typed or foreign one. */
+bool is_ordinary(const RelationFacts &facts);
 
 /** A standby or a read-only transaction. */
-void refuse_read_only(bool read_only);
+void refuse_read_only(const ResolvedTarget &target, bool read_only);
 
 /** A snapshot that may be older than what others have committed. */
-void refuse_unsuitable_isolation(int level);
+void refuse_unsuitable_isolation(const ResolvedTarget &target, int level);
 
 /** Sessions that are no ordinary permanent table. */
 void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &facts);
@@ -39,12 +46,9 @@ void refuse_without_rights(const ResolvedTarget &target);
 /** An owner who may not look into the extension's schema: the work is done as that role. */
 void refuse_hidden_extension(const ResolvedTarget &target);
 
-/**
- * A table beside session_summaries that is none (a view would run its owner's functions as somebody
- * else) and, for changes, one that neither the owner of session_summaries nor a superuser owns (its
- * triggers would run as that owner). A table that is not there is fine.
- */
-void refuse_planted_table(const ResolvedTarget &target, const std::string &table, Access access);
+/** A caller who may not read every row of the tables: they are read as their owner, on behalf of
+ *  roles that may read them themselves. */
+void refuse_unreadable_tables(const ResolvedTarget &target);
 
 /** Raw events that are wanted and that the owner of the sessions may not read. */
 void refuse_unreadable_raw_events(const ResolvedTarget &target);

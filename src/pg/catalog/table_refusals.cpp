@@ -3,6 +3,7 @@
 #include "pg/catalog/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
@@ -193,7 +194,8 @@ void refuse_missing_execute_privilege(const ResolvedTarget &target) {
        spi_query("SELECT count(*), min(p.oid::regprocedure::text) FROM pg_extension AS e JOIN"
                  " pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid"
                  " AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e' JOIN pg_proc AS p ON"
-                 " p.oid = d.objid WHERE e.extname = 'cowrie_migrate' AND NOT"
+                 " p.oid = d.objid WHERE e.extname = 'cowrie_migrate' AND NOT 'internal'::regtype"
+                 " = ANY (p.proargtypes::oid[] || p.prorettype) AND NOT"
                  " has_function_privilege($1::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
                  {std::int64_t(target.owner)}, true))
     throw Failure(sqlstate::insufficient_privilege,

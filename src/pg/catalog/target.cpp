@@ -1,8 +1,13 @@
 // Target: which schema is meant, who owns it, and how it can be read.
 #include "pg/catalog/target.hpp"
 
+#include <algorithm>
+
 #include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
+#include "pg/catalog/trust.hpp"
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/boundary/settings.hpp"
 
 namespace cowrie::pg {
@@ -25,46 +30,82 @@ Oid find_on_search_path(Oid &schema) {
   });
 }
 
-/** Learns the type of the documents; refuses types whose values the migration cannot read. */
-void read_column_types(ResolvedTarget &target) {
-  const auto type_of = [&](const char *column) {
-    return call([&]() -> Oid {
-      const AttrNumber number = get_attnum(target.sessions, column);
-      return number == InvalidAttrNumber ? InvalidOid : get_atttype(target.sessions, number);
-    });
-  };
-  const auto refuse = [&](const std::string &column, const std::string &wanted) {
-    const std::string table = qualified(target.names.schema, sessions_table);
+/** The type of a column that will be read, if it is one of these; refuses any other. */
+Oid type_to_read(Oid relation, const std::string &table, const char *column,
+                 std::initializer_list<Oid> types, const char *wanted, const char *otherwise = "") {
+  const Oid type = call([&]() -> Oid {
+    const AttrNumber number = get_attnum(relation, column);
+    return number == InvalidAttrNumber ? InvalidOid : get_atttype(relation, number);
+  });
+  if (std::find(types.begin(), types.end(), type) == types.end())
     throw Failure(sqlstate::datatype_mismatch,
-                  "column " + column + " of " + table + " cannot be read",
-                  "It must be there as " + wanted + ", and not as a domain over it.",
-                  "Look at it with \\d " + table);
-  };
-  const Oid key = type_of("session_id");
-  if (key != VARCHAROID && key != TEXTOID)
-    refuse("session_id", "character varying");
-  const Oid document = type_of("enrichment");
-  if (document != JSONOID && document != JSONBOID)
-    refuse("enrichment", "json or jsonb");
-  target.names.document_type = document == JSONOID ? "json" : "jsonb";
-  for (const char *column : {"first_event_at", "last_event_at", "created_at"}) {
-    const Oid type = type_of(column);
-    if (type != TIMESTAMPTZOID && type != TIMESTAMPOID)
-      refuse(column, "timestamp with or without time zone");
-  }
+                  "column " + std::string(column) + " of " + table + " cannot be read",
+                  std::string("It must be there as ") + wanted + ", and not as a domain over it.",
+                  "Look at it with \\d " + table + otherwise);
+  return type;
 }
 
-Oid raw_events_of(const ResolvedTarget &target) {
-  return call([&] { return get_relname_relid("raw_events", target.schema); });
+/** Learns the type of the documents; refuses types whose values the migration cannot read. */
+void read_column_types(ResolvedTarget &target) {
+  const std::string table = qualified(target.names.schema, sessions_table);
+  const auto read = [&](const char *column, std::initializer_list<Oid> types, const char *wanted) {
+    return type_to_read(target.sessions, table, column, types, wanted);
+  };
+  read("session_id", types::text, "character varying");
+  const Oid document = read("enrichment", types::document, "json or jsonb");
+  target.names.document_type = document == JSONOID ? "json" : "jsonb";
+  for (const char *column : {"first_event_at", "last_event_at", "created_at"})
+    read(column, types::time, "timestamp with or without time zone");
+}
+
+/** Fills in what the schema and the table say of themselves. */
+void read_target(ResolvedTarget &target) {
+  const RelationFacts facts = relation_facts(target.sessions);
+  target.owner = facts.owner;
+  struct Names {
+    const char *schema, *internal;
+  };
+  const Names names = call([&]() -> Names {
+    return {get_namespace_name(target.schema), get_namespace_name(target.extension.internal)};
+  });
+  target.names.schema = names.schema;
+  target.names.extension_schema = names.internal;
+  target.names.owner = name_of_role(facts.owner);
+  refuse_unsupported_kind(target, facts);
+  read_column_types(target);
+  // Raw events count only where they are wanted.
+  target.events = setting_use_raw_events
+                      ? call([&] { return get_relname_relid("raw_events", target.schema); })
+                      : InvalidOid;
+  target.names.has_raw_events = OidIsValid(target.events);
+}
+
+[[noreturn]] void throw_changed(const ResolvedTarget &target) {
+  throw Failure(sqlstate::prerequisite_state,
+                "the tables in schema \"" + target.names.schema +
+                    "\" have been replaced during this call",
+                "session_summaries or raw_events is another table, or belongs to another role, than"
+                " when the call began: somebody has restored, renamed or given it away meanwhile.",
+                "When that is finished, repeat the call.");
 }
 
 } // namespace
 
+std::string call_of(const Target &names, Oid function) {
+  if (call([&] { return get_func_prokind(function) == PROKIND_PROCEDURE; }))
+    return names.online_call();
+  return names.command(call([&]() -> const char * { return get_func_name(function); }));
+}
+
 void refuse_unreadable_raw_events(const ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
-  const Oid events = raw_events_of(target);
-  if (call([&] { return pg_class_aclcheck(events, target.owner, ACL_SELECT) != ACLCHECK_OK; }))
+  const std::string events = qualified(target.names.schema, "raw_events");
+  type_to_read(target.events, events, "payload", types::document, "json or jsonb",
+               " or do without raw events: SET cowrie_migrate.use_raw_events = off;");
+  if (call([&] {
+        return pg_class_aclcheck(target.events, target.owner, ACL_SELECT) != ACLCHECK_OK;
+      }))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" may not read raw_events",
                   "Sessions whose document names no address are looked up there.",
@@ -73,14 +114,12 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
                       "; or do without: SET cowrie_migrate.use_raw_events = off;");
 }
 
-ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Access access) {
-  if (access == Access::change) {
-    refuse_read_only(XactReadOnly);
-    refuse_unsuitable_isolation(XactIsoLevel);
-  }
-
+ResolvedTarget find_target(const std::string *schema_name, Oid function) {
   ResolvedTarget target;
-  target.extension_schema = call([&] { return get_func_namespace(function); });
+  target.extension = find_extension(function);
+  if (schema_name)
+    target.names.named_schema = *schema_name;
+  target.repeat = call_of(target.names, function);
   if (schema_name) {
     target.schema = call([&] { return get_namespace_oid(schema_name->c_str(), true); });
     if (!OidIsValid(target.schema))
@@ -98,47 +137,47 @@ ResolvedTarget resolve_target(const std::string *schema_name, Oid function, Acce
                               : std::string("No schema on the search_path has one."),
                   "Name the application's schema, as in SELECT * FROM"
                   " cowrie_migrate_v16(target_schema => 'public');");
+  read_target(target);
+  return target;
+}
 
-  if (schema_name)
-    target.names.named_schema = *schema_name;
-  const RelationFacts facts = relation_facts(target.sessions);
-  target.owner = facts.owner;
-  struct Names {
-    const char *schema, *extension_schema;
-  };
-  const Names names = call([&]() -> Names {
-    return {get_namespace_name(target.schema), get_namespace_name(target.extension_schema)};
-  });
-  target.names.schema = names.schema;
-  target.names.extension_schema = names.extension_schema;
-  target.names.owner = name_of_role(facts.owner);
-
-  refuse_unsupported_kind(target, facts);
+void inspect_target(const ResolvedTarget &target, Access access) {
   if (access == Access::change)
     refuse_without_rights(target);
+  else
+    refuse_unreadable_tables(target);
+  refuse_hidden_extension(target);
+  for (const std::string &table : tables_of_the_schema())
+    refuse_untrusted_table(target, table);
+  refuse_unreadable_raw_events(target);
+}
 
-  refuse_planted_table(target, "schema_state", access);
-  refuse_planted_table(target, "raw_events", access);
-  for (const Table &table : schema_v16().tables)
-    if (table.phase > 0)
-      refuse_planted_table(target, table.name, access);
-  read_column_types(target);
-  // Raw events count only where they are wanted.
-  target.names.has_raw_events = setting_use_raw_events && OidIsValid(raw_events_of(target));
-  if (access == Access::change)
-    refuse_unreadable_raw_events(target);
-  return target;
+void refuse_changed_sessions(const ResolvedTarget &target) {
+  const bool same = call([&] {
+    const char *schema = get_namespace_name(target.schema);
+    HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(target.sessions));
+    const bool result = schema && HeapTupleIsValid(row) && target.names.schema == schema &&
+                        reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner == target.owner &&
+                        get_relname_relid(sessions_table, target.schema) == target.sessions;
+    if (HeapTupleIsValid(row))
+      ReleaseSysCache(row);
+    return result;
+  });
+  if (!same)
+    throw_changed(target);
+}
+
+void refuse_changed_target(const ResolvedTarget &target, Access access) {
+  refuse_changed_sessions(target);
+  ResolvedTarget now = target;
+  read_target(now);
+  if (now.events != target.events || now.names.document_type != target.names.document_type)
+    throw_changed(target);
+  inspect_target(now, access);
 }
 
 bool may_act_as_owner(const ResolvedTarget &target) {
   return call([&] { return has_privs_of_role(GetUserId(), target.owner); });
-}
-
-Oid extension_owner(const ResolvedTarget &target) {
-  return call([&]() -> Oid {
-    const Oid ledger = get_relname_relid("cowrie_migration_log", target.extension_schema);
-    return relation_facts(ledger).owner;
-  });
 }
 
 } // namespace cowrie::pg

@@ -1,5 +1,6 @@
 // Column users: what makes the server refuse to change the type of a column, or to drop it.
 #include "pg/database/database.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {

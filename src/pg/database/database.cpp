@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "pg/catalog/catalog_reader.hpp"
+#include "pg/catalog/refusals.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/database/parallel_insert.hpp"
 #include "pg/boundary/settings.hpp"
@@ -58,15 +59,22 @@ Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
 }
 
 std::int64_t ServerDatabase::expected_sessions() {
-  return std::stoll(query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE"
-                          " reltuples END::int8 FROM pg_class WHERE oid = $1::int8::oid",
-                          {std::int64_t(target_.sessions)})
-                        .front()[0]
-                        .value_or("0"));
+  const std::vector<Row> found =
+      query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples"
+            " END::int8 FROM pg_class WHERE oid = $1::int8::oid",
+            {std::int64_t(target_.sessions)});
+  return found.empty() ? 0 : std::stoll(found.front()[0].value_or("0"));
+}
+
+// The lock that the statement takes: what is looked at under it stays.
+void ServerDatabase::lock_sessions_to_fill() {
+  call([this] { LockRelationOid(target_.sessions, RowExclusiveLock); });
+  refuse_changed_sessions(target_);
 }
 
 FillResult ServerDatabase::fill(const std::string &sql, bool stage,
                                 std::optional<std::int64_t> start) {
+  lock_sessions_to_fill();
   FillRun run(target_, progress_, stage, expected_sessions(), start);
   const std::int64_t rows = execute(sql, {});
   FillResult result = run.finish();
@@ -102,15 +110,21 @@ void ServerDatabase::copy_grants(const std::string &table) {
 
 std::int64_t ServerDatabase::clock_us() const { return GetCurrentTimestamp(); }
 
+void ServerDatabase::inspect_again() {
+  const FreshSnapshot snapshot;
+  refuse_changed_target(target_, Access::change);
+  refuse_unsuitable_tables(target_);
+}
+
 void inspect_raw_events(ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
   target.names.raw_events_indexed =
       !spi_query("SELECT 1 FROM pg_class AS c JOIN pg_index AS i ON i.indrelid = c.oid JOIN"
                  " pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
-                 " c.relnamespace = $1::int8::oid AND c.relname = 'raw_events'"
-                 " AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS NULL",
-                 {std::int64_t(target.schema)}, true)
+                 " c.oid = $1::int8::oid AND a.attname = 'session_id' AND i.indisvalid AND"
+                 " i.indpred IS NULL",
+                 {std::int64_t(target.events)}, true)
            .empty();
 }
 

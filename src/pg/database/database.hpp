@@ -30,8 +30,9 @@ public:
   void lock_tables(const std::vector<TableLock> &wanted) override;
   std::vector<std::string> users_of_columns(const std::string &table,
                                             const std::vector<std::string> &columns) override;
+  void inspect_again() override;
   void upgrade_locks(const std::vector<TableLock> &wanted) override;
-  std::vector<Dependent> dependents(const std::vector<Presence> &objects) override;
+  std::vector<Dependent> dependents(const std::vector<ExistingObject> &objects) override;
   void copy_grants(const std::string &table) override;
   std::vector<Disk> disks() override;
   const Target &target() const override { return target_.names; }
@@ -39,7 +40,7 @@ public:
 
 private:
   std::int64_t expected_sessions();
-  [[noreturn]] void refuse_run(const std::string &detail);
+  void lock_sessions_to_fill();
   /** Locks tables as lock_tables() does, without looking at what was locked. */
   void acquire(const std::vector<TableLock> &wanted);
   /** Locks all tables that are there, so that they can be looked at as of one moment. */
@@ -50,6 +51,8 @@ private:
                           int timeout_ms);
   /** Refuses what cannot be worked on, now that nobody can change it any more. */
   void inspect_locked(const std::vector<TableLock> &locked);
+  /** Refuses a declared table that is there and was not when the locks were asked for. */
+  void refuse_unlocked_table(const std::string &table, const std::vector<TableLock> &locked);
   /** Throws who holds what conflicts with the lock. */
   [[noreturn]] void throw_locked(const TableLock &wanted);
   /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */
@@ -60,13 +63,8 @@ private:
   bool read_only_;
 };
 
-/** The advisory lock that keeps two runs in one database apart: pg_locks.classid and objid. */
-inline constexpr std::int64_t run_lock_class = 0x434F5752; // "COWR"
-inline constexpr std::int64_t run_lock_object = 16;
-
-/** Set while this session itself runs an online migration: it must not be let in again by its own
- *  session's lock, from an event trigger for instance. */
-extern bool session_runs_online;
+/** Throws (55P03) that another migration runs. */
+[[noreturn]] void refuse_run(const std::string &detail);
 
 /** Learns how raw_events can be read; needs an SPI session. */
 void inspect_raw_events(ResolvedTarget &target);

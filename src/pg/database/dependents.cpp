@@ -25,9 +25,9 @@ std::string pairs(const Names &names) {
 
 } // namespace
 
-std::vector<Dependent> ServerDatabase::dependents(const std::vector<Presence> &objects) {
+std::vector<Dependent> ServerDatabase::dependents(const std::vector<ExistingObject> &objects) {
   Names relations, columns, constraints;
-  for (const Presence &each : objects) {
+  for (const ExistingObject &each : objects) {
     Names &names = each.object_type == ObjectType::column       ? columns
                    : each.object_type == ObjectType::constraint ? constraints
                                                                 : relations;

@@ -6,7 +6,10 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
+#include "pg/database/run_lock.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 
@@ -63,29 +66,21 @@ int patience_ms() noexcept { return std::max(1, std::min(100, DeadlockTimeout / 
 
 } // namespace
 
-bool session_runs_online = false;
-
 void ServerDatabase::lock_run() {
-  if (session_runs_online)
-    refuse_run("This session itself runs it.");
-  const std::vector<Parameter> key = {run_lock_class, run_lock_object};
-  if (query("SELECT pg_try_advisory_xact_lock($1::int4, $2::int4)", key).front().front() == "t")
+  if (RunLock(target_.extension.id).try_for_transaction())
     return;
   refuse_other_run();
   refuse_run("It ended just now.");
 }
 
 void ServerDatabase::refuse_other_run() {
-  const std::string holders =
-      lines(query(std::string("SELECT ") + holder +
-                      " AND l.locktype = 'advisory' AND l.classid = $1::int8::oid"
-                      " AND l.objid = $2::int8::oid AND l.objsubid = 2",
-                  {run_lock_class, run_lock_object}));
+  const std::string holders = lines(query(
+      std::string("SELECT ") + holder + " AND " + RunLock(target_.extension.id).condition(), {}));
   if (!holders.empty())
     refuse_run("The run lock: " + holders + ".");
 }
 
-void ServerDatabase::refuse_run(const std::string &detail) {
+void refuse_run(const std::string &detail) {
   throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
                 detail,
                 "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
@@ -164,13 +159,29 @@ void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
   inspect_locked(wanted);
 }
 
+// What was seen before the locks were granted does not count: everything is found and asked again,
+// with a snapshot that is newer than they are.
 void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
-  for (const TableLock &each : locked) {
-    refuse_planted_table(target_, each.table, Access::change);
+  const FreshSnapshot snapshot;
+  refuse_changed_target(target_, Access::change);
+  for (const Table &each : schema_v16().tables)
+    refuse_unlocked_table(each.name, locked);
+  for (const TableLock &each : locked)
     if (each.mode == "ACCESS EXCLUSIVE")
       refuse_table_in_use(each.table);
-  }
   refuse_unsuitable_tables(target_);
+}
+
+void ServerDatabase::refuse_unlocked_table(const std::string &table,
+                                           const std::vector<TableLock> &locked) {
+  const Oid relation = call([&] { return get_relname_relid(table.c_str(), target_.schema); });
+  const bool is_locked = std::any_of(locked.begin(), locked.end(),
+                                     [&](const auto &each) { return each.table == table; });
+  if (OidIsValid(relation) && !is_locked)
+    throw Failure(sqlstate::prerequisite_state,
+                  qualified(target_.names.schema, table) + " has been created during this call",
+                  "It was not there when the call began to wait for its locks.",
+                  "Find out who creates tables there, then repeat the call.");
 }
 
 void ServerDatabase::lock_to_read() {
@@ -179,6 +190,8 @@ void ServerDatabase::lock_to_read() {
     for (const Table &table : each.tables)
       wanted.push_back({table.name, to_read});
   acquire(wanted);
+  const FreshSnapshot snapshot;
+  refuse_changed_target(target_, Access::read);
 }
 
 void ServerDatabase::throw_locked(const TableLock &wanted) {

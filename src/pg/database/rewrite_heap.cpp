@@ -49,7 +49,7 @@ FillResult ServerDatabase::rewrite_heap() {
     }
   }
   FillResult result = run.finish(); // parallel mode has ended
-  result.stored = rewrite.stored_rows().fingerprint();
+  result.heap = rewrite.stored_rows().fingerprint();
   fault::statement();
   call([&] { rewrite.finish_unsafe(); });
   return result;

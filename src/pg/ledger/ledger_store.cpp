@@ -22,24 +22,57 @@ constexpr const char *version_of_extension =
 
 } // namespace
 
-LedgerStore::LedgerStore(const Target &target, Oid ledger_owner)
-    : table_(qualified(target.extension_schema, "cowrie_migration_log")), schema_(target.schema),
-      owner_(ledger_owner) {
+LedgerStore::LedgerStore(const ResolvedTarget &target)
+    : table_(target.extension.ledger), schema_(target.names.schema),
+      owner_(target.extension.owner) {
   caller_ = call([]() -> const char * { return GetUserNameFromId(GetUserId(), false); });
 }
 
+std::vector<Row> ledger_rows(Oid owner, const std::string &sql,
+                             const std::vector<Parameter> &parameters, bool read_only) {
+  const PinnedSettings settings;
+  const AsUser acting(owner, settings);
+  std::optional<FreshSnapshot> snapshot;
+  if (read_only)
+    snapshot.emplace();
+  return spi_query(sql, parameters, read_only);
+}
+
+std::vector<Row> LedgerStore::rows(const std::string &sql, const std::vector<Parameter> &parameters,
+                                   bool read_only) {
+  return ledger_rows(owner_, sql, parameters, read_only);
+}
+
 std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parameter> &parameters) {
-  const AsUser owner(owner_);
-  std::vector<Row> rows;
-  spi_execute(sql, parameters, false, &rows);
-  return rows.empty() ? 0 : std::stoll(rows.front().front().value_or("0"));
+  const std::vector<Row> written = rows(sql, parameters, false);
+  return written.empty() ? 0 : std::stoll(written.front().front().value_or("0"));
+}
+
+std::vector<RecordedRun> LedgerStore::runs() {
+  std::vector<RecordedRun> result;
+  for (const Row &row :
+       rows("SELECT log_id, mode = 'cleanup', status = 'done', started_at, (EXTRACT(epoch FROM"
+            " started_at - timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8, settled_count IS"
+            " NOT NULL, settled_count, settled_documents, settled_times FROM " +
+                table_ + " WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id",
+            {schema_}, true)) {
+    RecordedRun run;
+    run.id = row[0].value_or("");
+    run.cleanup = row[1] == "t";
+    run.done = row[2] == "t";
+    run.started = row[3].value_or("");
+    run.started_us = std::stoll(row[4].value_or("0"));
+    if (row[5] == "t")
+      run.settled = fingerprint_in(row, 6);
+    result.push_back(std::move(run));
+  }
+  return result;
 }
 
 bool LedgerStore::knows_of_migration() {
-  const AsUser owner(owner_);
-  return !spi_query("SELECT FROM " + table_ +
-                        " WHERE target_schema = $1::text AND mode <> 'cleanup' LIMIT 1",
-                    {schema_}, true)
+  return !rows("SELECT FROM " + table_ +
+                   " WHERE target_schema = $1::text AND mode <> 'cleanup' LIMIT 1",
+               {schema_}, true)
               .empty();
 }
 

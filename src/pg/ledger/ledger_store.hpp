@@ -4,14 +4,19 @@
 #pragma once
 
 #include "core/ports/ports.hpp"
-#include "pg/boundary/guard.hpp"
+#include "pg/catalog/target.hpp"
 
 namespace cowrie::pg {
 
+/** Rows of a statement over the ledger, executed as its owner. */
+std::vector<Row> ledger_rows(Oid owner, const std::string &sql,
+                             const std::vector<Parameter> &parameters, bool read_only);
+
 class LedgerStore : public Ledger, Live {
 public:
-  LedgerStore(const Target &target, Oid ledger_owner);
+  explicit LedgerStore(const ResolvedTarget &target);
 
+  std::vector<RecordedRun> runs() override;
   bool knows_of_migration() override;
   std::int64_t begin_run(std::string_view mode, std::string_view detail) override;
   void record(std::int64_t run, const StepResult &step, std::string_view sqlstate,
@@ -21,6 +26,8 @@ public:
                   std::string_view message) override;
 
 private:
+  std::vector<Row> rows(const std::string &sql, const std::vector<Parameter> &parameters,
+                        bool read_only);
   std::int64_t write(const std::string &sql, const std::vector<Parameter> &parameters);
 
   std::string table_;

@@ -1,8 +1,7 @@
 // Online ledger: what an online migration remembers, in the ledger.
 #include "pg/ledger/online_state.hpp"
 
-#include "pg/boundary/settings.hpp"
-#include "pg/boundary/spi.hpp"
+#include "pg/ledger/ledger_store.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -32,14 +31,13 @@ std::int64_t number(const std::optional<std::string> &text) {
 
 } // namespace
 
-OnlineLedger::OnlineLedger(const Target &target, Ledger &ledger, Oid ledger_owner)
-    : table_(qualified(target.extension_schema, "cowrie_migration_log")), schema_(target.schema),
-      ledger_(ledger), owner_(ledger_owner) {}
+OnlineLedger::OnlineLedger(const ResolvedTarget &target, Ledger &ledger)
+    : table_(target.extension.ledger), schema_(target.names.schema), ledger_(ledger),
+      owner_(target.extension.owner) {}
 
 std::vector<Row> OnlineLedger::rows(const std::string &sql,
                                     const std::vector<Parameter> &parameters) {
-  const AsUser owner(owner_);
-  return spi_query(sql, parameters, false);
+  return ledger_rows(owner_, sql, parameters, false);
 }
 
 std::optional<OnlineState> OnlineLedger::unfinished() {

@@ -3,14 +3,14 @@
 // Error regime: throws PgError.
 #pragma once
 
-#include "core/online/online_run.hpp"
-#include "pg/boundary/guard.hpp"
+#include "core/ports/online_ports.hpp"
+#include "pg/catalog/target.hpp"
 
 namespace cowrie::pg {
 
 class OnlineLedger : public OnlineMemory {
 public:
-  OnlineLedger(const Target &target, Ledger &ledger, Oid ledger_owner);
+  OnlineLedger(const ResolvedTarget &target, Ledger &ledger);
 
   std::optional<OnlineState> unfinished() override;
   void remember(std::int64_t run, const OnlineState &state) override;

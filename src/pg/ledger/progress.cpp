@@ -3,10 +3,9 @@
 
 #include <algorithm>
 
-#include "core/plan/plan.hpp"
+#include "core/plan/step_names.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/boundary/settings.hpp"
-#include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -21,28 +20,43 @@ constexpr int finished_phase = phase_count + 1;
 
 } // namespace
 
-Progress::Progress(Oid extension_schema, Oid extension_owner)
-    : schema_(extension_schema), owner_(extension_owner) {}
+Progress::Progress(const Extension &extension) : extension_(extension) {}
 
-void Progress::set_unsafe(const char *name, std::int64_t value) {
-  const Oid sequence = get_relname_relid(psprintf("cowrie_progress_%s", name), schema_);
-  if (!OidIsValid(sequence))
+Oid Progress::sequence_unsafe(const char *name) const {
+  const Oid sequence = get_relname_relid(psprintf("cowrie_progress_%s", name), extension_.internal);
+  if (get_rel_relkind(sequence) != RELKIND_SEQUENCE)
     ereport(ERROR,
             (errcode(ERRCODE_UNDEFINED_OBJECT),
              errmsg("sequence cowrie_progress_%s of extension cowrie_migrate is missing", name),
              errhint("Reinstall it: DROP EXTENSION cowrie_migrate; CREATE EXTENSION "
                      "cowrie_migrate;")));
-  // The sequences belong to the owner of the extension, whoever migrates.
+  return sequence;
+}
+
+std::int64_t Progress::get(const char *name) const {
+  const PrivilegesOf owner(extension_.owner);
+  return call([&]() -> std::int64_t {
+    LOCAL_FCINFO(arguments, 1);
+    InitFunctionCallInfoData(*arguments, nullptr, 1, InvalidOid, nullptr, nullptr);
+    arguments->args[0].value = ObjectIdGetDatum(sequence_unsafe(name));
+    arguments->args[0].isnull = false;
+    const Datum last = pg_sequence_last_value(arguments);
+    return arguments->isnull ? 0 : DatumGetInt64(last);
+  });
+}
+
+void Progress::set_unsafe(const char *name, std::int64_t value) {
+  // Not with a destructor: setval may raise.
   Oid user;
   int security;
   GetUserIdAndSecContext(&user, &security);
-  SetUserIdAndSecContext(owner_, security | SECURITY_LOCAL_USERID_CHANGE);
-  DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(value));
+  SetUserIdAndSecContext(extension_.owner, security | SECURITY_LOCAL_USERID_CHANGE);
+  DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence_unsafe(name)), Int64GetDatum(value));
   SetUserIdAndSecContext(user, security);
 }
 
 void Progress::set(const char *name, std::int64_t value) {
-  const AsUser restored(owner_); // also when setval raises
+  const PrivilegesOf restored(extension_.owner); // also when setval raises
   call([&] { set_unsafe(name, value); });
 }
 
@@ -97,12 +111,6 @@ void Progress::hold_rows(const FillResult &filled) {
   before_ = {0, 0, filled.rejects, false};
   call([&] { note_rows_unsafe(filled.before.sessions, filled.before.sessions, RejectCounts{}); });
   before_.hold = true;
-}
-
-bool Progress::stop_requested() {
-  const std::string schema = call([this]() -> const char * { return get_namespace_name(schema_); });
-  return spi_query("SELECT last_value FROM " + qualified(schema, "cowrie_progress_stop"), {}, false)
-             .front()[0] == std::to_string(MyProcPid);
 }
 
 void Progress::request_stop(int pid) { set("stop", pid); }

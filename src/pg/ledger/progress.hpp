@@ -4,14 +4,14 @@
 // Error regime: throws PgError, except note_rows_unsafe.
 #pragma once
 
-#include "core/online/online_run.hpp"
-#include "pg/boundary/guard.hpp"
+#include "core/ports/online_ports.hpp"
+#include "pg/catalog/extension.hpp"
 
 namespace cowrie::pg {
 
 class Progress : public Monitor, public OnlineMonitor, Live {
 public:
-  Progress(Oid extension_schema, Oid extension_owner);
+  explicit Progress(const Extension &extension);
 
   void started(std::string_view mode, std::int64_t rows_total) override;
   void at(int phase, std::string_view step) override;
@@ -24,8 +24,12 @@ public:
   void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) override;
   void hold_rows(const FillResult &filled) override;
 
+  /** The last value of a progress sequence, as it is now; 0: it has none. Read as its owner: nobody
+   *  else's privileges matter, and a sequence has nothing that could run anybody's code. */
+  std::int64_t get(const char *name) const;
+
   /** Tells whether cowrie_stop_migration() has been called for this process. */
-  bool stop_requested();
+  bool stop_requested() const { return get("stop") == MyProcPid; }
   /** Asks the run of a process to stop. */
   void request_stop(int pid);
 
@@ -35,6 +39,7 @@ public:
 
 private:
   void set(const char *name, std::int64_t value);
+  Oid sequence_unsafe(const char *name) const;
   void set_unsafe(const char *name, std::int64_t value);
   void flush();
 
@@ -46,8 +51,7 @@ private:
     bool hold = false;
   };
 
-  Oid schema_;
-  Oid owner_;
+  const Extension extension_;
   Oid caller_ = GetUserId();
   Before before_;
 };

@@ -5,7 +5,6 @@
 
 #include "pg/database/database.hpp"
 #include "pg/boundary/settings.hpp"
-#include "core/online/lock_retry.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/online/statement_worker.hpp"
 #include "pg/boundary/subtransaction.hpp"
@@ -16,16 +15,22 @@ namespace {
 /** What one transaction runs under, whoever calls. */
 class TransactionScope : Live {
 public:
-  TransactionScope(const ResolvedTarget &target, TransactionKind kind) : more_(kind) {
-    owner_.emplace(target.owner);
+  TransactionScope(const ResolvedTarget &target, TransactionKind kind)
+      : more_(kind), owner_(target.owner, settings_) {
     // What is read without a statement of its own needs a snapshot as well.
     call([] { EnsurePortalSnapshotExists(); });
+    // Between two transactions the tables belong to everybody. Who takes a strong lock looks again
+    // once it is granted; the others hold what they have seen, if that can be had at once.
+    if (kind != TransactionKind::catalog)
+      call([&] { (void)ConditionalLockRelationOid(target.sessions, AccessShareLock); });
+    refuse_changed_sessions(target);
+    inspect_target(target, Access::change);
   }
 
 private:
   PinnedSettings settings_;
   OnlineSettings more_;
-  std::optional<AsUser> owner_;
+  AsUser owner_;
 };
 
 constexpr long longest_nap_ms = 200;
@@ -33,33 +38,20 @@ constexpr long longest_nap_ms = 200;
 } // namespace
 
 OnlineSession::OnlineSession(const ResolvedTarget &target, Database &database, Progress &progress)
-    : target_(target), database_(database), progress_(progress) {
+    : target_(target), database_(database), progress_(progress), lock_(target.extension.id) {
   transaction_context_ = call([] {
     return AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate transaction",
                                  ALLOCSET_DEFAULT_SIZES);
   });
-  // The lock of a transaction conflicts with that of a session, and tells who holds it.
-  while (!try_lock())
+  // The lock of a transaction conflicts with that of a session, and says who holds it.
+  while (!lock_.try_for_session())
     in_transaction(TransactionKind::work, [&] { database_.lock_run(); });
-  session_runs_online = true;
-}
-
-bool OnlineSession::try_lock() {
-  return call([] {
-    return DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
-                                            Int32GetDatum(int(run_lock_class)),
-                                            Int32GetDatum(int(run_lock_object))));
-  });
 }
 
 // The lock belongs to the session, which an error does not end.
 OnlineSession::~OnlineSession() {
-  session_runs_online = false;
   try {
-    call([] {
-      DirectFunctionCall2(pg_advisory_unlock_int4, Int32GetDatum(int(run_lock_class)),
-                          Int32GetDatum(int(run_lock_object)));
-    });
+    lock_.release_of_session();
   } catch (...) {
     // It goes with the session.
   }

@@ -6,7 +6,8 @@
 // new one begun.
 #pragma once
 
-#include "core/online/online_run.hpp"
+#include "core/ports/online_ports.hpp"
+#include "pg/database/run_lock.hpp"
 #include "pg/ledger/progress.hpp"
 #include "pg/catalog/target.hpp"
 
@@ -26,11 +27,10 @@ public:
   void execute_alone(const std::string &sql, const std::string &by_hand) override;
 
 private:
-  bool try_lock();
-
   const ResolvedTarget &target_;
   Database &database_;
   Progress &progress_;
+  const RunLock lock_;
   MemoryContext transaction_context_ = nullptr; ///< emptied at the end of every transaction
 };
 

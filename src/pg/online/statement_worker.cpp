@@ -137,6 +137,7 @@ private:
 /** What the process has raised, in its own words. */
 Failure raised_by(const Order &order) {
   Failure failure{order.sqlstate, order.message, order.detail};
+  failure.from_server = true;
   return failure;
 }
 

@@ -307,6 +307,11 @@ DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json) {
   return document;
 }
 
+DocumentText document_copy_unsafe(Datum datum, Oid type) {
+  require_document_type_unsafe(type);
+  return document_text_unsafe(PointerGetDatum(PG_DETOAST_DATUM_COPY(datum)), type);
+}
+
 Datum text_datum_unsafe(std::string_view utf8) {
   return server_text_datum_unsafe(to_server_unsafe(utf8));
 }

@@ -28,6 +28,9 @@ struct DocumentText {
 /** Detoasts a json or jsonb datum (42804 for any other type) and writes it as UTF-8 JSON text. */
 DocumentText document_text_unsafe(Datum datum, Oid type, bool with_json = true);
 
+/** The same of a copy, where the datum belongs to a row that goes before the text does. */
+DocumentText document_copy_unsafe(Datum datum, Oid type);
+
 /** Fetches what kept_bytes() tells, and decompresses nothing that is long. */
 DocumentText kept_document_unsafe(Datum datum, Oid type);
 

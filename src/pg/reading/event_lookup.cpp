@@ -22,8 +22,7 @@ bool earliest_unsafe(SPIPlanPtr plan, Datum session_id, DocumentText &payload) {
     if (!is_null) {
       // The text must outlive this SPI session.
       MemoryContext inner = MemoryContextSwitchTo(outer);
-      payload = document_text_unsafe(PointerGetDatum(PG_DETOAST_DATUM_COPY(value)),
-                                     SPI_gettypeid(SPI_tuptable->tupdesc, 1));
+      payload = document_copy_unsafe(value, SPI_gettypeid(SPI_tuptable->tupdesc, 1));
       MemoryContextSwitchTo(inner);
       found = true;
     }

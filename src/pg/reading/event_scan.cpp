@@ -36,18 +36,12 @@ void EventScan::close_unsafe() {
 }
 
 bool EventScan::find_columns_unsafe() {
-  const auto type_of = [&](const char *name, AttrNumber &number) -> Oid {
-    number = get_attnum(RelationGetRelid(events_), name);
-    return number > 0 ? TupleDescAttr(RelationGetDescr(events_), number - 1)->atttypid : InvalidOid;
-  };
-  const Oid session_type = type_of("session_id", session_id_);
-  const Oid time_type = type_of("event_timestamp", timestamp_);
-  const Oid id_type = type_of("id", id_);
-  payload_type_ = type_of("payload", payload_);
-  id_is_bigint_ = id_type == INT8OID;
-  return (session_type == VARCHAROID || session_type == TEXTOID) &&
-         (time_type == TIMESTAMPTZOID || time_type == TIMESTAMPOID) &&
-         (id_type == INT4OID || id_type == INT8OID) && OidIsValid(payload_type_);
+  TupleDesc shape = RelationGetDescr(events_);
+  session_id_ = typed_column(shape, "session_id", types::text).number;
+  time_ = typed_column(shape, "event_timestamp", types::time).number;
+  id_ = typed_column(shape, "id", types::integer);
+  payload_ = typed_column(shape, "payload", types::document);
+  return session_id_ && time_ && id_ && payload_;
 }
 
 bool EventScan::find_index_unsafe() {
@@ -76,12 +70,14 @@ bool EventScan::find_index_unsafe() {
 bool EventScan::earlier_unsafe() {
   const auto number_of = [&](TupleTableSlot *slot) -> std::int64_t {
     bool is_null = false;
-    const Datum value = slot_getattr(slot, id_, &is_null);
-    return is_null ? PG_INT64_MAX : id_is_bigint_ ? DatumGetInt64(value) : DatumGetInt32(value);
+    const Datum value = slot_getattr(slot, id_.number, &is_null);
+    if (is_null)
+      return PG_INT64_MAX;
+    return id_.type == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
   };
   bool no_time = false, no_best_time = false;
-  const Timestamp time = DatumGetTimestamp(slot_getattr(current_, timestamp_, &no_time));
-  const Timestamp best_time = DatumGetTimestamp(slot_getattr(best_, timestamp_, &no_best_time));
+  const Timestamp time = DatumGetTimestamp(slot_getattr(current_, time_, &no_time));
+  const Timestamp best_time = DatumGetTimestamp(slot_getattr(best_, time_, &no_best_time));
   if (no_time != no_best_time)
     return no_best_time;
   if (!no_time && time != best_time)
@@ -104,10 +100,10 @@ bool EventScan::earliest_unsafe(Datum session_id, DocumentText &payload) {
   if (TTS_EMPTY(best_))
     return false;
   bool is_null = false;
-  const Datum value = slot_getattr(best_, payload_, &is_null);
+  const Datum value = slot_getattr(best_, payload_.number, &is_null);
   if (is_null)
     return false;
-  payload = document_text_unsafe(PointerGetDatum(PG_DETOAST_DATUM_COPY(value)), payload_type_);
+  payload = document_copy_unsafe(value, payload_.type);
   return true;
 }
 

@@ -5,6 +5,7 @@
 // closed by close_unsafe(), or goes with the resource owner after an error.
 #pragma once
 
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/document.hpp"
 
 namespace cowrie::pg {
@@ -30,9 +31,8 @@ private:
   IndexScanDesc scan_ = nullptr;
   TupleTableSlot *current_ = nullptr;
   TupleTableSlot *best_ = nullptr; ///< a copy
-  AttrNumber session_id_ = 0, payload_ = 0, timestamp_ = 0, id_ = 0;
-  Oid payload_type_ = InvalidOid;
-  bool id_is_bigint_ = false;
+  AttrNumber session_id_ = 0, time_ = 0;
+  TypedColumn id_, payload_;
 };
 
 } // namespace cowrie::pg

@@ -1,7 +1,7 @@
 // Fill run: what happens beside the values while one statement fills the session columns.
 #include "pg/reading/fill_run.hpp"
 
-#include "core/sql/derivation.hpp"
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/session_memo.hpp"
 
 namespace cowrie::pg {
@@ -98,12 +98,21 @@ FillResult FillRun::finish() {
   };
   result.before = in_words(proof_.all);
   result.settled = in_words(proof_.settled());
-  result.kept = in_words(kept_);
+  result.stored = in_words(kept_);
   return result;
 }
 
 void FillRun::open_staging_unsafe(const char *name) {
-  staging_ = table_open(get_relname_relid(name, target_.schema), RowExclusiveLock);
+  staging_ = open_work_table_unsafe(name, target_.schema, target_.owner,
+                                    {types::text, types::text, types::int4, types::text,
+                                     types::timestamptz, types::timestamptz, types::boolean,
+                                     types::text, types::text, types::text});
+  if (!staging_)
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("work table %s of the migration is missing or has been changed", name),
+             errdetail("It has been dropped, altered or given away while the migration ran."),
+             errhint("Leave the work tables of a migration alone; repeat the call.")));
   bulk_ = GetBulkInsertState();
   batch_context_ =
       AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate staging", ALLOCSET_DEFAULT_SIZES);

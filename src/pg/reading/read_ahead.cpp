@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/schema/ddl.hpp"
+#include "core/schema/v16.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {

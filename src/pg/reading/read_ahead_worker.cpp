@@ -3,6 +3,7 @@
 // Error regime: what it raises is raised in the process that it reads for.
 #include "pg/reading/read_ahead_worker.hpp"
 
+#include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/spi.hpp"
 
@@ -11,18 +12,11 @@ namespace cowrie::pg {
 SessionColumns SessionColumns::of_unsafe(Relation sessions) {
   SessionColumns columns;
   TupleDesc shape = RelationGetDescr(sessions);
-  for (int i = 0; i < shape->natts; ++i) {
-    const Form_pg_attribute each = TupleDescAttr(shape, i);
-    const std::string_view name = each->attisdropped ? "" : NameStr(each->attname);
-    if (name == "session_id" && (each->atttypid == VARCHAROID || each->atttypid == TEXTOID)) {
-      columns.session_id = each->attnum;
-    } else if (name == "enrichment" && (each->atttypid == JSONOID || each->atttypid == JSONBOID)) {
-      columns.enrichment = each->attnum;
-      columns.document_type = each->atttypid;
-    } else if (name == "source_ip") {
-      columns.source_ip = each->attnum;
-    }
-  }
+  const TypedColumn document = typed_column(shape, "enrichment", types::document);
+  columns.session_id = typed_column(shape, "session_id", types::text).number;
+  columns.enrichment = document.number;
+  columns.document_type = document.type;
+  columns.source_ip = any_column(shape, "source_ip").number; // only whether it is NULL
   return columns;
 }
 

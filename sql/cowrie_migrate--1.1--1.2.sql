@@ -1,0 +1,188 @@
+/* cowrie_migrate 1.1 -> 1.2: what people call stays in the extension's schema; what statements call, its
+ * types and the progress sequences move into a schema of the extension's own. The status view reads no
+ * table. */
+
+-- complain if script is sourced in psql, rather than via ALTER EXTENSION
+\echo Use "ALTER EXTENSION cowrie_migrate UPDATE TO '1.2'" to load this file. \quit
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- It must not exist: whoever had made it could put functions of his own beside ours.
+CREATE SCHEMA cowrie_migrate_internal;
+COMMENT ON SCHEMA cowrie_migrate_internal IS
+    'internal: what the statements of cowrie_migrate call, and the progress of the latest run';
+
+DROP VIEW @extschema@.cowrie_migration_status;
+
+-- Everything but what people call: functions, their row types, the progress sequences.
+DO $do$
+DECLARE
+    object record;
+BEGIN
+    FOR object IN
+        SELECT d.classid, d.objid,
+               CASE d.classid WHEN 'pg_proc'::regclass THEN 'ROUTINE' WHEN 'pg_type'::regclass THEN 'TYPE'
+                    ELSE 'SEQUENCE' END AS kind,
+               i.identity
+        FROM pg_extension AS e
+        JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+            AND d.deptype = 'e'
+        CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
+        LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+        LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+        LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        WHERE e.extname = 'cowrie_migrate'
+          AND (p.proname NOT IN ('cowrie_migrate_v16', 'cowrie_migrate_v16_online',
+                   'cowrie_validate_schema', 'cowrie_cleanup_v16', 'cowrie_preflight_v16',
+                   'cowrie_checkpoint_v16', 'cowrie_rejected_values', 'cowrie_enrichment_facts',
+                   'cowrie_stop_migration')
+               OR t.typname IN ('cowrie_fingerprint_sum', 'cowrie_staged', 'cowrie_derived',
+                   'cowrie_assessed')
+               OR c.relkind = 'S' AND starts_with(c.relname::text, 'cowrie_progress_'))
+        ORDER BY d.classid, d.objid
+    LOOP
+        IF object.kind = 'ROUTINE' AND (SELECT prokind FROM pg_proc WHERE oid = object.objid) = 'a' THEN
+            object.kind := 'AGGREGATE';
+        END IF;
+        EXECUTE 'ALTER ' || object.kind || ' ' || object.identity || ' SET SCHEMA cowrie_migrate_internal';
+    END LOOP;
+END
+$do$;
+
+CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
+    OUT pid bigint,
+    OUT mode bigint,
+    OUT phase bigint,
+    OUT step text,
+    OUT rows_done bigint,
+    OUT rows_total bigint,
+    OUT rows_before bigint,
+    OUT batch bigint,
+    OUT caller bigint,
+    OUT started_at bigint,
+    OUT updated_at bigint,
+    OUT last_sqlstate text,
+    OUT rejects jsonb,
+    OUT last_message text
+) AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
+    'internal: the progress sequences, and the message that the ledger has of the latest failure';
+
+-- Statements run as the owner of the sessions, whatever role that is. They call functions and aggregates;
+-- what only an aggregate or the update of the extension calls is nobody's.
+GRANT USAGE ON SCHEMA cowrie_migrate_internal TO PUBLIC;
+DO $do$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid FROM pg_proc AS p
+        WHERE p.pronamespace = 'cowrie_migrate_internal'::regnamespace
+          AND 'internal'::regtype = ANY (p.proargtypes::oid[] || p.prorettype)
+    LOOP
+        EXECUTE 'REVOKE ALL ON FUNCTION ' || routine || ' FROM PUBLIC';
+    END LOOP;
+END
+$do$;
+
+-- It belongs to the role that runs this script, a superuser: a view of somebody else's could be made to
+-- call that role's functions as whoever looks at it.
+CREATE VIEW @extschema@.cowrie_migration_status AS
+WITH progress AS (
+    SELECT p.*,
+           holder.running,
+           holder.pid AS holder_pid,
+           holder.waits_for,
+           -- Filling the sessions is most of the work; the other phases share the rest.
+           CASE
+               WHEN p.phase > 5 THEN 100
+               WHEN p.phase <= 1 AND p.rows_total = 0 THEN 0
+               WHEN p.phase <= 1 THEN 60 * LEAST(p.rows_done::numeric / p.rows_total, 1)
+               ELSE 40 + 10 * p.phase
+           END AS percent,
+           CASE WHEN p.rows_total = 0 THEN 0
+                ELSE 60 * LEAST(p.rows_before::numeric / p.rows_total, 1)
+           END AS percent_before,
+           to_timestamp(p.started_at / 1000000.0) AS started,
+           to_timestamp(p.updated_at / 1000000.0) AS updated,
+           p.started_at > 0 AS begun
+    FROM cowrie_migrate_internal.cowrie_progress() AS p
+    LEFT JOIN LATERAL (
+        -- Whoever holds the lock on the extension runs: a session, or a transaction that was prepared.
+        SELECT true AS running, l.pid,
+               CASE WHEN l.pid IS NULL THEN
+                   (SELECT format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', x.gid)
+                    FROM pg_locks AS t JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
+                    WHERE t.locktype = 'transactionid' AND t.pid IS NULL
+                      AND t.virtualtransaction = l.virtualtransaction LIMIT 1)
+               ELSE
+                   (SELECT format('%s of %s, held by %s', w.mode, COALESCE(w.relation::regclass::text, w.locktype),
+                        (SELECT string_agg(format('process %s of user %s (%s)', b.pid,
+                                COALESCE(a.usename, '?'), COALESCE(a.state, '?')), ', ' ORDER BY b.pid)
+                         FROM unnest(pg_blocking_pids(w.pid)) AS b (pid)
+                         LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid))
+                    FROM pg_locks AS w WHERE w.pid = l.pid AND NOT w.granted LIMIT 1)
+               END AS waits_for
+        FROM pg_locks AS l
+        JOIN pg_extension AS e ON e.extname = 'cowrie_migrate' AND l.objid = e.oid
+        WHERE l.locktype = 'object' AND l.granted AND l.classid = 'pg_extension'::regclass
+          AND l.objsubid = 16
+          AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+        LIMIT 1
+    ) AS holder ON true
+)
+SELECT COALESCE(running, false) AS running,
+       CASE WHEN running IS NULL OR holder_pid IS NOT NULL THEN
+           COALESCE(holder_pid, NULLIF(progress.pid, 0)::integer) END AS pid,
+       CASE WHEN NOT begun THEN NULL WHEN mode = 1 THEN 'online' ELSE 'atomic' END AS mode,
+       CASE WHEN begun THEN LEAST(phase, 5)::integer END AS phase,
+       CASE WHEN NOT begun THEN NULL WHEN phase > 5 THEN 'finished' ELSE step END AS step,
+       rows_done,
+       rows_total,
+       round(COALESCE(percent, 0), 1) AS percent,
+       rpad(repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.') AS progress_bar,
+       round((rows_done - rows_before) / NULLIF(EXTRACT(epoch FROM updated - started), 0))
+           AS rows_per_second,
+       CASE WHEN running AND percent > percent_before AND percent < 100 THEN
+           date_trunc('second', (updated - started)
+               * ((100 - percent) / (percent - percent_before))::double precision) END AS eta,
+       rejects,
+       CASE WHEN begun THEN started END AS started_at,
+       CASE WHEN begun THEN updated END AS updated_at,
+       last_sqlstate,
+       NULLIF(batch, 0) AS batch,
+       CASE WHEN begun THEN pg_get_userbyid(caller::oid) END AS run_by,
+       last_message,
+       waits_for AS waiting_for
+FROM progress;
+GRANT SELECT ON @extschema@.cowrie_migration_status TO PUBLIC;
+COMMENT ON VIEW @extschema@.cowrie_migration_status IS
+    'the running or latest migration, readable from any session while it runs and after it failed';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.running IS
+    'whether a session, or a prepared transaction, holds the run lock';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.pid IS
+    'of the running or latest run; NULL: a prepared transaction has it';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.mode IS 'atomic or online';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.phase IS '1 to 5; 0 before and after them';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.step IS 'the step it is at, or was at when it ended';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions done';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.percent IS 'of the whole run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same, to be looked at with \watch';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS 'since it started';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'the time that is left, by its own pace';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rejects IS
+    'values that could not be used, counted by reason';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.started_at IS 'begin of the run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.updated_at IS 'the last sign of life';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_sqlstate IS
+    'of the error with which the latest run ended; NULL: none';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.batch IS 'number of the batch of an online run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that called';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS 'of the error, where the ledger has it';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
+    'the lock that the run waits for and who holds it, or the command that ends its prepared transaction';
+
+-- Names and SQLSTATEs come from cowrie_progress() now.
+DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);
+DROP FUNCTION cowrie_migrate_internal.cowrie_sqlstate_text(bigint);

@@ -1,0 +1,24 @@
+// Inspection: the catalog and the recorded version, compared with the declaration.
+//
+// Reads only. Error regime: throws Failure where no version is recorded, and what the port throws.
+#pragma once
+
+#include "core/ports/ports.hpp"
+#include "core/schema/situation.hpp"
+
+namespace cowrie {
+
+/** The catalog and the recorded version, compared with the declaration. */
+struct Inspection {
+  Schema observed;
+  Schema declared; ///< with the server's form of its expressions
+  Situation situation;
+};
+
+/** Reads the catalog and the recorded version. Throws: no schema_state, or no version in it. */
+Inspection inspect(Database &database);
+
+/** Finds what an unfinished online migration has left. */
+OnlineObjects find_online_objects(Database &database);
+
+} // namespace cowrie

@@ -1,0 +1,39 @@
+// Refusals: what a run does not touch, said before anything changes.
+//
+// Reads only. Error regime: throws Failure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/inspect/inspection.hpp"
+#include "core/plan/step.hpp"
+
+namespace cowrie {
+
+/** Refuses, without `repair`, what is neither version 15 nor complete nor resumable. */
+void refuse_incomplete(const Target &target, const Situation &situation);
+
+/** Refuses what repair cannot mend without deciding about somebody's rows; completes the findings
+ *  with what the rows tell. */
+void refuse_losses(Database &database, Inspection &inspection);
+
+/** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
+ *  that it makes: indexes and keys share their names with all relations. */
+void refuse_taken_names(Database &database, const std::vector<Step> &plan);
+
+/** Asks for relations of the schema $1 that have these names and belong to no table as wanted:
+ *  `wanted` is a list of `('name', 'table')`. */
+std::string taken_names_query(const std::string &wanted);
+
+/** Refuses a relation that has a name which the migration needs. */
+[[noreturn]] void refuse_name(const Target &target, const std::string &name,
+                              const std::string &what = "a table of its own");
+
+/** Asks how the relation $1 is stored. */
+extern const char *const work_table_query;
+
+/** Tells whether an earlier run has left a work table; throws when something else has its name. */
+bool has_work_table(Database &database, const std::string &name);
+
+} // namespace cowrie

@@ -1,0 +1,120 @@
+// Validate: database and declaration, compared.
+#include "core/inspect/validate.hpp"
+
+#include <algorithm>
+
+#include "core/base/failure.hpp"
+#include "core/inspect/inspection.hpp"
+#include "core/inspect/row_conflicts.hpp"
+#include "core/schema/v15.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/fill.hpp"
+
+namespace cowrie {
+namespace {
+
+Finding data_finding(const std::string &table, std::string expected, std::string actual,
+                     Severity severity, std::string remedy) {
+  Finding finding;
+  finding.severity = severity;
+  finding.object_type = ObjectType::data;
+  finding.problem = Problem::missing;
+  finding.table = finding.object = table;
+  finding.expected = std::move(expected);
+  finding.actual = std::move(actual);
+  finding.remedy = std::move(remedy);
+  return finding;
+}
+
+} // namespace
+
+std::string orphans_query(const Target &target, const Table &table, const Constraint &foreign_key) {
+  return sql::fill(R"(SELECT count(*) FROM {table} AS c WHERE c.{column} IS NOT NULL
+AND NOT EXISTS (SELECT FROM {target} AS p WHERE p.{target_column} = c.{column}))",
+                   {{"table", qualified(target.schema, table.name)},
+                    {"column", quote_identifier(foreign_key.columns.front())},
+                    {"target", qualified(target.schema, foreign_key.target_table)},
+                    {"target_column", quote_identifier(foreign_key.target_columns.front())}});
+}
+
+std::int64_t orphans_of(Database &database, const Table &table, const Constraint &foreign_key) {
+  return database.number(orphans_query(database.target(), table, foreign_key));
+}
+
+std::vector<Finding> data_findings(Database &database, const Situation &situation) {
+  std::vector<Finding> findings;
+  const std::string repair_call = database.target().command("cowrie_migrate_v16", "repair => true");
+  // After a completed run it is the application that adds sessions without a snapshot.
+  const FillCount unfilled = count_unfilled(database, situation);
+  if (unfilled.sessions > 0)
+    findings.push_back(data_finding(
+        "session_summaries", "every session with a usable document has its snapshot",
+        std::to_string(unfilled.sessions) + " of " + std::to_string(unfilled.of) +
+            " sessions without",
+        situation.subphase == phase_count ? Severity::warning : Severity::error, repair_call));
+
+  for (const Table &table : schema_v16().tables)
+    for (const Constraint &each : table.constraints) {
+      if (each.kind != ConstraintKind::foreign_key)
+        continue;
+      const std::int64_t rows = orphans_of(database, table, each);
+      if (rows > 0)
+        findings.push_back(data_finding(
+            each.target_table, "a row for every " + each.columns.front() + " of " + table.name,
+            std::to_string(rows) + " rows of " + table.name + " without", Severity::error,
+            repair_call));
+    }
+  return findings;
+}
+
+std::vector<Finding> validate(Database &database, int version) {
+  if (version == 16) {
+    Inspection found = inspect(database);
+    find_data_losses(database, found);
+    std::vector<Finding> &findings = found.situation.findings;
+    const bool whole_columns =
+        std::none_of(findings.begin(), findings.end(), [](const Finding &each) {
+          return each.object_type == ObjectType::table || each.object_type == ObjectType::column;
+        });
+    if (whole_columns)
+      for (Finding &each : data_findings(database, found.situation))
+        findings.push_back(std::move(each));
+    return std::move(findings);
+  }
+  if (version != 15)
+    throw Failure(sqlstate::invalid_parameter,
+                  "schema version " + std::to_string(version) + " cannot be validated",
+                  "This extension knows the versions 15 and 16.",
+                  "Use SELECT * FROM cowrie_validate_schema(version => 16);");
+
+  std::vector<Finding> findings =
+      diff(schema_v15(), database.observe(schema_v15()), database.target().schema);
+  for (Finding &each : findings)
+    if (each.object_type == ObjectType::index)
+      each.severity = Severity::warning;
+  const Inspection found = inspect(database);
+  const auto unexpected = [&](ObjectType type, const std::string &table, const std::string &name,
+                              std::string expected, std::string actual) {
+    Finding finding;
+    finding.object_type = type;
+    finding.problem = Problem::wrong;
+    finding.table = table;
+    finding.object = name;
+    finding.expected = std::move(expected);
+    finding.actual = std::move(actual);
+    finding.remedy = database.target().command("cowrie_cleanup_v16");
+    findings.push_back(std::move(finding));
+  };
+  for (const ExistingObject &each : found.situation.objects)
+    unexpected(each.object_type, each.table, each.name, "not at version 15",
+               "there, of phase " + std::to_string(each.phase) + " of version 16");
+  if (found.situation.version != 15 || found.situation.subphase)
+    unexpected(ObjectType::version, "", "schema_version", "version 15 recorded",
+               "version " + std::to_string(found.situation.version) + " recorded" +
+                   (found.situation.subphase
+                        ? ", schema_subphase 16." + std::to_string(*found.situation.subphase)
+                        : ""));
+  return findings;
+}
+
+} // namespace cowrie

@@ -1,0 +1,26 @@
+// Row facts: what a plan depends on beside the catalog.
+//
+// Error regime: plain data.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+namespace cowrie {
+
+/** How the session columns are filled. */
+enum class FillBy : std::uint8_t {
+  rewrite, ///< all rows are written once more: the heap alone, or all by ALTER TABLE
+  update,  ///< few rows, or something of the user's forbids the rewrite
+  nothing, ///< they are filled
+};
+
+/** What only the rows can tell, and a repair depends on. */
+struct RowFacts {
+  FillBy fill_by = FillBy::rewrite;
+  std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
+  std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
+};
+
+} // namespace cowrie

@@ -1,0 +1,42 @@
+// Shared steps: what a step does where both ways of migrating do the same, and how it is reported.
+//
+// Each runs in a transaction of the caller's. Error regime: throws what the ports throw.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/plan/step.hpp"
+#include "core/ports/ports.hpp"
+
+namespace cowrie {
+
+/** The tables of version 16 in the one order in which every run locks them, the busiest first. */
+std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+                                    const std::string &mode);
+
+/** Compares the catalog with the declaration of the phases up to this one, but for what was
+ *  skipped; throws what differs. */
+void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped = {});
+
+/** Runs a repair step: columns of an existing table become the declared ones. */
+void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row);
+
+/** Asks for the statistics target, and bytes and rows of the table $1; sets that target. */
+extern const char *const sample_query;
+extern const char *const set_sample_query;
+
+/** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */
+void analyze(Database &database, const Step &step);
+
+/** Returns true if a column of the index is missing; a WARNING has been issued. */
+bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
+                                StepResult &row);
+
+/** `phase 3 (ip_inventory): load_ip_inventory done, 4 rows`, as the caller is told. */
+std::string in_words(const StepResult &step);
+
+/** `asn_invalid 12, ip_invalid 3`; empty when nothing was rejected. */
+std::string describe(const RejectCounts &rejects);
+
+} // namespace cowrie

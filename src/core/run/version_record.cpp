@@ -1,0 +1,57 @@
+// Version record: which version the schema has.
+#include "core/run/version_record.hpp"
+
+#include <algorithm>
+
+#include "core/base/failure.hpp"
+
+namespace cowrie {
+namespace {
+
+std::string state_table(const Database &database) {
+  return qualified(database.target().schema, "schema_state");
+}
+
+/** A trigger or rule on schema_state may swallow a change; a version must not be thought recorded.
+ */
+void must_change_one_row(const Database &database, std::int64_t rows) {
+  if (rows != 1)
+    throw Failure(sqlstate::prerequisite_state, "the schema version could not be recorded",
+                  std::to_string(rows) + " rows of " + state_table(database) +
+                      " were changed instead of 1.",
+                  "Look for triggers and rules with \\d " + state_table(database) +
+                      " and drop or disable them.");
+}
+
+} // namespace
+
+void record_subphase(Database &database, int phase) {
+  if (phase == 0)
+    database.execute("DELETE FROM " + state_table(database) + " WHERE key = 'schema_subphase'");
+  else
+    must_change_one_row(
+        database, database.execute("INSERT INTO " + state_table(database) +
+                                       " (key, value) VALUES ('schema_subphase', $1::text)"
+                                       " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
+                                   {"16." + std::to_string(phase)}));
+}
+
+void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
+  if (skipped_indexes > 0) {
+    row.status = "skipped";
+    row.detail = "schema version stays " + std::to_string(version) + ": " +
+                 std::to_string(skipped_indexes) + " indexes were skipped";
+    return;
+  }
+  if (version < 16)
+    record_version(database, 16);
+  row.detail = "schema version " + std::to_string(std::max(version, 16));
+}
+
+void record_version(Database &database, int version) {
+  must_change_one_row(database,
+                      database.execute("UPDATE " + state_table(database) + " SET value = '" +
+                                       std::to_string(version) + "' WHERE key = 'schema_version'"));
+}
+
+} // namespace cowrie

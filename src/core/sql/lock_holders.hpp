@@ -1,0 +1,20 @@
+// Lock holders: who holds a lock, as it is asked and told everywhere.
+//
+// Error regime: plain text.
+#pragma once
+
+#include <string>
+
+namespace cowrie {
+
+/** `process 42 of user app holds … (state …, transaction since …)`: an SQL expression.
+ *  @param pid, locks SQL expressions
+ *  @param activity   the alias of pg_stat_activity
+ *  @param unknown    what is said of a state that the caller may not see */
+std::string holder_in_words(const std::string &pid, const std::string &locks,
+                            const std::string &activity, const std::string &unknown);
+
+/** Asks who holds locks on these tables of the schema $1, a line each. */
+std::string lock_holders_query(const std::string &tables);
+
+} // namespace cowrie

@@ -1,0 +1,932 @@
+-- create_staging
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_staging" (
+  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
+  asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
+  organization text, organization_country varchar(2), registry varchar(10));
+
+-- analyze_staging
+ANALYZE "public"."cowrie_migrate_staging" (source_ip, asn);
+
+-- stage_from_documents
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_staging" AS
+SELECT s.session_id COLLATE "C" AS session_id, s.source_ip COLLATE "C" AS source_ip,
+  s.snapshot_asn AS asn, f.asn_source,
+  COALESCE(s."first_event_at"::timestamptz, s."last_event_at"::timestamptz, s."created_at"::timestamptz) AS started, COALESCE(s."last_event_at"::timestamptz, s."first_event_at"::timestamptz, s."created_at"::timestamptz) AS ended,
+  f.has_provider_data, f.organization, f.organization_country, f.registry
+FROM "public"."session_summaries" AS s, LATERAL
+  "ext"."cowrie_staged_facts"(s.enrichment::json, s.source_ip::varchar, s.snapshot_asn::integer) AS f
+WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL;
+
+-- create_event_table
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_events" AS
+SELECT DISTINCT ON (session_id) session_id, id FROM "public"."raw_events"
+WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id;
+
+-- index_event_table
+CREATE UNIQUE INDEX ON "public"."cowrie_migrate_events" (session_id);
+
+-- fill_by_rewrite
+ALTER TABLE "public"."session_summaries" ALTER COLUMN "source_ip" TYPE character varying(45) USING "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ALTER COLUMN "enrichment_at" TYPE timestamp with time zone USING "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ALTER COLUMN "snapshot_asn" TYPE integer USING "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ALTER COLUMN "snapshot_country" TYPE character varying(2) USING "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ALTER COLUMN "snapshot_ip_type" TYPE text USING "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ADD CONSTRAINT "snapshot_country_iso" CHECK ((snapshot_country IS NULL) OR ((snapshot_country)::text ~ ('^[A-Z]{2}$'::text COLLATE "C")));
+
+-- fill_rows, untouched
+UPDATE "public"."session_summaries" AS s SET "source_ip" = f."source_ip", "enrichment_at" = f."enrichment_at", "snapshot_asn" = f."snapshot_asn", "snapshot_country" = f."snapshot_country", "snapshot_ip_type" = f."snapshot_ip_type"
+FROM (SELECT ctid AS place, "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "source_ip", "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "enrichment_at", "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_asn", "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_country", "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_ip_type" FROM "public"."session_summaries" WHERE ("source_ip" IS NULL AND "enrichment_at" IS NULL AND "snapshot_asn" IS NULL AND "snapshot_country" IS NULL AND "snapshot_ip_type" IS NULL) OFFSET 0) AS f
+WHERE s.ctid = f.place AND ((s."source_ip" IS NULL AND f."source_ip" IS NOT NULL) OR (s."enrichment_at" IS NULL AND f."enrichment_at" IS NOT NULL) OR (s."snapshot_asn" IS NULL AND f."snapshot_asn" IS NOT NULL) OR (s."snapshot_country" IS NULL AND f."snapshot_country" IS NOT NULL) OR (s."snapshot_ip_type" IS NULL AND f."snapshot_ip_type" IS NOT NULL));
+
+-- count_unfilled, any
+SELECT
+  count(*) FILTER (WHERE ("source_ip" IS NULL OR "enrichment_at" IS NULL OR "snapshot_asn" IS NULL OR "snapshot_country" IS NULL OR "snapshot_ip_type" IS NULL) AND "ext"."cowrie_lacks_snapshot"(enrichment::json, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, false)), count(*)
+FROM "public"."session_summaries";
+
+-- load_rows of asn_inventory
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn;
+
+-- load_rows of asn_inventory, refresh
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn ON CONFLICT ("asn_number") DO UPDATE SET "organization_name" = COALESCE(EXCLUDED."organization_name", t."organization_name"), "organization_country" = COALESCE(EXCLUDED."organization_country", t."organization_country"), "rir_registry" = COALESCE(EXCLUDED."rir_registry", t."rir_registry"), "first_seen" = EXCLUDED."first_seen", "last_seen" = EXCLUDED."last_seen", "unique_ip_count" = EXCLUDED."unique_ip_count", "total_session_count" = EXCLUDED."total_session_count", "enrichment" = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."organization_name", t."organization_country", t."rir_registry", t."first_seen", t."last_seen", t."unique_ip_count", t."total_session_count", t."enrichment") IS DISTINCT FROM ROW(COALESCE(EXCLUDED."organization_name", t."organization_name"), COALESCE(EXCLUDED."organization_country", t."organization_country"), COALESCE(EXCLUDED."rir_registry", t."rir_registry"), EXCLUDED."first_seen", EXCLUDED."last_seen", EXCLUDED."unique_ip_count", EXCLUDED."total_session_count", CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of asn_inventory, keep
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn ON CONFLICT ("asn_number") DO UPDATE SET "organization_name" = COALESCE(t."organization_name", EXCLUDED."organization_name"), "organization_country" = COALESCE(t."organization_country", EXCLUDED."organization_country"), "rir_registry" = EXCLUDED."rir_registry", "first_seen" = COALESCE(t."first_seen", EXCLUDED."first_seen"), "last_seen" = COALESCE(t."last_seen", EXCLUDED."last_seen"), "unique_ip_count" = COALESCE(t."unique_ip_count", EXCLUDED."unique_ip_count"), "total_session_count" = COALESCE(t."total_session_count", EXCLUDED."total_session_count"), "enrichment" = CASE WHEN t."enrichment" IS NULL OR (t."enrichment" = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."organization_name", t."organization_country", t."rir_registry", t."first_seen", t."last_seen", t."unique_ip_count", t."total_session_count", t."enrichment") IS DISTINCT FROM ROW(COALESCE(t."organization_name", EXCLUDED."organization_name"), COALESCE(t."organization_country", EXCLUDED."organization_country"), EXCLUDED."rir_registry", COALESCE(t."first_seen", EXCLUDED."first_seen"), COALESCE(t."last_seen", EXCLUDED."last_seen"), COALESCE(t."unique_ip_count", EXCLUDED."unique_ip_count"), COALESCE(t."total_session_count", EXCLUDED."total_session_count"), CASE WHEN t."enrichment" IS NULL OR (t."enrichment" = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of asn_inventory, replace
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn ON CONFLICT ("asn_number") DO UPDATE SET "organization_name" = EXCLUDED."organization_name", "organization_country" = EXCLUDED."organization_country", "rir_registry" = EXCLUDED."rir_registry", "first_seen" = EXCLUDED."first_seen", "last_seen" = EXCLUDED."last_seen", "unique_ip_count" = EXCLUDED."unique_ip_count", "total_session_count" = EXCLUDED."total_session_count", "enrichment" = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."organization_name", t."organization_country", t."rir_registry", t."first_seen", t."last_seen", t."unique_ip_count", t."total_session_count", t."enrichment") IS DISTINCT FROM ROW(EXCLUDED."organization_name", EXCLUDED."organization_country", EXCLUDED."rir_registry", EXCLUDED."first_seen", EXCLUDED."last_seen", EXCLUDED."unique_ip_count", EXCLUDED."total_session_count", CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of ip_inventory
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.place FROM (SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    "ext"."cowrie_latest"(asn::text, ended::timestamptz, session_id::text) AS asn,
+    "ext"."cowrie_latest"((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true;
+
+-- load_rows of ip_inventory, refresh
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.place FROM (SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    "ext"."cowrie_latest"(asn::text, ended::timestamptz, session_id::text) AS asn,
+    "ext"."cowrie_latest"((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true ON CONFLICT ("ip_address") DO UPDATE SET "current_asn" = COALESCE(EXCLUDED."current_asn", t."current_asn"), "first_seen" = EXCLUDED."first_seen", "last_seen" = EXCLUDED."last_seen", "session_count" = EXCLUDED."session_count", "enrichment" = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."current_asn", t."first_seen", t."last_seen", t."session_count", t."enrichment") IS DISTINCT FROM ROW(COALESCE(EXCLUDED."current_asn", t."current_asn"), EXCLUDED."first_seen", EXCLUDED."last_seen", EXCLUDED."session_count", CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of ip_inventory, keep
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.place FROM (SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    "ext"."cowrie_latest"(asn::text, ended::timestamptz, session_id::text) AS asn,
+    "ext"."cowrie_latest"((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true ON CONFLICT ("ip_address") DO UPDATE SET "current_asn" = COALESCE(t."current_asn", EXCLUDED."current_asn"), "first_seen" = COALESCE(t."first_seen", EXCLUDED."first_seen"), "last_seen" = COALESCE(t."last_seen", EXCLUDED."last_seen"), "session_count" = COALESCE(t."session_count", EXCLUDED."session_count"), "enrichment" = CASE WHEN t."enrichment" IS NULL OR (t."enrichment" = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."current_asn", t."first_seen", t."last_seen", t."session_count", t."enrichment") IS DISTINCT FROM ROW(COALESCE(t."current_asn", EXCLUDED."current_asn"), COALESCE(t."first_seen", EXCLUDED."first_seen"), COALESCE(t."last_seen", EXCLUDED."last_seen"), COALESCE(t."session_count", EXCLUDED."session_count"), CASE WHEN t."enrichment" IS NULL OR (t."enrichment" = '{}'::jsonb AND t.enrichment_updated_at IS NULL) THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of ip_inventory, replace
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.place FROM (SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    "ext"."cowrie_latest"(asn::text, ended::timestamptz, session_id::text) AS asn,
+    "ext"."cowrie_latest"((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL GROUP BY source_ip) AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true ON CONFLICT ("ip_address") DO UPDATE SET "current_asn" = EXCLUDED."current_asn", "first_seen" = EXCLUDED."first_seen", "last_seen" = EXCLUDED."last_seen", "session_count" = EXCLUDED."session_count", "enrichment" = CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END WHERE ROW(t."current_asn", t."first_seen", t."last_seen", t."session_count", t."enrichment") IS DISTINCT FROM ROW(EXCLUDED."current_asn", EXCLUDED."first_seen", EXCLUDED."last_seen", EXCLUDED."session_count", CASE WHEN t.enrichment_updated_at IS NULL THEN EXCLUDED."enrichment" ELSE t."enrichment" END);
+
+-- load_rows of ip_asn_history
+INSERT INTO "public"."ip_asn_history" AS t
+  (ip_address, asn_number, observed_at, verification_source)
+SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
+FROM (
+  SELECT source_ip, asn, asn_source, started, session_id,
+    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL AND asn IS NOT NULL
+) AS seen
+WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id;
+
+-- load_rows of ip_asn_history, refresh
+INSERT INTO "public"."ip_asn_history" AS t
+  (ip_address, asn_number, observed_at, verification_source)
+SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
+FROM (
+  SELECT source_ip, asn, asn_source, started, session_id,
+    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL AND asn IS NOT NULL
+) AS seen
+WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id ON CONFLICT ("ip_address", "asn_number", "observed_at") DO NOTHING;
+
+-- load_rows of ip_asn_history, keep
+INSERT INTO "public"."ip_asn_history" AS t
+  (ip_address, asn_number, observed_at, verification_source)
+SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
+FROM (
+  SELECT source_ip, asn, asn_source, started, session_id,
+    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL AND asn IS NOT NULL
+) AS seen
+WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id ON CONFLICT ("ip_address", "asn_number", "observed_at") DO UPDATE SET "verification_source" = COALESCE(t."verification_source", EXCLUDED."verification_source") WHERE ROW(t."verification_source") IS DISTINCT FROM ROW(COALESCE(t."verification_source", EXCLUDED."verification_source"));
+
+-- load_rows of ip_asn_history, replace
+INSERT INTO "public"."ip_asn_history" AS t
+  (ip_address, asn_number, observed_at, verification_source)
+SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
+FROM (
+  SELECT source_ip, asn, asn_source, started, session_id,
+    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL AND asn IS NOT NULL
+) AS seen
+WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id ON CONFLICT ("ip_address", "asn_number", "observed_at") DO NOTHING;
+
+-- choose_sessions
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_chosen" AS SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    "ext"."cowrie_latest"(asn::text, ended::timestamptz, session_id::text) AS asn,
+    "ext"."cowrie_latest"((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM "public"."cowrie_migrate_staging" WHERE source_ip IS NOT NULL GROUP BY source_ip;
+
+-- choose_sessions
+ANALYZE "public"."cowrie_migrate_chosen" (session_id);
+
+-- chosen_fits
+SELECT pg_relation_size('"public"."cowrie_migrate_chosen"'::regclass) * 1.25
+  <= setting::float8 * 1024 * current_setting('hash_mem_multiplier')::float8
+FROM pg_settings WHERE name = 'work_mem';
+
+-- load_chosen, fits
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM "public"."cowrie_migrate_chosen" AS g
+JOIN "public"."session_summaries" AS d ON d.session_id = g.session_id COLLATE "default"
+UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb
+FROM "public"."cowrie_migrate_chosen" WHERE session_id IS NULL;
+
+-- load_chosen, does not fit
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.place FROM (SELECT * FROM "public"."cowrie_migrate_chosen") AS g
+  LEFT JOIN (SELECT session_id, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.ctid = g.place OFFSET 0
+) AS d ON true;
+
+-- add_missing_asns
+INSERT INTO "public"."asn_inventory"
+  (asn_number, first_seen, last_seen, unique_ip_count)
+SELECT current_asn, min(first_seen), max(last_seen), count(*) FROM "public"."ip_inventory"
+WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING;
+
+-- fingerprint
+SELECT (f).sessions, (f).documents, (f).times,
+  (f).settled_sessions, (f).settled_documents, (f).settled_times
+FROM (
+  SELECT "ext"."cowrie_fingerprint"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz <= statement_timestamp()) AS f
+  FROM "public"."session_summaries"
+) AS summed;
+
+-- stored_fingerprint
+SELECT (f).sessions, (f).documents, (f).times,
+  (f).settled_sessions, (f).settled_documents, (f).settled_times
+FROM (
+  SELECT "ext"."cowrie_kept_fingerprint"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz <= statement_timestamp()) AS f
+  FROM "public"."session_summaries"
+) AS summed;
+
+-- create_changes
+CREATE TABLE "public"."cowrie_migrate_changes" (session_id varchar(64));
+
+-- create_changes
+COMMENT ON TABLE "public"."cowrie_migrate_changes" IS 'cowrie_migrate: sessions that an online migration has still to look at';
+
+-- create_changes
+CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE TRUNCATE ON "public"."cowrie_migrate_changes" EXECUTE FUNCTION "ext"."cowrie_online_change"();
+
+-- create_delta
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_delta" (LIKE "public"."cowrie_migrate_staging");
+
+-- create_queue
+CREATE TABLE "public"."cowrie_migrate_queue" AS
+SELECT row_number() OVER (ORDER BY floor(at[0] / 4096), at[1], at[0]) AS place,
+  session_id AS session
+FROM (SELECT session_id, ctid::text::point AS at FROM "public"."session_summaries" OFFSET 0) AS s;
+
+-- finish_queue
+CREATE UNIQUE INDEX ON "public"."cowrie_migrate_queue" (place);
+
+-- finish_queue
+COMMENT ON TABLE "public"."cowrie_migrate_queue" IS 'cowrie_migrate: sessions in the order in which an online migration fills them';
+
+-- count_queue
+SELECT count(*) FROM "public"."cowrie_migrate_queue";
+
+-- create_trigger
+CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
+
+-- create_trigger
+ALTER TABLE "public"."session_summaries" ENABLE ALWAYS TRIGGER "zz_cowrie_migrate_online";
+
+-- drop_trigger
+DROP TRIGGER "zz_cowrie_migrate_online" ON "public"."session_summaries";
+
+-- find_objects
+SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
+  (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions that an online migration has still to look at'
+   FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"')),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_queue"') AND relkind = 'r'
+   AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions in the order in which an online migration fills them')
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE t.tgrelid = to_regclass('"public"."session_summaries"') AND t.tgname = 'zz_cowrie_migrate_online' AND p.proname = 'cowrie_online_change'
+  AND n.nspname = 'ext';
+
+-- mark_staging
+INSERT INTO "public"."cowrie_migrate_staging"
+  (session_id, has_provider_data, organization) VALUES ('', false, pg_relation_filenode('"public"."session_summaries"'::regclass)::text);
+
+-- staging_is_whole
+SELECT EXISTS (
+  SELECT FROM "public"."cowrie_migrate_staging" WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL
+  AND organization = pg_relation_filenode('"public"."session_summaries"'::regclass)::text);
+
+-- count_places
+SELECT count(*) FROM "public"."cowrie_migrate_queue" AS q WHERE q.place > 0 AND q.place <= 500;
+
+-- count_heap_only
+SELECT pg_stat_get_xact_tuples_hot_updated('"public"."session_summaries"'::regclass);
+
+-- fill_batch, keep
+UPDATE "public"."session_summaries" SET "source_ip" = "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "enrichment_at" = "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_asn" = NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0), "snapshot_country" = NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ''), "snapshot_ip_type" = NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '')
+FROM "public"."cowrie_migrate_queue" AS q
+WHERE q.place > 0 AND q.place <= 500 AND session_id = q.session AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0) IS DISTINCT FROM "snapshot_asn" OR NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_country" OR NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_ip_type")
+RETURNING "ext"."cowrie_session_unchanged"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz);
+
+-- fill_batch, complete
+UPDATE "public"."session_summaries" SET "source_ip" = "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "enrichment_at" = "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_asn" = "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_country" = "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_ip_type" = "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz)
+FROM "public"."cowrie_migrate_queue" AS q
+WHERE q.place > 0 AND q.place <= 500 AND session_id = q.session AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_asn" OR "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_country" OR "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_ip_type")
+RETURNING "ext"."cowrie_session_unchanged"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz);
+
+-- fill_sessions
+UPDATE "public"."session_summaries" SET "source_ip" = "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "enrichment_at" = "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_asn" = NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0), "snapshot_country" = NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ''), "snapshot_ip_type" = NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '')
+WHERE session_id = ANY (ARRAY['s1', 's2']::text[]) AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0) IS DISTINCT FROM "snapshot_asn" OR NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_country" OR NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_ip_type")
+RETURNING "ext"."cowrie_session_unchanged"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz);
+
+-- read_sessions
+SELECT "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) FROM "public"."session_summaries" WHERE session_id = ANY (ARRAY['s1', 's2']::text[]);
+
+-- add_unfilled_keys
+INSERT INTO "public"."cowrie_migrate_changes"
+SELECT session_id FROM "public"."session_summaries" WHERE ("source_ip" IS NULL AND "enrichment_at" IS NULL AND "snapshot_asn" IS NULL AND "snapshot_country" IS NULL AND "snapshot_ip_type" IS NULL) AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_asn" OR "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_country" OR "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_ip_type") LIMIT 20;
+
+-- add_orphan_keys
+INSERT INTO "public"."cowrie_migrate_changes"
+SELECT session_id FROM "public"."session_summaries" AS s WHERE source_ip IS NOT NULL
+AND NOT EXISTS (SELECT FROM "public"."ip_inventory" AS i WHERE i.ip_address = s.source_ip);
+
+-- read_changed_keys
+SELECT ctid, session_id, pg_relation_filenode('"public"."cowrie_migrate_changes"'::regclass)::text FROM "public"."cowrie_migrate_changes"
+WHERE session_id IS NOT NULL LIMIT 20000;
+
+-- remove_keys
+DELETE FROM "public"."cowrie_migrate_changes"
+WHERE ctid = ANY ('{"(0,1)","(0,2)"}'::tid[]) AND pg_relation_filenode('"public"."cowrie_migrate_changes"'::regclass)::text = '16384';
+
+-- count_changed_keys
+SELECT count(*) FROM "public"."cowrie_migrate_changes";
+
+-- count_changed_keys_and_sessions
+SELECT (SELECT count(*) FROM "public"."cowrie_migrate_changes"), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass;
+
+-- remove_keys_with_address
+DELETE FROM "public"."cowrie_migrate_changes" AS c
+WHERE NOT EXISTS (
+  SELECT FROM "public"."session_summaries" AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL);
+
+-- staged_keys
+SELECT DISTINCT source_ip, asn FROM "public"."cowrie_migrate_staging" WHERE session_id = ANY (ARRAY['s1', 's2']::text[]);
+
+-- unstage
+DELETE FROM "public"."cowrie_migrate_staging" WHERE session_id = ANY (ARRAY['s1', 's2']::text[]);
+
+-- take_delta, asn
+DELETE FROM "public"."cowrie_migrate_delta";
+
+-- take_delta, asn
+INSERT INTO "public"."cowrie_migrate_delta" SELECT * FROM "public"."cowrie_migrate_staging" WHERE asn = ANY (ARRAY['64500']::text[]::integer[]);
+
+-- take_delta, source_ip
+DELETE FROM "public"."cowrie_migrate_delta";
+
+-- take_delta, source_ip
+INSERT INTO "public"."cowrie_migrate_delta" SELECT * FROM "public"."cowrie_migrate_staging" WHERE source_ip = ANY (ARRAY['192.0.2.1']::text[]);
+
+-- drop_gone, asn_inventory
+DELETE FROM "public"."asn_inventory" AS t
+WHERE enrichment_updated_at IS NULL AND t.asn_number = ANY (ARRAY['64500']::text[]::integer[])
+AND NOT EXISTS (SELECT FROM "public"."cowrie_migrate_staging" AS d WHERE d.asn = t.asn_number)
+AND NOT EXISTS (SELECT FROM "public"."ip_inventory" WHERE current_asn = t.asn_number);
+
+-- drop_gone, ip_inventory
+DELETE FROM "public"."ip_inventory" AS t
+WHERE enrichment_updated_at IS NULL
+AND NOT EXISTS (SELECT FROM "public"."cowrie_migrate_staging" AS d WHERE d.source_ip = t.ip_address)
+AND NOT EXISTS (SELECT FROM "public"."session_summaries" WHERE source_ip = t.ip_address);
+
+-- drop_history
+DELETE FROM "public"."ip_asn_history";
+
+-- unexplained_rows, to phase 0
+WITH derived AS MATERIALIZED (
+  SELECT s.session_id, (s.f).source_ip AS source_ip, (s.f).asn AS asn, (s.f).asn_source AS asn_source,
+    COALESCE(s.first, s.last, s.created) AS started,
+    COALESCE(s.last, s.first, s.created) AS ended,
+    (s.f).has_provider_data, (s.f).organization, (s.f).organization_country, (s.f).registry,
+    s.unlike OR (s."source_ip" IS NOT NULL AND s."source_ip" IS DISTINCT FROM (s.f).source_ip) OR (s."enrichment_at" IS NOT NULL AND s."enrichment_at" IS DISTINCT FROM CASE WHEN (s.f).has_document THEN COALESCE((s.f).enriched_at, s.created, s.last) END) OR (s."snapshot_asn" IS NOT NULL AND s."snapshot_asn" IS DISTINCT FROM (s.f).asn) OR (s."snapshot_country" IS NOT NULL AND s."snapshot_country" IS DISTINCT FROM (s.f).country) OR (s."snapshot_ip_type" IS NOT NULL AND s."snapshot_ip_type" IS DISTINCT FROM (s.f).ip_type) AS own_values,
+    false AS retired_values
+  FROM (
+    SELECT s.session_id, s."first_event_at"::timestamptz AS first, s."last_event_at"::timestamptz AS last, s."created_at"::timestamptz AS created,
+      "source_ip" AS "source_ip", "enrichment_at" AS "enrichment_at", "snapshot_asn" AS "snapshot_asn", "snapshot_country" AS "snapshot_country", "snapshot_ip_type" AS "snapshot_ip_type",
+      false AS unlike,
+      "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
+        SELECT e.payload::json FROM (
+          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          WHERE session_id = s.session_id OFFSET 0
+        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+    FROM "public"."session_summaries" AS s
+    OFFSET 0
+  ) AS s
+), addresses AS (
+  SELECT source_ip,
+    array_agg(session_id ORDER BY ended DESC) FILTER (WHERE has_provider_data) AS sessions
+  FROM derived WHERE source_ip IS NOT NULL GROUP BY source_ip
+), systems AS (
+  SELECT asn, array_agg(session_id ORDER BY ended DESC) AS sessions,
+    array_agg(source_ip ORDER BY ended DESC) AS addresses
+  FROM derived WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT 'session_summaries'::text, 'with values that their documents do not give'::text, count(*) FILTER (WHERE own_values) FROM derived
+UNION ALL SELECT 'asn_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.asn IS NULL AS added,
+      CASE WHEN k.asn IS NOT NULL THEN t.unlike OR t."asn_type" IS NOT NULL OR t."is_known_hosting"::text <> (false)::text OR t."is_known_vpn"::text <> (false)::text OR t."enrichment_updated_at" IS NOT NULL OR (t.organization_name IS NOT NULL AND given_organization.asn IS NULL) OR (t.organization_country IS NOT NULL AND given_organization_country.asn IS NULL) OR (t.rir_registry IS NOT NULL AND given_registry.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM unnest(k.sessions, k.addresses) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_asn_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "asn_number" AS "asn_number", "organization_name" AS "organization_name", "organization_country" AS "organization_country", "rir_registry" AS "rir_registry", "asn_type" AS "asn_type", "is_known_hosting" AS "is_known_hosting", "is_known_vpn" AS "is_known_vpn", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "unique_ip_count" AS "unique_ip_count", "total_session_count" AS "total_session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."asn_inventory") AS t
+    LEFT JOIN systems AS k ON k.asn = t.asn_number
+    LEFT JOIN (SELECT DISTINCT asn, organization FROM derived) AS given_organization
+      ON given_organization.asn = t.asn_number AND given_organization.organization = t.organization_name
+    LEFT JOIN (SELECT DISTINCT asn, organization_country FROM derived) AS given_organization_country
+      ON given_organization_country.asn = t.asn_number AND given_organization_country.organization_country = t.organization_country
+    LEFT JOIN (SELECT DISTINCT asn, registry FROM derived) AS given_registry
+      ON given_registry.asn = t.asn_number AND given_registry.registry = t.rir_registry
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.source_ip IS NULL AS added,
+      CASE WHEN k.source_ip IS NOT NULL THEN t.unlike OR t."asn_last_verified" IS NOT NULL OR t."enrichment_updated_at" IS NOT NULL OR t."enrichment_version"::text <> ('2.2'::character varying)::text OR (t."geo_country" IS NOT NULL AND t."geo_country"::text NOT IN ((SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."ip_types" IS NOT NULL AND t."ip_types"::text NOT IN ((SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_scanner" IS NOT NULL AND t."is_scanner"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_bogon" IS NOT NULL AND t."is_bogon"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t.current_asn IS NOT NULL AND given.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM (SELECT id, k.source_ip FROM unnest(k.sessions) AS ids (id)) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_provider_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "ip_address" AS "ip_address", "current_asn" AS "current_asn", "asn_last_verified" AS "asn_last_verified", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "session_count" AS "session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "enrichment_version" AS "enrichment_version", NULL::character varying(2) AS "geo_country", NULL::text[] AS "ip_types", NULL::boolean AS "is_scanner", NULL::boolean AS "is_bogon", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."ip_inventory") AS t
+    LEFT JOIN addresses AS k ON k.source_ip = t.ip_address
+    LEFT JOIN (SELECT DISTINCT source_ip, asn FROM derived) AS given
+      ON given.source_ip = t.ip_address AND given.asn = t.current_asn
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM (SELECT "ip_address" AS "ip_address", "asn_number" AS "asn_number", "observed_at" AS "observed_at", "verification_source" AS "verification_source", false AS unlike FROM "public"."ip_asn_history") AS t WHERE NOT EXISTS (
+  SELECT FROM derived AS d
+  WHERE NOT t.unlike AND d.source_ip = t.ip_address AND d.asn = t.asn_number
+    AND d.started = t.observed_at
+    AND (t.verification_source IS NULL OR t.verification_source = d.asn_source)
+);
+
+-- unexplained_rows, to phase 1
+WITH derived AS MATERIALIZED (
+  SELECT s.session_id, COALESCE(s.source_ip, (s.f).source_ip) AS source_ip,
+    COALESCE(s.snapshot_asn, (s.f).asn) AS asn,
+    CASE WHEN s.snapshot_asn IS NULL OR s.snapshot_asn = (s.f).asn THEN (s.f).asn_source END
+      AS asn_source,
+    COALESCE(s.first, s.last, s.created) AS started,
+    COALESCE(s.last, s.first, s.created) AS ended,
+    (s.f).has_provider_data, (s.f).organization, (s.f).organization_country, (s.f).registry,
+    s.unlike OR (s."source_ip" IS NOT NULL AND s."source_ip" IS DISTINCT FROM (s.f).source_ip) OR (s."enrichment_at" IS NOT NULL AND s."enrichment_at" IS DISTINCT FROM CASE WHEN (s.f).has_document THEN COALESCE((s.f).enriched_at, s.created, s.last) END) OR (s."snapshot_asn" IS NOT NULL AND s."snapshot_asn" IS DISTINCT FROM (s.f).asn) OR (s."snapshot_country" IS NOT NULL AND s."snapshot_country" IS DISTINCT FROM (s.f).country) OR (s."snapshot_ip_type" IS NOT NULL AND s."snapshot_ip_type" IS DISTINCT FROM (s.f).ip_type) AS own_values,
+    false AS retired_values
+  FROM (
+    SELECT s.session_id, s."first_event_at"::timestamptz AS first, s."last_event_at"::timestamptz AS last, s."created_at"::timestamptz AS created,
+      "source_ip" AS "source_ip", "enrichment_at" AS "enrichment_at", "snapshot_asn" AS "snapshot_asn", "snapshot_country" AS "snapshot_country", "snapshot_ip_type" AS "snapshot_ip_type",
+      false AS unlike,
+      "ext"."cowrie_derived_facts"(s.enrichment::json, s.source_ip::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
+        SELECT e.payload::json FROM (
+          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          WHERE session_id = s.session_id OFFSET 0
+        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+    FROM "public"."session_summaries" AS s
+    OFFSET 0
+  ) AS s
+), addresses AS (
+  SELECT source_ip,
+    array_agg(session_id ORDER BY ended DESC) FILTER (WHERE has_provider_data) AS sessions
+  FROM derived WHERE source_ip IS NOT NULL GROUP BY source_ip
+), systems AS (
+  SELECT asn, array_agg(session_id ORDER BY ended DESC) AS sessions,
+    array_agg(source_ip ORDER BY ended DESC) AS addresses
+  FROM derived WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT 'asn_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.asn IS NULL AS added,
+      CASE WHEN k.asn IS NOT NULL THEN t.unlike OR t."asn_type" IS NOT NULL OR t."is_known_hosting"::text <> (false)::text OR t."is_known_vpn"::text <> (false)::text OR t."enrichment_updated_at" IS NOT NULL OR (t.organization_name IS NOT NULL AND given_organization.asn IS NULL) OR (t.organization_country IS NOT NULL AND given_organization_country.asn IS NULL) OR (t.rir_registry IS NOT NULL AND given_registry.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM unnest(k.sessions, k.addresses) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_asn_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "asn_number" AS "asn_number", "organization_name" AS "organization_name", "organization_country" AS "organization_country", "rir_registry" AS "rir_registry", "asn_type" AS "asn_type", "is_known_hosting" AS "is_known_hosting", "is_known_vpn" AS "is_known_vpn", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "unique_ip_count" AS "unique_ip_count", "total_session_count" AS "total_session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."asn_inventory") AS t
+    LEFT JOIN systems AS k ON k.asn = t.asn_number
+    LEFT JOIN (SELECT DISTINCT asn, organization FROM derived) AS given_organization
+      ON given_organization.asn = t.asn_number AND given_organization.organization = t.organization_name
+    LEFT JOIN (SELECT DISTINCT asn, organization_country FROM derived) AS given_organization_country
+      ON given_organization_country.asn = t.asn_number AND given_organization_country.organization_country = t.organization_country
+    LEFT JOIN (SELECT DISTINCT asn, registry FROM derived) AS given_registry
+      ON given_registry.asn = t.asn_number AND given_registry.registry = t.rir_registry
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.source_ip IS NULL AS added,
+      CASE WHEN k.source_ip IS NOT NULL THEN t.unlike OR t."asn_last_verified" IS NOT NULL OR t."enrichment_updated_at" IS NOT NULL OR t."enrichment_version"::text <> ('2.2'::character varying)::text OR (t."geo_country" IS NOT NULL AND t."geo_country"::text NOT IN ((SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."ip_types" IS NOT NULL AND t."ip_types"::text NOT IN ((SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_scanner" IS NOT NULL AND t."is_scanner"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_bogon" IS NOT NULL AND t."is_bogon"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t.current_asn IS NOT NULL AND given.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM (SELECT id, k.source_ip FROM unnest(k.sessions) AS ids (id)) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_provider_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "ip_address" AS "ip_address", "current_asn" AS "current_asn", "asn_last_verified" AS "asn_last_verified", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "session_count" AS "session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "enrichment_version" AS "enrichment_version", NULL::character varying(2) AS "geo_country", NULL::text[] AS "ip_types", NULL::boolean AS "is_scanner", NULL::boolean AS "is_bogon", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."ip_inventory") AS t
+    LEFT JOIN addresses AS k ON k.source_ip = t.ip_address
+    LEFT JOIN (SELECT DISTINCT source_ip, asn FROM derived) AS given
+      ON given.source_ip = t.ip_address AND given.asn = t.current_asn
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM (SELECT "ip_address" AS "ip_address", "asn_number" AS "asn_number", "observed_at" AS "observed_at", "verification_source" AS "verification_source", false AS unlike FROM "public"."ip_asn_history") AS t WHERE NOT EXISTS (
+  SELECT FROM derived AS d
+  WHERE NOT t.unlike AND d.source_ip = t.ip_address AND d.asn = t.asn_number
+    AND d.started = t.observed_at
+    AND (t.verification_source IS NULL OR t.verification_source = d.asn_source)
+);
+
+-- unexplained_rows, to phase 3
+WITH derived AS MATERIALIZED (
+  SELECT s.session_id, COALESCE(s.source_ip, (s.f).source_ip) AS source_ip,
+    COALESCE(s.snapshot_asn, (s.f).asn) AS asn,
+    CASE WHEN s.snapshot_asn IS NULL OR s.snapshot_asn = (s.f).asn THEN (s.f).asn_source END
+      AS asn_source,
+    COALESCE(s.first, s.last, s.created) AS started,
+    COALESCE(s.last, s.first, s.created) AS ended,
+    (s.f).has_provider_data, (s.f).organization, (s.f).organization_country, (s.f).registry,
+    s.unlike OR (s."source_ip" IS NOT NULL AND s."source_ip" IS DISTINCT FROM (s.f).source_ip) OR (s."enrichment_at" IS NOT NULL AND s."enrichment_at" IS DISTINCT FROM CASE WHEN (s.f).has_document THEN COALESCE((s.f).enriched_at, s.created, s.last) END) OR (s."snapshot_asn" IS NOT NULL AND s."snapshot_asn" IS DISTINCT FROM (s.f).asn) OR (s."snapshot_country" IS NOT NULL AND s."snapshot_country" IS DISTINCT FROM (s.f).country) OR (s."snapshot_ip_type" IS NOT NULL AND s."snapshot_ip_type" IS DISTINCT FROM (s.f).ip_type) AS own_values,
+    false AS retired_values
+  FROM (
+    SELECT s.session_id, s."first_event_at"::timestamptz AS first, s."last_event_at"::timestamptz AS last, s."created_at"::timestamptz AS created,
+      "source_ip" AS "source_ip", "enrichment_at" AS "enrichment_at", "snapshot_asn" AS "snapshot_asn", "snapshot_country" AS "snapshot_country", "snapshot_ip_type" AS "snapshot_ip_type",
+      false AS unlike,
+      "ext"."cowrie_derived_facts"(s.enrichment::json, s.source_ip::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
+        SELECT e.payload::json FROM (
+          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          WHERE session_id = s.session_id OFFSET 0
+        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+    FROM "public"."session_summaries" AS s
+    OFFSET 0
+  ) AS s
+), addresses AS (
+  SELECT source_ip,
+    array_agg(session_id ORDER BY ended DESC) FILTER (WHERE has_provider_data) AS sessions
+  FROM derived WHERE source_ip IS NOT NULL GROUP BY source_ip
+), systems AS (
+  SELECT asn, array_agg(session_id ORDER BY ended DESC) AS sessions,
+    array_agg(source_ip ORDER BY ended DESC) AS addresses
+  FROM derived WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM (SELECT "ip_address" AS "ip_address", "asn_number" AS "asn_number", "observed_at" AS "observed_at", "verification_source" AS "verification_source", false AS unlike FROM "public"."ip_asn_history") AS t WHERE NOT EXISTS (
+  SELECT FROM derived AS d
+  WHERE NOT t.unlike AND d.source_ip = t.ip_address AND d.asn = t.asn_number
+    AND d.started = t.observed_at
+    AND (t.verification_source IS NULL OR t.verification_source = d.asn_source)
+);
+
+-- unexplained_rows, raw_events without an index
+WITH events AS MATERIALIZED (
+  SELECT DISTINCT ON (session_id) session_id, id FROM "public"."raw_events"
+  WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id
+), derived AS MATERIALIZED (
+  SELECT s.session_id, (s.f).source_ip AS source_ip, (s.f).asn AS asn, (s.f).asn_source AS asn_source,
+    COALESCE(s.first, s.last, s.created) AS started,
+    COALESCE(s.last, s.first, s.created) AS ended,
+    (s.f).has_provider_data, (s.f).organization, (s.f).organization_country, (s.f).registry,
+    s.unlike OR (s."source_ip" IS NOT NULL AND s."source_ip" IS DISTINCT FROM (s.f).source_ip) OR (s."enrichment_at" IS NOT NULL AND s."enrichment_at" IS DISTINCT FROM CASE WHEN (s.f).has_document THEN COALESCE((s.f).enriched_at, s.created, s.last) END) OR (s."snapshot_asn" IS NOT NULL AND s."snapshot_asn" IS DISTINCT FROM (s.f).asn) OR (s."snapshot_country" IS NOT NULL AND s."snapshot_country" IS DISTINCT FROM (s.f).country) OR (s."snapshot_ip_type" IS NOT NULL AND s."snapshot_ip_type" IS DISTINCT FROM (s.f).ip_type) AS own_values,
+    false AS retired_values
+  FROM (
+    SELECT s.session_id, s."first_event_at"::timestamptz AS first, s."last_event_at"::timestamptz AS last, s."created_at"::timestamptz AS created,
+      "source_ip" AS "source_ip", "enrichment_at" AS "enrichment_at", "snapshot_asn" AS "snapshot_asn", "snapshot_country" AS "snapshot_country", "snapshot_ip_type" AS "snapshot_ip_type",
+      false AS unlike,
+      "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN r.payload::json END) AS f
+    FROM "public"."session_summaries" AS s
+    LEFT JOIN (
+      SELECT e.session_id, r.payload FROM events AS e JOIN "public"."raw_events" AS r USING (id)
+    ) AS r ON r.session_id = s.session_id
+    OFFSET 0
+  ) AS s
+), addresses AS (
+  SELECT source_ip,
+    array_agg(session_id ORDER BY ended DESC) FILTER (WHERE has_provider_data) AS sessions
+  FROM derived WHERE source_ip IS NOT NULL GROUP BY source_ip
+), systems AS (
+  SELECT asn, array_agg(session_id ORDER BY ended DESC) AS sessions,
+    array_agg(source_ip ORDER BY ended DESC) AS addresses
+  FROM derived WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT 'session_summaries'::text, 'with values that their documents do not give'::text, count(*) FILTER (WHERE own_values) FROM derived
+UNION ALL SELECT 'asn_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.asn IS NULL AS added,
+      CASE WHEN k.asn IS NOT NULL THEN t.unlike OR t."asn_type" IS NOT NULL OR t."is_known_hosting"::text <> (false)::text OR t."is_known_vpn"::text <> (false)::text OR t."enrichment_updated_at" IS NOT NULL OR (t.organization_name IS NOT NULL AND given_organization.asn IS NULL) OR (t.organization_country IS NOT NULL AND given_organization_country.asn IS NULL) OR (t.rir_registry IS NOT NULL AND given_registry.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM unnest(k.sessions, k.addresses) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_asn_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "asn_number" AS "asn_number", "organization_name" AS "organization_name", "organization_country" AS "organization_country", "rir_registry" AS "rir_registry", "asn_type" AS "asn_type", "is_known_hosting" AS "is_known_hosting", "is_known_vpn" AS "is_known_vpn", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "unique_ip_count" AS "unique_ip_count", "total_session_count" AS "total_session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."asn_inventory") AS t
+    LEFT JOIN systems AS k ON k.asn = t.asn_number
+    LEFT JOIN (SELECT DISTINCT asn, organization FROM derived) AS given_organization
+      ON given_organization.asn = t.asn_number AND given_organization.organization = t.organization_name
+    LEFT JOIN (SELECT DISTINCT asn, organization_country FROM derived) AS given_organization_country
+      ON given_organization_country.asn = t.asn_number AND given_organization_country.organization_country = t.organization_country
+    LEFT JOIN (SELECT DISTINCT asn, registry FROM derived) AS given_registry
+      ON given_registry.asn = t.asn_number AND given_registry.registry = t.rir_registry
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_inventory'::text, found.reason, found.rows FROM (
+  SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE changed) AS changed FROM (
+    SELECT k.source_ip IS NULL AS added,
+      CASE WHEN k.source_ip IS NOT NULL THEN t.unlike OR t."asn_last_verified" IS NOT NULL OR t."enrichment_updated_at" IS NOT NULL OR t."enrichment_version"::text <> ('2.2'::character varying)::text OR (t."geo_country" IS NOT NULL AND t."geo_country"::text NOT IN ((SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((upper(COALESCE(substring((enrichment #>> '{maxmind,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{cymru,country}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), substring((enrichment #>> '{dshield,ip,ascountry}'::text[]) COLLATE "C" from '^(?![Xx][Xx])[A-Za-z]{2}$'), 'XX') COLLATE "C")::varchar(2))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."ip_types" IS NOT NULL AND t."ip_types"::text NOT IN ((SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(string_to_array(substring((CASE WHEN jsonb_typeof(enrichment -> 'spur'::text) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur[3] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) WHEN jsonb_typeof(enrichment #> '{spur,client,types}'::text[]) = 'array'::text THEN jsonb_path_query_array(enrichment, 'strict $.spur.client.types[*] ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) ELSE jsonb_path_query_array(enrichment, 'strict $.spur.client.types ? (@ like_regex "^[^\"\\\\\\x01-\\x1f\\x7f]+$")'::jsonpath, '{}'::jsonb, true) END #>> '{}'::text[]) from '^\["(.*)"\]$'), '", "'::text), '{}'::text[]))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_scanner" IS NOT NULL AND t."is_scanner"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{greynoise,noise}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{greynoise,noise}'::text[])) = 'string'::text AND lower((enrichment #>> '{greynoise,noise}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t."is_bogon" IS NOT NULL AND t."is_bogon"::text NOT IN ((SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT t.enrichment AS enrichment) AS given), (SELECT COALESCE((COALESCE(((enrichment #> '{validation,is_bogon}'::text[]) = 'true'::jsonb) OR (jsonb_typeof((enrichment #> '{validation,is_bogon}'::text[])) = 'string'::text AND lower((enrichment #>> '{validation,is_bogon}'::text[]) COLLATE "C") = 'true'::text), false))::text, '') FROM (SELECT '{}'::jsonb AS enrichment) AS given))) OR (t.current_asn IS NOT NULL AND given.asn IS NULL) OR (t.enrichment <> '{}'::jsonb AND NOT COALESCE((
+      SELECT true FROM (SELECT id, k.source_ip FROM unnest(k.sessions) AS ids (id)) AS u (session_id, source_ip)
+      JOIN "public"."session_summaries" AS d ON d.session_id = u.session_id
+      WHERE "ext"."cowrie_provider_data"(d.enrichment::json, u.source_ip::varchar) = t.enrichment LIMIT 1), false)) END AS changed
+    FROM (SELECT "ip_address" AS "ip_address", "current_asn" AS "current_asn", "asn_last_verified" AS "asn_last_verified", "first_seen" AS "first_seen", "last_seen" AS "last_seen", "session_count" AS "session_count", "enrichment" AS "enrichment", "enrichment_updated_at" AS "enrichment_updated_at", "enrichment_version" AS "enrichment_version", NULL::character varying(2) AS "geo_country", NULL::text[] AS "ip_types", NULL::boolean AS "is_scanner", NULL::boolean AS "is_bogon", "created_at" AS "created_at", "updated_at" AS "updated_at", false AS unlike FROM "public"."ip_inventory") AS t
+    LEFT JOIN addresses AS k ON k.source_ip = t.ip_address
+    LEFT JOIN (SELECT DISTINCT source_ip, asn FROM derived) AS given
+      ON given.source_ip = t.ip_address AND given.asn = t.current_asn
+  ) AS seen
+) AS counted CROSS JOIN LATERAL (
+  VALUES ('added by the application', added), ('enriched by the application', changed)
+) AS found (reason, rows)
+UNION ALL SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM (SELECT "ip_address" AS "ip_address", "asn_number" AS "asn_number", "observed_at" AS "observed_at", "verification_source" AS "verification_source", false AS unlike FROM "public"."ip_asn_history") AS t WHERE NOT EXISTS (
+  SELECT FROM derived AS d
+  WHERE NOT t.unlike AND d.source_ip = t.ip_address AND d.asn = t.asn_number
+    AND d.started = t.observed_at
+    AND (t.verification_source IS NULL OR t.verification_source = d.asn_source)
+);
+
+-- orphans_query
+SELECT count(*) FROM "public"."session_summaries" AS c WHERE c."source_ip" IS NOT NULL
+AND NOT EXISTS (SELECT FROM "public"."ip_inventory" AS p WHERE p."ip_address" = c."source_ip");
+
+-- taken_names_query
+SELECT w.name, w.on_table
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN (VALUES ('idx', 'ip_inventory')) AS w (name, on_table) ON c.relname = w.name
+LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+LEFT JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table;
+
+-- firing_triggers_query
+SELECT format('trigger %I', tgname) FROM pg_trigger
+WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 19 = 19
+AND (tgattr::text = '' OR EXISTS (
+  SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
+  AND attname::text = ANY (ARRAY['source_ip']::text[])))
+UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
+WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1;
+
+-- lock_holders_query
+SELECT DISTINCT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
+  COALESCE(a.usename, '?'), l.mode || ' on ' || c.relname, COALESCE(a.state, '?'),
+  COALESCE(a.xact_start::text, '?'))
+FROM pg_locks AS l
+JOIN pg_class AS c ON c.oid = l.relation
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) ORDER BY 1;
+
+-- sample_documents_query
+WITH sampled AS MATERIALIZED (
+  SELECT f.source_ip, f.asn,
+    "ext"."cowrie_stored_size"("ext"."cowrie_provider_data"(s.enrichment::json, f.source_ip)) AS provider
+  FROM "public"."session_summaries" AS s TABLESAMPLE SYSTEM (50.000000) REPEATABLE (16), LATERAL "ext"."cowrie_derived_facts"(s.enrichment::json,
+    NULL::varchar, NULL::json) AS f
+), by_ip AS (
+  SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
+), by_asn AS (
+  SELECT count(*) AS n FROM sampled WHERE asn IS NOT NULL GROUP BY asn
+)
+SELECT (SELECT count(*) FROM sampled), (SELECT count(source_ip) FROM sampled),
+  (SELECT count(asn) FROM sampled),
+  (SELECT count(*) FROM by_ip), (SELECT count(*) FROM by_ip WHERE n = 1),
+  (SELECT count(*) FROM by_asn), (SELECT count(*) FROM by_asn WHERE n = 1),
+  (SELECT avg(length(source_ip)) FROM sampled),
+  (SELECT avg(provider) FROM sampled WHERE source_ip IS NOT NULL);
+
+-- sessions_size_query
+SELECT
+  pg_relation_size(c.oid), pg_table_size(c.oid) - pg_relation_size(c.oid),
+  c.reltuples, c.relpages,
+  pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),
+  pg_stat_get_live_tuples(c.reltoastrelid), pg_stat_get_dead_tuples(c.reltoastrelid),
+  pg_size_bytes(current_setting('work_mem')),
+  pg_size_bytes(current_setting('maintenance_work_mem')),
+  current_setting('wal_level') = 'minimal',
+  pg_size_bytes(current_setting('max_wal_size')),
+  EXISTS (SELECT FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL)
+    OR (current_setting('archive_mode') <> 'off' AND EXISTS (
+      SELECT FROM pg_stat_archiver
+      WHERE last_failed_time > COALESCE(last_archived_time, '-infinity'))),
+  pg_size_bytes(current_setting('wal_skip_threshold'))
+FROM pg_class AS c WHERE c.oid = $1::text::regclass;
+
+-- index_sizes_query
+SELECT m.amname, pg_relation_size(i.indexrelid), (
+    SELECT sum(COALESCE(s.avg_width, 16)) FROM unnest(i.indkey::int2[]) AS k
+    LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k
+    LEFT JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
+      AND s.attname = a.attname), (
+    SELECT max(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $3::int8 ELSE s.n_distinct END)
+    FROM unnest(i.indkey::int2[]) AS k
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k
+    JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
+      AND s.attname = a.attname)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
+WHERE i.indrelid = $1::text::regclass;
+
+-- dependents_query
+WITH RECURSIVE removed (classid, objid, objsubid) AS (SELECT 1259::oid, 16384::oid, 0),
+reached (classid, objid, objsubid) AS (
+  SELECT classid, objid, objsubid FROM removed
+  UNION
+  SELECT next.classid, next.objid, next.objsubid
+  FROM reached AS r
+  CROSS JOIN LATERAL (
+    SELECT d.classid, d.objid, d.objsubid
+    FROM pg_depend AS d
+    WHERE d.refclassid = r.classid AND d.refobjid = r.objid
+      AND (r.objsubid = 0 OR d.refobjsubid = r.objsubid)
+      AND (r.classid <> 'pg_class'::regclass
+           OR NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = r.objid)
+           OR EXISTS (SELECT FROM removed AS x WHERE x.classid = r.classid AND x.objid = r.objid))
+    UNION ALL
+    SELECT d.refclassid, d.refobjid, d.refobjsubid
+    FROM pg_depend AS d
+    WHERE d.classid = r.classid AND d.objid = r.objid AND d.objsubid = r.objsubid
+      AND d.deptype IN ('i', 'P', 'S')
+  ) AS next
+),
+row_types (oid) AS (
+  SELECT c.reltype FROM removed AS r JOIN pg_class AS c ON c.oid = r.objid
+  WHERE r.classid = 'pg_class'::regclass AND r.objsubid <> 0 AND c.reltype <> 0
+  UNION
+  SELECT next.oid
+  FROM row_types AS x
+  CROSS JOIN LATERAL (
+    SELECT t.oid FROM pg_type AS t WHERE t.typelem = x.oid OR t.typbasetype = x.oid
+    UNION ALL
+    SELECT c.reltype FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'c' WHERE a.atttypid = x.oid
+  ) AS next
+),
+holders (classid, objid, objsubid) AS (
+  SELECT 'pg_class'::regclass::oid, a.attrelid, a.attnum::integer
+  FROM row_types AS x
+  JOIN pg_attribute AS a ON a.atttypid = x.oid AND NOT a.attisdropped
+  JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm', 'f')
+  UNION
+  SELECT r.classid, i.inhrelid, 0
+  FROM removed AS r JOIN pg_inherits AS i ON i.inhparent = r.objid
+  WHERE r.classid = 'pg_class'::regclass AND r.objsubid <> 0
+),
+dependents (classid, objid, objsubid) AS (
+  SELECT o.classid, o.objid, o.objsubid
+  FROM (SELECT * FROM reached UNION SELECT * FROM holders) AS o
+  WHERE NOT EXISTS (
+      SELECT FROM removed AS r
+      WHERE r.classid = o.classid AND r.objid = o.objid AND r.objsubid IN (0, o.objsubid))
+    AND NOT EXISTS (
+      SELECT FROM pg_depend AS d
+      WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = o.objsubid
+        AND d.deptype IN ('i', 'P', 'S'))
+    AND NOT (o.classid = 'pg_attrdef'::regclass AND EXISTS (
+      SELECT FROM pg_attrdef AS f JOIN removed AS r ON r.classid = 'pg_class'::regclass
+        AND r.objid = f.adrelid AND r.objsubid IN (0, f.adnum)
+      WHERE f.oid = o.objid))
+    AND NOT (o.classid = 'pg_class'::regclass AND EXISTS (
+      SELECT FROM pg_class AS s
+      JOIN pg_depend AS d ON d.classid = o.classid AND d.objid = s.oid AND d.deptype = 'a'
+      JOIN removed AS r ON r.classid = d.refclassid AND r.objid = d.refobjid
+        AND r.objsubid IN (0, d.refobjsubid)
+      WHERE s.oid = o.objid AND s.relkind = 'S'))
+    AND NOT (o.classid = 'pg_constraint'::regclass AND EXISTS (
+      SELECT FROM pg_constraint AS n WHERE n.oid = o.objid AND n.contype = 'n'))
+    AND NOT (o.classid = 'pg_class'::regclass AND EXISTS (
+      SELECT FROM pg_class AS i WHERE i.oid = o.objid AND i.relnamespace = 'pg_toast'::regnamespace))
+)
+SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
+  CASE o.classid
+    WHEN 'pg_class'::regclass THEN (
+      SELECT CASE
+        WHEN o.objsubid <> 0 THEN (
+          SELECT format('ALTER TABLE %s DROP COLUMN %I', c.oid::regclass, a.attname)
+          FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum = o.objsubid)
+        WHEN c.relkind = 'v' THEN format('DROP VIEW %s', c.oid::regclass)
+        WHEN c.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %s', c.oid::regclass)
+        WHEN c.relkind = 'i' THEN format('DROP INDEX %s', c.oid::regclass)
+        WHEN c.relkind = 'S' THEN format('DROP SEQUENCE %s', c.oid::regclass)
+        WHEN c.relkind = 'r' THEN (
+          SELECT format('ALTER TABLE %s NO INHERIT %s', c.oid::regclass, i.inhparent::regclass)
+          FROM pg_inherits AS i WHERE i.inhrelid = c.oid LIMIT 1)
+        END
+      FROM pg_class AS c WHERE c.oid = o.objid)
+    WHEN 'pg_constraint'::regclass THEN (
+      SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname)
+      FROM pg_constraint AS c WHERE c.oid = o.objid AND c.conrelid <> 0)
+    WHEN 'pg_trigger'::regclass THEN (
+      SELECT format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
+      FROM pg_trigger AS t WHERE t.oid = o.objid)
+    WHEN 'pg_rewrite'::regclass THEN (
+      SELECT format('DROP RULE %I ON %s', w.rulename, w.ev_class::regclass)
+      FROM pg_rewrite AS w WHERE w.oid = o.objid)
+    WHEN 'pg_policy'::regclass THEN (
+      SELECT format('DROP POLICY %I ON %s', p.polname, p.polrelid::regclass)
+      FROM pg_policy AS p WHERE p.oid = o.objid)
+    WHEN 'pg_statistic_ext'::regclass THEN (
+      SELECT format('DROP STATISTICS %s.%I', s.stxnamespace::regnamespace, s.stxname)
+      FROM pg_statistic_ext AS s WHERE s.oid = o.objid)
+    WHEN 'pg_publication_rel'::regclass THEN (
+      SELECT format('ALTER PUBLICATION %I DROP TABLE %s', p.pubname, m.prrelid::regclass)
+      FROM pg_publication_rel AS m JOIN pg_publication AS p ON p.oid = m.prpubid
+      WHERE m.oid = o.objid)
+    WHEN 'pg_attrdef'::regclass THEN (
+      SELECT format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', f.adrelid::regclass, a.attname)
+      FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+      WHERE f.oid = o.objid)
+    WHEN 'pg_proc'::regclass THEN format('DROP ROUTINE %s', o.objid::regprocedure)
+    WHEN 'pg_type'::regclass THEN format('DROP TYPE %s', o.objid::regtype)
+  END AS command
+FROM dependents AS o
+ORDER BY o.objid DESC, o.objsubid;
+
