@@ -1,16 +1,20 @@
 # cowrie_migrate: `make` and `sudo make install` build and install the extension (PGXS);
 # `make demo` and `make test` need nothing prepared, see the end of this file.
 
+# Where the sources are, when that is not here: mkdir b; make -C b -f ../Makefile
+sources := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+
 EXTENSION = cowrie_migrate
 MODULE_big = cowrie_migrate
-DATA = $(wildcard sql/cowrie_migrate--*.sql)
+DATA = $(patsubst $(sources)/%,%,$(wildcard $(sources)/sql/cowrie_migrate--*.sql))
 # make installcheck, on a server that has the extension: the same tests as make test has.
-REGRESS = $(shell sed -n 's/^test: //p' test/regress_schedule)
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/api/*.cpp src/core/*/*.cpp src/pg/*/*.cpp))
+REGRESS = $(shell sed -n 's/^test: //p' '$(sources)/test/regress_schedule')
+OBJS = $(patsubst $(sources)/%.cpp,%.o,$(wildcard \
+	$(addprefix $(sources)/,src/*.cpp src/api/*.cpp src/core/*/*.cpp src/pg/*/*.cpp)))
 
 # gnu++17: the server's headers use typeof. They are system headers to us, so that -Wextra speaks of
 # our code only. Nothing is exported but what carries PGDLLEXPORT, which is empty before PostgreSQL 16.
-PG_CPPFLAGS = -Isrc -isystem $(includedir_server) \
+PG_CPPFLAGS = -I$(sources)/src -isystem $(includedir_server) \
 	'-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CXXFLAGS = -std=gnu++17 -O2 -Wall -Wextra -Werror -Wno-register \
 	-fvisibility=hidden -fvisibility-inlines-hidden
@@ -21,16 +25,35 @@ EXTRA_CLEAN = build $(OBJS:.o=.d)
 override with_llvm = no
 
 PG_CONFIG ?= pg_config
+ifeq ($(filter check,$(MAKECMDGOALS)),)
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+else
+# For whoever is working: the core, what an operator sees, and the rules for what has changed. (PGXS has a
+# target of this name, which says that there is none.)
+check:
+	PARTS="unit regress lint" LINT_CHANGED=1 scripts/test.sh
+endif
 
 ifneq ($(PGXS),)
 include $(PGXS)
 # A changed header rebuilds what includes it, another server or other flags rebuild everything.
 COMPILE.cc += -MMD -MP
+# The server's flags are of the compiler that built it; clang knows gcc's levels of this one as one.
+ifneq ($(shell $(CXX) --version 2>/dev/null | grep -c clang),0)
+override CXXFLAGS := $(patsubst -Wimplicit-fallthrough=%,-Wimplicit-fallthrough,$(CXXFLAGS)) -Wno-unknown-warning-option \
+	-Wno-unused-command-line-argument -Wno-ignored-optimization-argument
+endif
 -include $(OBJS:.o=.d)
+# What is written is looked for where the sources are; what is built there is not taken from there.
+ifneq ($(sources),.)
+VPATH :=
+vpath %.cpp $(sources)
+vpath %.sql $(sources)
+vpath %.control $(sources)
+endif
 $(OBJS): build/compiled-for
 build/compiled-for: force
-	@mkdir -p build
+	@mkdir -p build $(sort $(dir $(OBJS)))
 	@echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' | cmp -s - $@ || \
 	  echo '$(VERSION) $(subst ','\'',$(CXX) $(CXXFLAGS) $(CPPFLAGS))' > $@
 .PHONY: force
@@ -52,7 +75,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test test-full unit bench lint map matrix arm64 cleanup-script valgrind \
+.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script valgrind asan \
 	dist dist-check deb deb-check
 
 deps:
@@ -69,7 +92,7 @@ test-full:
 
 # The pure core alone: no server needed.
 unit: deps
-	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	env -u CXXFLAGS -u LDFLAGS cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	cmake --build build/unit --parallel --target unit_tests
 	build/unit/unit_tests
 
@@ -87,6 +110,10 @@ bench:
 # pg_regress with the server under valgrind: 0 errors in our code. TESTS="migrate failure" for some.
 valgrind:
 	scripts/valgrind.sh
+
+# The extension under AddressSanitizer: pg_regress and the hostile tests. TAP="t/092*.pl" for some.
+asan:
+	scripts/asan.sh
 
 lint: deps
 	scripts/lint.sh

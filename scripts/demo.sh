@@ -7,11 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sessions=${SESSIONS:-20000}
-
-scripts/install-packages.sh
 # shellcheck source=scripts/private-server.sh
 . scripts/private-server.sh
+scripts/install-packages.sh
+sessions=${SESSIONS:-20000}
 
 say() {
   printf '\n-- %s\n' "$@"
@@ -78,7 +77,7 @@ WHERE enrichment_updated_at IS NULL OR enrichment_updated_at < now() - interval 
 ORDER BY session_count DESC, ip_address LIMIT 5;"
 
 if [ "${KEEP:-}" = 1 ]; then
-  trap - EXIT INT TERM
+  private_server_keep
   prefix='cd / && '
   [ -z "$server_user" ] || prefix+="runuser -u $server_user -- "
   say 'The server keeps running (KEEP=1).'

@@ -17,6 +17,8 @@
 #
 #   CHECKS="perl links"   only these
 #   LINT_JOBS=2              how many files at a time; one per core by default
+#   LINT_CHANGED=1           only files that differ from the branch "main", or from the last commit where that
+#                            is main; what may stand where is looked at as a whole all the same
 #   COWRIE_FULL=1            clang's static analyzer too: minutes
 # shellcheck disable=SC2154,SC2317 # select_files fills the arrays; functions are called by their names
 set -euo pipefail
@@ -40,6 +42,22 @@ else
   mapfile -d '' files < <(find . -path ./build -prune -o -type f ! -name '*.o' ! -name '*.d' ! -name '*.so' \
     -printf '%P\0')
 fi
+# Of these the ones that have changed; there is no git, or no main: all.
+if [ -n "${LINT_CHANGED:-}" ] && base=$(git merge-base HEAD main 2>/dev/null); then
+  mapfile -t changed < <(git diff --name-only "$base" -- && git ls-files --others --exclude-standard)
+else
+  changed=("${files[@]}")
+fi
+select_changed() { # select_changed ARRAY PATTERN...
+  local -n chosen=$1
+  local all=() file
+  shift
+  select_files all "$@"
+  chosen=()
+  for file in "${all[@]}"; do
+    case " ${changed[*]} " in *" $file "*) chosen+=("$file") ;; esac
+  done
+}
 select_files() { # select_files ARRAY PATTERN...: those that exist and match
   local -n selected=$1
   local file pattern
@@ -70,6 +88,7 @@ each() { # each NAME FILE... -- COMMAND...
   local name=$1 count=0 failed dir
   shift
   dir=$(mktemp -d "$work/XXXXXX")
+  touch "$dir/list"
   while [ "$1" != -- ]; do
     printf '%s\0' "$1" >>"$dir/list"
     count=$((count + 1))
@@ -96,6 +115,7 @@ together() { # together NAME FILE... -- COMMAND...
     shift
   done
   shift
+  [ ${#list[@]} -gt 0 ] || { report "$name" 0 0 && return; }
   "$@" "${list[@]}" >"$work/$name.out" 2>&1 || ok=no
   failed=$(sed -nE 's/^([^:]+):[0-9]+:.*/\1/p' "$work/$name.out" | sort -u | wc -l)
   [ "$ok" = yes ] || [ "$failed" -gt 0 ] || failed=1
@@ -155,11 +175,11 @@ rules() {
 }
 
 if wanted clang-format && of_this_release clang-format clang-format; then
-  select_files sources '*.cpp' '*.hpp' '*.h'
+  select_changed sources '*.cpp' '*.hpp' '*.h'
   each clang-format "${sources[@]}" -- clang-format --dry-run -Werror
 fi
 if wanted clang-tidy && of_this_release clang-tidy clang-tidy; then
-  select_files sources 'src/*.cpp'
+  select_changed sources 'src/*.cpp'
   each clang-tidy "${sources[@]}" -- bash -c 'tidy "$@"' tidy
 fi
 if wanted rules; then
@@ -167,22 +187,22 @@ if wanted rules; then
   together rules "${sources[@]}" -- rules
 fi
 if wanted shell && of_this_release shell shellcheck; then
-  select_files sources '*.sh' .ci/run debian/tests/installcheck
+  select_changed sources '*.sh' .ci/run debian/tests/installcheck
   each shell "${sources[@]}" -- shellcheck -x
 fi
 if wanted perl; then
-  select_files sources '*.pl' '*.pm'
+  select_changed sources '*.pl' '*.pm'
   each perl "${sources[@]}" -- bash -c 'compile_perl "$@"' compile_perl
 fi
 if wanted spelling && of_this_release spelling codespell; then
-  select_files sources '*'
+  select_changed sources '*'
   texts=()
   for file in "${sources[@]}"; do
     case $file in *.out | *.svg | test/fuzz/corpus/*) ;; *) texts+=("$file") ;; esac
   done
   together spelling "${texts[@]}" -- codespell -L asend,ser,nd,hist,nin,isnt,fro,truely
 fi
-select_files sources '*.md'
+select_changed sources '*.md'
 if wanted links; then
   together links "${sources[@]}" -- perl scripts/check-links.pl
 fi

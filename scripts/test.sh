@@ -6,18 +6,21 @@
 #   COWRIE_FULL=1     full counts, ten minutes of fuzzing, a report in test/reports
 #   PARTS="unit tap"  only these parts: unit sanitized fuzz lint regress isolation tap
 #   TAP="t/001*.pl"   only these TAP tests
+#   JOBS=2            how many things are done at a time; one per core by default
 #
-# Logs stay in build/test-logs.
+# The parts, and of the TAP tests each file, are jobs of a queue that as many workers take from as there are
+# cores, so that all are busy until the end. Logs stay in build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# shellcheck source=scripts/private-server.sh
+. scripts/private-server.sh
+scripts/install-packages.sh
 
 parts=" ${PARTS:-unit sanitized fuzz lint regress isolation tap} "
 fuzz_seconds=60
 [ "${COWRIE_FULL:-}" != 1 ] || fuzz_seconds=600
-
-scripts/install-packages.sh
-# shellcheck source=scripts/private-server.sh
-. scripts/private-server.sh
+workers=${JOBS:-$(nproc)}
 
 started=$SECONDS
 logs=$PWD/build/test-logs
@@ -29,44 +32,64 @@ count_of() {
   sed -nE "$2" "$1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Runs one part: part NAME COMMAND..., output to a log. Each tool says in its own words how many
-# tests passed; a part that fails without naming a test counts as one failure.
-part() {
-  local name=$1 log=$logs/$1.log begun=$SECONDS status=0 passed=0 failed=0 skipped=0
-  shift
-  case $parts in *" $name "*) ;; *) return 0 ;; esac
-  "$@" >"$log" 2>&1 || status=$?
-  case $name in
-    unit | sanitized)
-      passed=$(count_of "$log" 's/^\[  PASSED  \] ([0-9]+) tests?.*/\1/p')
-      failed=$(count_of "$log" 's/^\[  FAILED  \] ([0-9]+) tests?, .*/\1/p')
-      ;;
-    fuzz)
-      [ "$status" -ne 0 ] || passed=1
-      ;;
-    lint) # a file that passes, fails or is skipped in one of the checks
-      passed=$(count_of "$log" 's/^[a-z-]+ +([0-9]+) passed, [0-9]+ failed$/\1/p')
-      failed=$(count_of "$log" 's|^[a-z-]+ +[0-9]+ passed, ([0-9]+) failed$|\1|p')
-      skipped=$(count_of "$log" 's/^[a-z-]+ +skipped: .*/1/p')
-      ;;
-    regress | isolation) # "test x ... ok" up to PostgreSQL 15, "ok 1 - x" from 16
-      passed=$(grep -cE '^(test)? +[^ ]+ +\.\.\. ok|^ok [0-9]' "$log" || true)
-      failed=$(grep -cE '^(test)? +[^ ]+ +\.\.\. FAILED|^not ok [0-9]' "$log" || true)
-      ;;
-    tap) # -v shows every test, subtests indented
-      skipped=$(grep -cE '^ok [0-9].* # skip' "$log" || true)
-      passed=$(($(grep -cE '^ok [0-9]' "$log" || true) - skipped))
-      failed=$(grep -E '^not ok [0-9]' "$log" | grep -cv '# TODO' || true)
-      ;;
+wanted() { case $parts in *" $1 "*) ;; *) return 1 ;; esac; }
+
+# Each tool says in its own words how many tests passed: passed_in, failed_in, skipped_in NAME LOG
+passed_in() {
+  case $1 in
+    unit | sanitized) count_of "$2" 's/^\[  PASSED  \] ([0-9]+) tests?.*/\1/p' ;;
+    fuzz) count_of "$2" 's/^fuzzed without a finding$/1/p' ;;
+    # a file that passes, fails or is skipped in one of the checks
+    lint) count_of "$2" 's/^[a-z-]+ +([0-9]+) passed, [0-9]+ failed$/\1/p' ;;
+    # "test x ... ok" up to PostgreSQL 15, "ok 1 - x" from 16
+    regress | isolation) count_of "$2" 's/^((test)? +[^ ]+ +\.\.\. ok|ok [0-9]).*/1/p' ;;
+    # -v shows every test, subtests indented
+    tap) count_of "$2" '/^ok [0-9].* # skip/d; s/^ok [0-9].*/1/p' ;;
   esac
-  if [ "$failed" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; }; then
+}
+failed_in() {
+  case $1 in
+    unit | sanitized) count_of "$2" 's/^\[  FAILED  \] ([0-9]+) tests?, .*/\1/p' ;;
+    fuzz) echo 0 ;;
+    lint) count_of "$2" 's/^[a-z-]+ +[0-9]+ passed, ([0-9]+) failed$/\1/p' ;;
+    regress | isolation) count_of "$2" 's/^((test)? +[^ ]+ +\.\.\. FAILED|not ok [0-9]).*/1/p' ;;
+    tap) count_of "$2" '/# TODO/d; s/^not ok [0-9].*/1/p' ;;
+  esac
+}
+skipped_in() {
+  case $1 in
+    lint) count_of "$2" 's/^[a-z-]+ +skipped: .*/1/p' ;;
+    tap) count_of "$2" 's/^ok [0-9].* # skip.*/1/p' ;;
+    *) echo 0 ;;
+  esac
+}
+
+# Runs one part: part NAME COMMAND..., output to a log.
+part() {
+  local name=$1 log=$logs/$1.log begun=$SECONDS status=0
+  shift
+  "$@" >"$log" 2>&1 || status=$?
+  conclude "$name" "$status" $((SECONDS - begun))
+}
+# Counts what a part has logged, and says it in one line: conclude NAME STATUS SECONDS. A part that fails
+# without naming a test counts as one failure.
+conclude() {
+  local name=$1 log=$logs/$1.log passed failed skipped
+  passed=$(passed_in "$name" "$log")
+  failed=$(failed_in "$name" "$log")
+  skipped=$(skipped_in "$name" "$log")
+  if [ "$failed" -eq 0 ] && { [ "$2" -ne 0 ] || [ "$passed" -eq 0 ]; }; then
     failed=1
   fi
-  echo "$name $passed $failed $((SECONDS - begun)) $skipped" >"$logs/$name.result"
-  printf '%-10s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" $((SECONDS - begun))
-  # what was skipped and why, and the figures that the tests have measured
-  sed -nE 's/^ok [0-9].* # skip/skipped:/p; s/^([a-z-]+) +skipped: /skipped: \1: /p; s/^# figure: /  /p' "$log"
-  [ "$failed" -eq 0 ] || show_failure "$name" "$log"
+  echo "$name $passed $failed $3 $skipped" >"$logs/$name.result"
+  # workers speak one at a time
+  {
+    flock 9
+    printf '%-10s %5d passed, %d failed (%d s)\n' "$name" "$passed" "$failed" "$3"
+    # what was skipped and why, and the figures that the tests have measured
+    sed -nE 's/^ok [0-9].* # skip/skipped:/p; s/^([a-z-]+) +skipped: /skipped: \1: /p; s/^# figure: /  /p' "$log"
+    [ "$failed" -eq 0 ] || show_failure "$name" "$log"
+  } 9>"$work/speaking"
 }
 
 show_failure() {
@@ -87,39 +110,44 @@ show_failure() {
   echo '----'
 }
 
-# The pure core, one build directory per flavour: cpp_build NAME TARGET CMAKE-OPTION...
+# The pure core. What runs once is compiled for the extension and by clang with sanitizers: the unit tests
+# are linked with either, the fuzz target with the latter. cpp_build NAME TARGET CMAKE-OPTION...
 cpp_build() {
   local name=$1 target=$2
   shift 2
-  cmake -S . -B "build/$name" "$@" && cmake --build "build/$name" --target "$target"
+  (
+    flock 8
+    cmake -S . -B "build/$name" "$@" && cmake --build "build/$name" -j "$compile_jobs" --target "$target"
+  ) 8>"build/$name.lock"
 }
 cpp_program() {
   find "build/$1" -type f -name "$2" -perm -u+x -print -quit
 }
+with_sanitizers=(-DSANITIZE=ON -DCMAKE_CXX_COMPILER=clang++)
 unit() {
-  cpp_build unit unit_tests -DCMAKE_BUILD_TYPE=RelWithDebInfo && "$(cpp_program unit unit_tests)"
+  cpp_build objects unit_tests -DCORE_OBJECTS=ON && "$(cpp_program objects unit_tests)"
 }
 sanitized() {
-  cpp_build sanitized unit_tests -DSANITIZE=ON && "$(cpp_program sanitized unit_tests)"
+  cpp_build sanitized unit_tests "${with_sanitizers[@]}" && "$(cpp_program sanitized unit_tests)"
 }
 fuzz() {
   mkdir -p "$work/corpus" "$work/crashes" &&
-    cpp_build fuzz enrichment_fuzz -DFUZZ=ON -DCMAKE_CXX_COMPILER=clang++ &&
-    "$(cpp_program fuzz enrichment_fuzz)" -max_total_time="$fuzz_seconds" -print_final_stats=1 \
-      -timeout=10 -artifact_prefix="$logs/" "$work/corpus" test/fuzz/corpus
+    cpp_build sanitized enrichment_fuzz "${with_sanitizers[@]}" &&
+    "$(cpp_program sanitized enrichment_fuzz)" -max_total_time="$fuzz_seconds" -print_final_stats=1 \
+      -timeout=10 -artifact_prefix="$logs/" "$work/corpus" test/fuzz/corpus &&
+    echo 'fuzzed without a finding'
 }
-core_parts() {
-  part unit unit
-  part sanitized sanitized
-  part fuzz fuzz
-  part lint env LINT_JOBS=1 scripts/lint.sh
+lint() {
+  LINT_JOBS=$compile_jobs scripts/lint.sh
 }
 
 # The tests and what they read, where the server's user can reach it.
 copy_tests() {
   mkdir -p "$work/run"
-  cp -R test sql expected src docs scripts bench debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
-  mkdir -p "$work/run/regress" "$work/run/isolation" "$work/run/tap"
+  # with the times of the files: make shall find the objects up to date
+  cp -a test sql expected src docs scripts bench debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
+  mkdir -p "$work/run/build" "$work/run/regress" "$work/run/isolation" "$work/run/tap"
+  cp -a build/compiled-for "$work/run/build/"
   [ -z "$server_user" ] || chown -R "$server_user" "$work/run"
 }
 
@@ -146,7 +174,6 @@ isolation() {
 }
 # Two file systems of 64 MB for the tests of full disks. Only root may mount them; without them these
 # tests are skipped, and say so.
-small_disks=()
 mount_small_disks() {
   local name disk
   [ -n "$server_user" ] || return 0
@@ -154,24 +181,34 @@ mount_small_disks() {
     disk=$work/small-$name
     mkdir "$disk"
     mount -t tmpfs -o "size=64m,mode=700,uid=$(id -u "$server_user")" tmpfs "$disk" || return 0
-    small_disks+=("$disk")
   done
   export COWRIE_SMALL_DISKS=$work
 }
-unmount_small_disks() {
-  local disk
-  for disk in "${small_disks[@]}"; do
-    umount -l "$disk" || true
-  done
-}
-tap() {
-  local tests
+tap_files() {
+  # The longest first, by what they have to say, so that all workers end at about the same time.
   # shellcheck disable=SC2086 # patterns, to be expanded
-  mapfile -t tests < <(cd test && printf '%s\n' ${TAP:-t/*.pl})
+  (cd test && ls -S ${TAP:-t/*.pl})
+}
+tap_log() { echo "$logs/tap-files/$(basename "$1" .pl).log"; }
+# One file of the TAP tests: its own directory, and ports that no other of them takes.
+tap_file() {
+  local status=0
   as_server_user env -u PGHOST -u PGUSER -u PGDATABASE -C "$work/run/test" PGPORT=65432 \
     PATH="$bindir:$PATH" TESTDIR="$work/run/tap" TESTDATADIR="$work/run/tap/data" \
-    TESTLOGDIR="$work/run/tap/log" PG_REGRESS="$pg_tests/regress/pg_regress" TMPDIR="$work" \
-    prove --verbose --timer -I "$pg_tests/perl" -I t "${tests[@]}"
+    TESTLOGDIR="$work/run/tap/log" PG_TEST_PORT_DIR="$work/run/tap/ports" \
+    PG_REGRESS="$pg_tests/regress/pg_regress" TMPDIR="$work" \
+    prove --norc --verbose --timer -I "$pg_tests/perl" -I t "$1" >"$(tap_log "$1")" 2>&1 || status=$?
+  echo "$status" >"$(tap_log "$1").status"
+}
+# All of them together, in the order of their names.
+conclude_tap() {
+  local file status=0
+  [ -d "$logs/tap-files" ] || return 0
+  while read -r file; do
+    cat "$(tap_log "$file")" || status=1
+    [ "$(cat "$(tap_log "$file").status")" = 0 ] || { echo "# error: $file did not pass" && status=1; }
+  done < <(tap_files | sort) >"$logs/tap.log" 2>&1
+  conclude tap "$status" $(($(date +%s) - $(cat "$logs/tap-files/begun")))
 }
 
 report() {
@@ -195,41 +232,73 @@ report() {
   echo "report: $file"
 }
 
-core_pid=''
+# The queue: lines of what is to be done, taken from the top under a lock, the long ones first. (Fuzzing waits
+# for what the sanitized tests compile, so it is not beside them.)
+fill_queue() {
+  local name
+  for name in sanitized regress isolation lint unit fuzz; do
+    if wanted "$name"; then echo "part $name $name"; fi
+  done
+  if wanted tap; then
+    mkdir "$logs/tap-files"
+    date +%s >"$logs/tap-files/begun"
+    tap_files | sed 's/^/tap_file /'
+  fi
+}
+next_job() {
+  {
+    flock 7
+    head -n 1 "$work/queue"
+    sed -i 1d "$work/queue"
+  } 7>"$work/queue.lock"
+}
+# Takes jobs until there are none, or until the run that it belongs to is gone.
+worker() {
+  local job
+  while [ "$(identity_of_process $$)" = "$(cat "$work/owner" 2>/dev/null)" ] && job=$(next_job) && [ -n "$job" ]; do
+    # shellcheck disable=SC2086 # words
+    $job || true
+  done
+}
+
+worker_pids=()
 cleanup() {
-  local status=$?
+  local status=$? pid
   trap - EXIT
-  [ -z "$core_pid" ] || kill -- "-$core_pid" 2>/dev/null || true
+  for pid in "${worker_pids[@]}"; do
+    kill -- "-$pid" 2>/dev/null || true
+  done
   if [ -n "$work" ] && [ "$status" -ne 0 ]; then
     cp "$work/server.log" "$logs/" 2>/dev/null || true
     mkdir -p "$logs/tap"
     find "$work/run/tap" -path '*/log/*' -type f -exec cp -t "$logs/tap" {} + 2>/dev/null || true
   fi
-  unmount_small_disks
   private_server_remove
   exit "$status"
 }
 
+compile_jobs=$(((workers + 1) / 2))
 private_server_create
 trap cleanup EXIT
 pg_tests=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
-
-# The core's parts on one core, the database's on the other; a process group of their own, so that
-# they can be ended together.
-set -m
-core_parts </dev/null &
-core_pid=$!
-set +m
-
 private_server_start
 copy_tests
-part regress regress
-[ -z "$(find test/specs -name '*.spec' -print -quit 2>/dev/null)" ] || part isolation isolation
-mount_small_disks
-part tap tap
+if wanted tap; then mount_small_disks; fi
+fill_queue >"$work/queue"
 
-wait "$core_pid" || true
-core_pid=''
+# Each in a process group of its own, so that it can be ended with what it runs.
+set -m
+for ((number = 0; number < workers; number++)); do
+  worker </dev/null &
+  worker_pids+=("$!")
+  identity_of_process "$!" >>"$work/groups"
+done
+set +m
+for pid in "${worker_pids[@]}"; do
+  wait "$pid" || true
+done
+worker_pids=()
+conclude_tap
 
 passed=0 failed=0 skipped=0
 for name in $parts; do
@@ -238,7 +307,7 @@ for name in $parts; do
     passed=$((passed + part_passed))
     failed=$((failed + part_failed))
     skipped=$((skipped + part_skipped))
-  elif [ "$name" != isolation ]; then
+  else
     echo "$name did not run"
     failed=$((failed + 1))
   fi

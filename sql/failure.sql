@@ -72,9 +72,15 @@ JOIN asn_inventory AS a ON a.asn_number = i.current_asn WHERE i.ip_address = '19
 SELECT * FROM cowrie_validate_schema();
 SELECT * FROM schema_state ORDER BY key;
 
--- Injected: the statement after the rewrite, in every phase.
+-- Injected: once in every phase, and after a number of statements.
 SELECT count(*) FROM cowrie_cleanup_v16();
 SET cowrie_migrate.fail_at = '1.fill_columns';
+SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
+SET cowrie_migrate.fail_at = '2.load_asn_inventory';
+SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
+SET cowrie_migrate.fail_at = '3.load_ip_inventory';
+SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
+SET cowrie_migrate.fail_at = '4.load_ip_asn_history';
 SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
 SET cowrie_migrate.fail_at = '5.zero_loss_gate';
 SELECT refusal('SELECT * FROM cowrie_migrate_v16()');
@@ -83,7 +89,7 @@ SELECT split_part(refusal('SELECT * FROM cowrie_migrate_v16()'), E'\n', 1);
 RESET cowrie_migrate.fail_at;
 SELECT * FROM cowrie_validate_schema(version => 15);
 
--- Row security that would hide rows, and a missing privilege, are errors with phase and step.
+-- After so many failures the next call completes.
 SELECT count(*) FROM cowrie_migrate_v16();
 SELECT * FROM cowrie_validate_schema();
 

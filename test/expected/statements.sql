@@ -770,8 +770,8 @@ AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]
 WITH sampled AS MATERIALIZED (
   SELECT f.source_ip, f.asn,
     "ext"."cowrie_stored_size"("ext"."cowrie_provider_data"(s.enrichment::json, f.source_ip)) AS provider
-  FROM "public"."session_summaries" AS s TABLESAMPLE SYSTEM (50.000000) REPEATABLE (16), LATERAL "ext"."cowrie_derived_facts"(s.enrichment::json,
-    NULL::varchar, NULL::json) AS f
+  FROM "public"."session_summaries" AS s TABLESAMPLE SYSTEM (50.000000) REPEATABLE (16), LATERAL
+    "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, NULL::json) AS f
 ), by_ip AS (
   SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
 ), by_asn AS (

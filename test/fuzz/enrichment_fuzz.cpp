@@ -1,7 +1,8 @@
 // Fuzz target: any bytes as an enrichment document, as a payload and as a known address. What is
 // promised for every document is checked for every document.
 //
-//   cmake -S . -B build/fuzz -DFUZZ=ON -DCMAKE_CXX_COMPILER=clang++ && cmake --build build/fuzz
+//   cmake -S . -B build/fuzz -DSANITIZE=ON -DCMAKE_CXX_COMPILER=clang++ &&
+//   cmake --build build/fuzz --target enrichment_fuzz
 //   build/fuzz/enrichment_fuzz -max_total_time=180 build/corpus test/fuzz/corpus
 #include <cstdint>
 #include <cstdio>

@@ -204,10 +204,10 @@ CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM session_summaries});
 
 	# Functions that the owner may not execute: the superuser is told.
 	my @functions = (user => 'postgres');
-	app('REVOKE EXECUTE ON FUNCTION cowrie_enrichment_facts(json) FROM PUBLIC');
+	app('REVOKE EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) FROM PUBLIC');
 	remedied_refusal('role "app_owner" may not execute the functions of the extension',
-		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "public" TO "app_owner"', @functions);
-	app('GRANT EXECUTE ON FUNCTION cowrie_enrichment_facts(json) TO PUBLIC');
+		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "cowrie_migrate_internal" TO "app_owner"', @functions);
+	app('GRANT EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) TO PUBLIC');
 	$preflight->migrates('with the privileges that were granted', before => q{SET default_tablespace = 'my disk'});
 
 	# The owner's default is to write nothing, or to see the past.
@@ -264,7 +264,8 @@ SELECT count(*) FROM cowrie_preflight_v16() WHERE severity <> 'info'; COMMIT}),
 {
 	create_v15($node, 'other', owner => 'app_owner', n => 20, extension => 0);
 	my $other = Preflight->new($node, 'other');
-	$node->safe_psql('other', 'CREATE SCHEMA hidden; CREATE EXTENSION cowrie_migrate SCHEMA hidden');
+	$node->safe_psql('other', 'CREATE SCHEMA hidden; CREATE EXTENSION cowrie_migrate SCHEMA hidden;'
+		  . 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC');
 	my @there = (before => 'SET search_path = public, hidden', user => 'postgres');
 	my $message = 'role "app_owner" may not use the extension';
 	my $row = $other->same_as_refusal($message, @there);

@@ -8,31 +8,15 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CowrieTest;
+use Online;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_node('leftovers', 'restart_after_crash = on');
+work_in($node);
 create_v15($node, 'origin', n => 1_000);
 load_reference($node, 'origin');
 my $clean = schema_dump($node, 'origin');
-
-sub copy
-{
-	my ($database, $from) = @_;
-	$node->safe_psql('postgres', 'CREATE DATABASE ' . quote_name($database) . ' TEMPLATE '
-		. quote_name($from // 'origin'));
-	return;
-}
-
-sub call
-{
-	my ($database, $fail_at, $arguments) = @_;
-	my $stderr = '';
-	my $status = $node->psql($database,
-		($fail_at ? "SET cowrie_migrate.fail_at = '$fail_at';\n" : '')
-		  . 'CALL cowrie_migrate_v16_online(' . ($arguments // '') . ')', stderr => \$stderr);
-	return ($status, $stderr);
-}
 
 sub complete
 {
@@ -54,7 +38,7 @@ foreach my $step ('1.fill_columns', '2.load_asn_inventory', '4.idx_session_snaps
 {
 	my $name = $step =~ s/\W/_/gr;
 	copy($name);
-	my ($status, $failure) = call($name, $step, 'batch_size => 100');
+	my ($status, $failure) = call($name, fail_at($step));
 	isnt($status, 0, "$step: interrupted");
 
 	copy("atomic_$name", $name);
@@ -115,7 +99,7 @@ is((call('taken'))[0], 0, 'without it the call succeeds');
 # Without an index on raw_events.session_id.
 copy('unindexed');
 $node->safe_psql('unindexed', 'DROP INDEX ix_raw_events_session_id');
-is((call('unindexed', '4.idx_session_source_ip'))[1] =~ /injected/ ? 1 : 0, 1, 'unindexed events: interrupted');
+is((call('unindexed', fail_at('4.idx_session_source_ip')))[1] =~ /injected/ ? 1 : 0, 1, 'unindexed events: interrupted');
 ($status, $notices) = call('unindexed');
 is($status, 0, 'unindexed events: goes on') or diag($notices);
 complete('unindexed', 'unindexed events');
@@ -123,7 +107,7 @@ complete('unindexed', 'unindexed events');
 # Indexes --------------------------------------------------------------------------------------------
 
 copy('invalid');
-call('invalid', '4.idx_session_source_ip');
+call('invalid', fail_at('4.idx_session_source_ip'));
 $node->safe_psql('invalid', q{
 CREATE INDEX idx_session_snapshot_asn ON session_summaries (snapshot_asn);
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_session_snapshot_asn'::regclass});

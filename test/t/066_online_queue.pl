@@ -8,12 +8,13 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CowrieTest;
-use IPC::Run ();
+use Online;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sessions = 2_000;
 my $node = start_node('queue');
+work_in($node);
 create_v15($node, 'origin', n => $sessions, pad => 1_000);
 # In no order at all.
 $node->safe_psql('origin', q{
@@ -21,51 +22,6 @@ CREATE INDEX shuffled ON session_summaries (md5(session_id || 'x'));
 CLUSTER session_summaries USING shuffled;
 DROP INDEX shuffled;
 ANALYZE session_summaries});
-
-sub copy
-{
-	my ($database, $from) = @_;
-	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE " . ($from // 'origin'));
-	return;
-}
-
-sub call
-{
-	my ($database, $before) = @_;
-	my $stderr = '';
-	my $status = $node->psql($database,
-		(defined $before ? "$before;\n" : '') . 'CALL cowrie_migrate_v16_online(batch_size => 100)',
-		stderr => \$stderr);
-	return ($status, $stderr);
-}
-
-sub finishes
-{
-	my ($database, $before) = @_;
-	load_reference($node, $database);
-	my ($status, $stderr) = call($database, $before);
-	is($status, 0, "$database: finishes") or diag($stderr);
-	is(compare($node, $database), $no_difference, "$database: as the reference");
-	is($node->safe_psql($database, 'SELECT count(*) FROM cowrie_validate_schema()'), '0',
-		"$database: no findings");
-	is($node->safe_psql($database, q{SELECT to_regclass('cowrie_migrate_queue') IS NULL}), 't',
-		"$database: the queue is gone");
-	return $stderr;
-}
-
-# Begins a slow migration and waits until it fills.
-sub start_slowly
-{
-	my ($database) = @_;
-	my %run = (out => '', err => '');
-	$run{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($database), '-c',
-			"CALL cowrie_migrate_v16_online(batch_size => 50, pause => '20 ms')" ],
-		'<', \undef, '>', \$run{out}, '2>', \$run{err});
-	$node->poll_query_until($database,
-		"SELECT count(*) = 1 FROM cowrie_migration_status WHERE running AND step = 'fill_columns' AND rows_done > 200")
-	  or die "it does not begin: $run{err}";
-	return \%run;
-}
 
 # Its order -------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ my $newest = $node->safe_psql('postgres',
 # There is a way from every version to this one, and none that skips a script.
 is($node->safe_psql('postgres', qq{
 SELECT source, path FROM pg_extension_update_paths('cowrie_migrate')
-WHERE target = '$newest' AND source <> target ORDER BY 1}), "1.0|1.0--$newest", 'update paths');
+WHERE target = '$newest' AND source <> target ORDER BY 1}), "1.0|1.0--1.1--$newest\n1.1|1.1--$newest", 'update paths');
 
 # Everything that belongs to the extension, with all that a user can tell of it.
 my $members = q{
@@ -28,7 +28,7 @@ WITH members AS (
     ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
   WHERE e.extname = 'cowrie_migrate')
 SELECT pg_describe_object(classid, objid, 0), obj_description(objid, classid::regclass::name),
-  (SELECT to_jsonb(p) - '{oid,prorettype,proargtypes,proallargtypes,proargdefaults,proowner}'::text[] || jsonb_build_object(
+  (SELECT to_jsonb(p) - '{oid,pronamespace,prorettype,proargtypes,proallargtypes,proargdefaults,proowner}'::text[] || jsonb_build_object(
      'owner', proowner::regrole, 'arguments', pg_get_function_arguments(oid), 'result', pg_get_function_result(oid))
    FROM pg_proc AS p WHERE classid = 'pg_proc'::regclass AND oid = objid),
   (SELECT (to_jsonb(a) - '{aggfnoid,aggtransfn}'::text[])::text FROM pg_aggregate AS a

@@ -291,7 +291,6 @@ TEST_P(TimestampTest, parses) {
 
 constexpr std::int64_t second = 1000000;
 constexpr std::int64_t hour = 3600 * second;
-constexpr std::int64_t day = 24 * hour;
 constexpr std::int64_t y2025 = 1735689600 * second; // 2025-01-01
 
 const Row<std::int64_t> timestamp_rows[] = {

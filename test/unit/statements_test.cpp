@@ -13,7 +13,6 @@
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/validate.hpp"
-#include "core/inspect/zero_loss.hpp"
 #include "core/online/refusals.hpp"
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"

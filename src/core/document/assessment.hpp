@@ -2,7 +2,7 @@
 //
 // The state of the aggregate cowrie_assessment(), whose parts come from parallel workers as bytes.
 // Memory: some 50 bytes for each different IP. Error regime: never throws but std::bad_alloc;
-// bytes that are none of its own throw std::invalid_argument.
+// throws std::invalid_argument for malformed bytes std::invalid_argument.
 #pragma once
 
 #include <array>

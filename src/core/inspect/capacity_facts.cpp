@@ -43,8 +43,8 @@ std::string sample_documents_query(const Target &target, double share) {
   return sql::fill(target, R"(WITH sampled AS MATERIALIZED (
   SELECT f.source_ip, f.asn,
     {cowrie_stored_size}({cowrie_provider_data}(s.enrichment::{document_type}, f.source_ip)) AS provider
-  FROM {sessions} AS s TABLESAMPLE{sample}, LATERAL {cowrie_derived_facts}(s.enrichment::{document_type},
-    NULL::varchar, NULL::json) AS f
+  FROM {sessions} AS s TABLESAMPLE{sample}, LATERAL
+    {cowrie_derived_facts}(s.enrichment::{document_type}, NULL::varchar, NULL::json) AS f
 ), by_ip AS (
   SELECT count(*) AS n FROM sampled WHERE source_ip IS NOT NULL GROUP BY source_ip
 ), by_asn AS (

@@ -14,8 +14,8 @@ namespace cowrie {
 /** Refuses, without `repair`, what is neither version 15 nor complete nor resumable. */
 void refuse_incomplete(const Target &target, const Situation &situation);
 
-/** Refuses what repair cannot mend without deciding about somebody's rows; completes the findings
- *  with what the rows tell. */
+/** Refuses a repair that would lose somebody's rows or values; completes the findings with what the
+ *  rows show. */
 void refuse_losses(Database &database, Inspection &inspection);
 
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table

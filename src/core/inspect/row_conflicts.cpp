@@ -1,4 +1,4 @@
-// Row conflicts: what the rows say to a repair.
+// Row conflicts: the stored rows and a repair.
 #include "core/inspect/row_conflicts.hpp"
 
 #include <algorithm>
@@ -17,20 +17,21 @@ namespace {
 constexpr std::int64_t few = 10;
 
 /** The rows of one table, as they would be with the declared types. */
-class Rows {
+class TableRows {
 public:
-  Rows(Database &database, const Table &declared, const Table &seen)
+  TableRows(Database &database, const Table &declared, const Table &seen)
       : database_(database), declared_(declared), seen_(seen),
         name_(qualified(database.target().schema, declared.name)) {}
 
   const std::string &name() const { return name_; }
 
   /** `"ip_address"`, or what it will be converted to. */
-  std::string value(const std::string &column) const {
+  std::string value(const std::string &column, const std::string &alias = {}) const {
     const Column &declared = *declared_.column(column);
     const Column &found = *seen_.column(column);
-    return must_be_retyped(declared, found) ? conversion(database_.target(), declared, found).values
-                                            : quote_identifier(column);
+    return must_be_retyped(declared, found)
+               ? conversion(database_.target(), declared, found, alias).values
+               : alias + quote_identifier(column);
   }
 
   bool has(const std::vector<std::string> &columns) const {
@@ -93,7 +94,7 @@ private:
     const Column *found = seen.column(finding.object);
     if (!declared || !found)
       return; // an undeclared column: its remedy is complete
-    const Rows rows(database_, table, seen);
+    const TableRows rows(database_, table, seen);
     if (must_be_replaced(*declared, *found)) {
       finding.remedy = repair();
       return;
@@ -109,7 +110,7 @@ private:
       nulls(finding, rows, table, seen, *declared, *found);
   }
 
-  void values_that_do_not_survive(Finding &finding, const Rows &rows, const Table &table,
+  void values_that_do_not_survive(Finding &finding, const TableRows &rows, const Table &table,
                                   const Table &seen, const Column &declared, const Column &found) {
     const Conversion how = conversion(target(), declared, found);
     if (how.survives.empty())
@@ -132,14 +133,14 @@ private:
   }
 
   // Two masks of one address are two values of inet and one text.
-  void keys_that_become_one(Finding &finding, const Rows &rows, const Table &table) {
+  void keys_that_become_one(Finding &finding, const TableRows &rows, const Table &table) {
     const Constraint *key = table.primary_key();
     if (key && rows.has(key->columns) && !unreadable(table.name, key->columns) &&
         std::find(key->columns.begin(), key->columns.end(), finding.object) != key->columns.end())
       duplicates(finding, rows, *key);
   }
 
-  void nulls(Finding &finding, const Rows &rows, const Table &table, const Table &seen,
+  void nulls(Finding &finding, const TableRows &rows, const Table &table, const Table &seen,
              const Column &declared, const Column &found) {
     const std::string alter = ddl::alter_column(target().schema, table.name, declared, found) + ";";
     const std::string value =
@@ -170,7 +171,7 @@ private:
 
   void constraint(Finding &finding, const Table &table, const Table &seen) {
     const Constraint *declared = by_name(table.constraints, finding.object);
-    const Rows rows(database_, table, seen);
+    const TableRows rows(database_, table, seen);
     if (!declared || !rows.has(declared->columns) || unreadable(table.name, declared->columns))
       return;
     if (declared->kind == ConstraintKind::primary_key)
@@ -179,18 +180,13 @@ private:
       violations(finding, rows, table, *declared);
   }
 
-  void duplicates(Finding &finding, const Rows &rows, const Constraint &key) {
-    std::string values, same, sizes, problem;
-    for (const std::string &each : key.columns) {
-      const std::string value = rows.value(each);
-      append(values, value);
-      const auto of = [&](const std::string &alias) {
-        std::string text = value;
-        const std::string name = quote_identifier(each);
-        return text.replace(text.find(name), name.size(), alias + "." + name);
-      };
-      append(same, of("a") + " = " + of("b"), " AND ");
-    }
+  void duplicates(Finding &finding, const TableRows &rows, const Constraint &key) {
+    const std::string values =
+        join(key.columns, ", ", [&](const std::string &each) { return rows.value(each); });
+    const std::string same = join(key.columns, " AND ", [&](const std::string &each) {
+      return rows.value(each, "a.") + " = " + rows.value(each, "b.");
+    });
+    std::string problem;
     const auto twice = rows.count("SELECT count(*) FROM (SELECT FROM " + rows.name() +
                                       " GROUP BY " + values + " HAVING count(*) > 1) AS repeated",
                                   problem);
@@ -200,10 +196,11 @@ private:
                 " AND a.ctid < b.ctid;");
   }
 
-  void violations(Finding &finding, const Rows &rows, const Table &table, const Constraint &check) {
-    std::string values;
-    for (const std::string &each : check.columns)
-      append(values, rows.value(each) + " AS " + quote_identifier(each));
+  void violations(Finding &finding, const TableRows &rows, const Table &table,
+                  const Constraint &check) {
+    const std::string values = join(check.columns, ", ", [&](const std::string &each) {
+      return rows.value(each) + " AS " + quote_identifier(each);
+    });
     std::string problem;
     const auto violating =
         rows.count("SELECT count(*) FROM (SELECT " + values + " FROM " + rows.name() +
@@ -248,14 +245,20 @@ std::string has_rows_query(const Target &target, const std::string &table) {
   return "SELECT EXISTS (SELECT FROM " + qualified(target.schema, table) + ")";
 }
 
-RowFacts row_facts(Database &database, const Inspection &inspection) {
-  RowFacts facts;
-  const Target &target = database.target();
+namespace {
+
+/** The tables of version 16 that hold rows. */
+std::set<std::string> filled_tables(Database &database, const Inspection &inspection) {
+  std::set<std::string> result;
   for (const Table &table : schema_v16().tables)
     if (table.phase > 0 && inspection.observed.table(table.name) &&
-        database.query(has_rows_query(target, table.name)).front().front() == "t")
-      facts.filled_tables.insert(table.name);
+        database.query(has_rows_query(database.target(), table.name)).front().front() == "t")
+      result.insert(table.name);
+  return result;
+}
 
+/** Columns must change their type or be replaced, and something of the user's forbids it. */
+void refuse_dependent_columns(Database &database, const Inspection &inspection) {
   for (const Table &table : inspection.declared.tables) {
     const Table *seen = inspection.observed.table(table.name);
     std::vector<std::string> changing;
@@ -266,40 +269,47 @@ RowFacts row_facts(Database &database, const Inspection &inspection) {
     if (changing.empty())
       continue;
     const std::vector<std::string> users = database.users_of_columns(table.name, changing);
-    if (users.empty())
-      continue;
-    std::string detail;
-    for (const std::string &each : users)
-      append(detail, each, "\n");
-    throw Failure(
-        sqlstate::dependent_objects,
-        "other objects depend on columns of \"" + table.name + "\" that must change", detail,
-        "Save their definitions and drop them, run " +
-            target.command("cowrie_migrate_v16", "repair => true") + " and create them again.");
+    if (!users.empty())
+      throw Failure(sqlstate::dependent_objects,
+                    "other objects depend on columns of \"" + table.name + "\" that must change",
+                    join(users, "\n"),
+                    "Save their definitions and drop them, run " +
+                        database.target().command("cowrie_migrate_v16", "repair => true") +
+                        " and create them again.");
   }
+}
 
+FillBy choose_fill(Database &database, const Inspection &inspection) {
   const Table &sessions = *inspection.declared.table("session_summaries");
   const Table &seen = *inspection.observed.table(sessions.name);
-  std::vector<std::string> there;
+  std::vector<std::string> existing;
   bool whole = true;
   for (const Column &each : sessions.columns) {
     const Column *found = seen.column(each.name);
     whole = whole && found && !must_be_retyped(each, *found);
     if (found)
-      there.push_back(each.name);
+      existing.push_back(each.name);
   }
   // Without a record of phase 1 nobody has looked the raw events up for every session.
-  const bool looked_up = inspection.situation.subphase.value_or(0) >= 1;
-  if (whole && looked_up) {
+  if (whole && inspection.situation.subphase.value_or(0) >= 1) {
     const FillCount unfilled = count_unfilled(database, inspection.situation);
     if (unfilled.sessions == 0)
-      facts.fill_by = FillBy::nothing;
-    else if (unfilled.sessions * few < unfilled.of)
-      facts.fill_by = FillBy::update;
+      return FillBy::nothing;
+    if (unfilled.sessions * few < unfilled.of)
+      return FillBy::update;
   }
-  if (facts.fill_by == FillBy::rewrite && !there.empty() &&
-      !database.users_of_columns(sessions.name, there).empty())
-    facts.fill_by = FillBy::update;
+  return existing.empty() || database.users_of_columns(sessions.name, existing).empty()
+             ? FillBy::rewrite
+             : FillBy::update;
+}
+
+} // namespace
+
+RowFacts row_facts(Database &database, const Inspection &inspection) {
+  RowFacts facts;
+  facts.filled_tables = filled_tables(database, inspection);
+  refuse_dependent_columns(database, inspection);
+  facts.fill_by = choose_fill(database, inspection);
   return facts;
 }
 

@@ -1,5 +1,5 @@
-// Row conflicts: what the rows say to a repair: which of them stand in its way, and how much there
-// is to fill.
+// Row conflicts: checks the stored rows for data that a repair would lose, and counts what it has
+// to fill.
 //
 // What it may know: the ports. Reads only what a finding gives reason to read: a complete database
 // costs nothing. Error regime: throws what the port throws.
@@ -14,7 +14,7 @@
 namespace cowrie {
 
 /**
- * Completes findings with what only the rows can tell. A finding whose mending would lose a value
+ * Completes findings with what only the rows can tell. A finding whose repair would lose a value
  * or a row gets `loses_data`, a remedy that says so in SQL, and in `actual` the number of rows.
  */
 void find_data_losses(Database &database, Inspection &inspection);

@@ -5,7 +5,6 @@
 #include "core/schema/v15.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/derivation_parts.hpp"
-#include "core/sql/fill.hpp"
 
 namespace cowrie {
 namespace {

@@ -1,4 +1,4 @@
-// Online fill: the batches that fill the session columns.
+// Online batches: the batches that fill the session columns.
 #include "core/online/batches.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Online fill: the batches that fill the session columns beside an application that goes on
-// writing.
+// Online batches: they fill the session columns while an application goes on writing.
 //
 // Error regime: throws Failure; Stopped when the run is asked to stop between two batches.
 #pragma once

@@ -1,4 +1,4 @@
-// Online schema: what an online run changes in the catalog.
+// Catalog steps: what an online run changes in the catalog.
 #include "core/online/catalog_steps.hpp"
 
 #include "core/base/failure.hpp"

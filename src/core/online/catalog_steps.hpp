@@ -1,7 +1,7 @@
-// Online schema: what an online run changes in the catalog: columns and trigger in one moment, the
-// tables and indexes of the plan, the cut-over in one moment.
+// Catalog steps: what an online run changes in the catalog: columns and trigger in one transaction,
+// the tables and indexes of the plan, the cut-over in one transaction.
 //
-// Whoever wants a strong lock gets it in short attempts and keeps it for catalog work only. Error
+// A strong lock is requested in short attempts, and held for catalog work only. Error
 // regime: throws what the ports throw; Stopped before a step.
 #pragma once
 

@@ -15,7 +15,7 @@ constexpr std::int64_t keys_per_round = 20'000;
 /** Rows that are written in one transaction: others may be waiting for them. */
 constexpr std::size_t sessions_per_fill = 500;
 constexpr int most_attempts = 5;
-/** More notes than this part of the sessions are many. */
+/** More keys than this part of the sessions are many. */
 constexpr std::int64_t many_part = 10;
 constexpr std::int64_t few = 20;
 
@@ -24,7 +24,7 @@ constexpr std::int64_t few = 20;
 // To stage everything in one scan, with parallel workers, takes a fraction of the time per session.
 // And what is not whole any more cannot be brought up to date.
 std::int64_t OnlineCatchUp::start_over_if_less_work() {
-  std::int64_t notes = 0;
+  std::int64_t keys = 0;
   bool over = false;
   lock_retry_.until_locked(TransactionKind::work, [&] {
     Database &database = ports_.database;
@@ -32,14 +32,14 @@ std::int64_t OnlineCatchUp::start_over_if_less_work() {
                            .query(online::count_changed_keys_and_sessions(database.target()),
                                   {qualified(database.target().schema, "session_summaries")})
                            .front();
-    notes = to_number(counts[0]);
+    keys = to_number(counts[0]);
     OnlineInventories refresh(database, origin_);
-    over = notes > std::max(keys_per_round, to_number(counts[1]) / many_part) ||
+    over = keys > std::max(keys_per_round, to_number(counts[1]) / many_part) ||
            !refresh.staging_is_whole();
     if (over)
       refresh.refresh_all(base_);
   });
-  return over ? notes : 0;
+  return over ? keys : 0;
 }
 
 std::int64_t OnlineCatchUp::work_off(std::int64_t enough) {
@@ -75,7 +75,7 @@ std::int64_t OnlineCatchUp::work_off_keys(std::int64_t enough) {
     }
     const std::int64_t left = forget(round);
     sessions += static_cast<std::int64_t>(round.sessions.size());
-    const auto done = static_cast<std::int64_t>(round.notes.size());
+    const auto done = static_cast<std::int64_t>(round.places.size());
     const std::int64_t came = left - (round.before - done);
     if (left <= enough || (enough > 0 && came > done / 2))
       return sessions;
@@ -85,25 +85,25 @@ std::int64_t OnlineCatchUp::work_off_keys(std::int64_t enough) {
 // The first pass takes all that have come so far. A later one takes half as many as the one before,
 // and is the last one when more have come meanwhile: so it ends, however fast they come.
 std::int64_t OnlineCatchUp::fill_rest() {
-  std::int64_t sessions = 0, noted = 0;
+  std::int64_t sessions = 0, added = 0;
   std::optional<std::int64_t> most;
   do {
     lock_retry_.until_locked(TransactionKind::work, [&] {
-      noted = ports_.database
+      added = ports_.database
                   .fill(online::add_unfilled_keys(ports_.database.target(), declared_, base_, most),
                         false)
                   .rows;
     });
     sessions += work_off_keys(0);
-    if (most && noted == *most)
+    if (most && added == *most)
       break;
-    most = noted / 2;
-  } while (noted > few);
+    most = added / 2;
+  } while (added > few);
   return sessions;
 }
 
 // The inventories first: where the foreign keys are there already, a session must not get an
-// address before that has its row. The notes stay until all is done, so that a crash forgets none.
+// address before that has its row. The keys stay until all is done, so that a crash forgets none.
 OnlineCatchUp::Round OnlineCatchUp::derive() {
   Round round;
   lock_retry_.until_locked(TransactionKind::catalog, [&] {
@@ -113,7 +113,7 @@ OnlineCatchUp::Round OnlineCatchUp::derive() {
     std::set<std::string> keys;
     for (const Row &row : ports_.database.query(
              online::read_changed_keys(ports_.database.target(), keys_per_round))) {
-      round.notes.push_back(row[0].value_or(""));
+      round.places.push_back(row[0].value_or(""));
       round.file = row[2].value_or("");
       keys.insert(row[1].value_or(""));
     }
@@ -141,9 +141,9 @@ std::int64_t OnlineCatchUp::forget(const Round &round) {
   std::int64_t left = 0;
   lock_retry_.until_locked(TransactionKind::work, [&] {
     OnlineInventories refresh(ports_.database, origin_);
-    if (!round.notes.empty())
+    if (!round.places.empty())
       ports_.database.execute(
-          online::remove_keys(ports_.database.target(), round.notes, round.file));
+          online::remove_keys(ports_.database.target(), round.places, round.file));
     left = refresh.pending();
   });
   return left;

@@ -1,4 +1,4 @@
-// Online refresh: the inventories of an online migration, from the staged sessions.
+// Online inventories: the inventories of an online migration, from the staged sessions.
 #include "core/online/inventories.hpp"
 
 #include <set>

@@ -1,5 +1,5 @@
-// Online refresh: the inventories of an online migration, from the staged sessions: all at once,
-// and then again for what has changed meanwhile.
+// Online inventories: the inventories of an online migration, from the staged sessions: all at
+// once, and then again for what has changed meanwhile.
 //
 // Every function runs in a transaction of the caller's. Error regime: throws what the port throws.
 #pragma once

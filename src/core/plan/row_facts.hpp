@@ -16,7 +16,7 @@ enum class FillBy : std::uint8_t {
   nothing, ///< they are filled
 };
 
-/** What only the rows can tell, and a repair depends on. */
+/** What a repair has read from the rows. */
 struct RowFacts {
   FillBy fill_by = FillBy::rewrite;
   std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing

@@ -1,4 +1,4 @@
-// Run place: where a run is, for the status view and for the errors it leaves with.
+// Run position: where a run is, for the status view and for the errors it leaves with.
 //
 // Error regime: at() throws what the Monitor throws.
 #pragma once
@@ -12,7 +12,7 @@ namespace cowrie {
 
 class RunPosition {
 public:
-  /** `command` is what to run again once the cause of a failure is mended. */
+  /** `command` is what to run again once the cause of a failure is removed. */
   RunPosition(Monitor &monitor, std::string command)
       : monitor_(monitor), command_(std::move(command)) {}
 

@@ -1,4 +1,4 @@
-// DDL: a declared object, written as the SQL that makes, mends or drops it.
+// DDL: a declared object, written as the SQL that makes, changes or drops it.
 //
 // What it may know: the words of a schema. Error regime: never fails; every identifier is quoted.
 #pragma once

@@ -28,9 +28,9 @@ struct Finding {
   std::string object; ///< its own name within the table; the table's name for tables
   std::string expected;
   std::string actual; ///< empty: nothing is there
-  std::string remedy; ///< SQL that mends it
+  std::string remedy; ///< SQL that repairs it
   bool loses_data = false;
-  std::string loss;          ///< what is in the way: `keys that occur more than once: 3`
+  std::string loss;          ///< what would be lost: `keys that occur more than once: 3`
   int phase = 0;             ///< the phase that declares the object
   std::string observed_name; ///< of the index or constraint found in its place, where there is one
 

@@ -1,5 +1,5 @@
-// THE declaration: what schema version 16 is, as data. Nothing else in this project lists its
-// columns, constraints or indexes; to add one, add it here.
+// The declaration: what schema version 16 is, as data; the only definition of its columns,
+// constraints and indexes. docs/DEVELOPING.md names the code that a new column concerns as well.
 //
 // Source: ADR-007. Names and types follow the application's ORM. Error regime: plain data.
 #include "core/schema/v16.hpp"

@@ -21,8 +21,9 @@ bool is_list_of_texts(const Column &observed) noexcept {
   return type == "text[]" || (starts_with(type, "character varying") && contains(type, "[]"));
 }
 
-Conversion conversion(const Target &target, const Column &declared, const Column &observed) {
-  const std::string name = quote_identifier(observed.name);
+Conversion conversion(const Target &target, const Column &declared, const Column &observed,
+                      const std::string &alias) {
+  const std::string name = alias + quote_identifier(observed.name);
   const auto own = [&](const char *function, const std::string &argument) {
     return qualified(target.extension_schema, function) + "(" + argument + ")";
   };

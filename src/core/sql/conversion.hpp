@@ -25,8 +25,10 @@ struct Conversion {
 /**
  * Converts a column: json to jsonb (what jsonb cannot hold is replaced by U+FFFD: `adjusted`), inet
  * to its host part, times without time zone as UTC, everything else by way of its text.
+ * `alias` stands before the column: `s.`.
  */
-Conversion conversion(const Target &target, const Column &declared, const Column &observed);
+Conversion conversion(const Target &target, const Column &declared, const Column &observed,
+                      const std::string &alias = {});
 
 /** Tells whether the column holds a list where one text is declared. */
 bool is_list_of_texts(const Column &observed) noexcept;

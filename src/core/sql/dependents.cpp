@@ -7,7 +7,7 @@ namespace {
 // Every kind of dependency counts: an automatic one is how DROP COLUMN takes indexes, constraints
 // and statistics along in silence. Up to the owner of an internal part, because that goes with it:
 // the rule of a view stands for the view, the index of a key for the key. Not down into a table
-// that inherits: it need not go, only to be let go.
+// that inherits: it is detached, not dropped.
 constexpr const char *reached = R"(
 reached (classid, objid, objsubid) AS (
   SELECT classid, objid, objsubid FROM removed

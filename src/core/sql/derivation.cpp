@@ -10,71 +10,35 @@
 namespace cowrie::derivation {
 namespace {
 
-std::string own(const Target &target, const char *function) {
-  return qualified(target.extension_schema, function);
+// A row per address, with the session whose document it gets, if any has provider data.
+std::string addresses(const Target &target) {
+  return sql::fill(target, R"(SELECT source_ip, min(started) AS first_seen,
+    max(ended) AS last_seen, count(*) AS sessions,
+    {cowrie_latest}(asn::text, ended::timestamptz, session_id::text) AS asn,
+    {cowrie_latest}((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
+      session_id::text) AS session_id
+  FROM {staging} WHERE source_ip IS NOT NULL GROUP BY source_ip)");
 }
-
-// The work tables ---------------------------------------------------------------------------------
-
-// Unlogged: its rows need no WAL, and no transaction other than this one ever reads them. A
-// temporary table is not possible in a security-restricted context. Collation "C" is the rule for
-// ties, and the fastest to sort and hash by.
-constexpr const char *create_staging_text = R"(CREATE UNLOGGED TABLE {staging} (
-  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
-  asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
-  organization text, organization_country varchar(2), registry varchar(10)))";
-
-// CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
-constexpr const char *stage_from_documents_text = R"(CREATE UNLOGGED TABLE {staging} AS
-SELECT s.session_id COLLATE "C" AS session_id, s.source_ip COLLATE "C" AS source_ip,
-  s.snapshot_asn AS asn, f.asn_source,
-  COALESCE({first}, {last}, {created}) AS started, COALESCE({last}, {first}, {created}) AS ended,
-  f.has_provider_data, f.organization, f.organization_country, f.registry
-FROM {sessions} AS s, LATERAL
-  {cowrie_staged_facts}(s.enrichment::{document_type}, s.source_ip::varchar, s.snapshot_asn::integer) AS f
-WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL)";
-
-constexpr const char *create_event_table_text = R"(CREATE UNLOGGED TABLE {events} AS
-SELECT DISTINCT ON (session_id) session_id, id FROM {raw_events}
-WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id)";
-
-// The sessions ------------------------------------------------------------------------------------
-
-// Each value is computed once: a session is counted when its source IP is. And a session that
-// nothing more is known of is not written again.
-constexpr const char *fill_rows_text = R"(UPDATE {sessions} AS s SET {assignments}
-FROM (SELECT ctid AS place, {values} FROM {sessions} WHERE {condition} OFFSET 0) AS f
-WHERE s.ctid = f.place AND ({known}))";
-
-constexpr const char *count_unfilled_text = R"(SELECT
-  count(*) FILTER (WHERE {condition} AND {cowrie_lacks_snapshot}({arguments}, {final})), count(*)
-FROM {sessions})";
-
-constexpr const char *fingerprint_text = R"(SELECT (f).sessions, (f).documents, (f).times,
-  (f).settled_sessions, (f).settled_documents, (f).settled_times
-FROM (
-  SELECT {aggregate}(session_id::varchar, enrichment::{document_type}, {first}, {last}, {created} <= {start}) AS f
-  FROM {sessions}
-) AS summed)";
-
-// The inventories ---------------------------------------------------------------------------------
 
 // Groups `g` that each chose a session, with the document `d` of that session. Only keys and places
 // are joined; then one document after the other is fetched, in the order of the table: a join with
 // the sessions themselves would be free to hash or sort all documents.
-constexpr const char *with_documents_text = R"((
+std::string with_documents(const Target &target, const std::string &groups) {
+  return sql::fill(target, R"((
   SELECT g.*, k.place FROM ({groups}) AS g
   LEFT JOIN (SELECT session_id, ctid AS place FROM {sessions}) AS k
     ON k.session_id = g.session_id COLLATE "default"
   ORDER BY k.place
 ) AS g LEFT JOIN LATERAL (
   SELECT enrichment FROM {sessions} AS s WHERE s.ctid = g.place OFFSET 0
-) AS d ON true)";
+) AS d ON true)",
+                   {{"groups", groups}});
+}
 
 // Of each ASN its latest session, and of each fact the value in the latest session that has any.
 // Of the address an empty text stands for none, so that it is that of the same session.
-constexpr const char *asns_text =
-    R"(SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+std::string asns(const Target &target) {
+  return sql::fill(target, R"(SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
     count(*) AS sessions,
     {cowrie_latest}(session_id::text, ended::timestamptz, session_id::text) AS session_id,
     {cowrie_latest}(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
@@ -83,10 +47,12 @@ constexpr const char *asns_text =
     {cowrie_latest}(organization_country::text, ended::timestamptz, session_id::text)
       AS organization_country,
     {cowrie_latest}(registry::text, ended::timestamptz, session_id::text) AS registry
-  FROM {staging} WHERE asn IS NOT NULL GROUP BY asn)";
+  FROM {staging} WHERE asn IS NOT NULL GROUP BY asn)");
+}
 
 // Counting distinct addresses in two steps of hashing needs no sort.
-constexpr const char *load_asn_inventory_text = R"(INSERT INTO {asn_inventory} AS t
+std::string load_asn_inventory(const Target &target) {
+  return sql::fill(target, R"(INSERT INTO {asn_inventory} AS t
   (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
   unique_ip_count, total_session_count, enrichment)
 SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
@@ -95,81 +61,55 @@ FROM {asns_with_documents} LEFT JOIN (
   SELECT asn, count(*) AS ips FROM (
     SELECT DISTINCT asn, source_ip FROM {staging} WHERE asn IS NOT NULL AND source_ip IS NOT NULL
   ) AS pairs GROUP BY asn
-) AS i ON i.asn = g.asn)";
-
-// A row per address, with the session whose document it gets, if any has provider data.
-constexpr const char *addresses_text = R"(SELECT source_ip, min(started) AS first_seen,
-    max(ended) AS last_seen, count(*) AS sessions,
-    {cowrie_latest}(asn::text, ended::timestamptz, session_id::text) AS asn,
-    {cowrie_latest}((CASE WHEN has_provider_data THEN session_id END)::text, ended::timestamptz,
-      session_id::text) AS session_id
-  FROM {staging} WHERE source_ip IS NOT NULL GROUP BY source_ip)";
+) AS i ON i.asn = g.asn)",
+                   {{"asns_with_documents", with_documents(target, asns(target))}});
+}
 
 // Addresses `g`, each with its document `d`.
-constexpr const char *load_ip_inventory_text = R"(INSERT INTO {ip_inventory} AS t
+std::string load_ip_inventory(const Target &target, const std::string &addresses_with_documents) {
+  return sql::fill(target, R"(INSERT INTO {ip_inventory} AS t
   (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
 SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
   COALESCE({cowrie_provider_data}(d.enrichment::{document_type}, g.source_ip::varchar), '{}')
-FROM {addresses_with_documents})";
-
-constexpr const char *load_ip_asn_history_text = R"(INSERT INTO {ip_asn_history} AS t
-  (ip_address, asn_number, observed_at, verification_source)
-SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
-FROM (
-  SELECT source_ip, asn, asn_source, started, session_id,
-    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
-  FROM {staging} WHERE source_ip IS NOT NULL AND asn IS NOT NULL
-) AS seen
-WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id)";
-
-// In a hash a row takes an eighth more than in its table.
-constexpr const char *chosen_fits_text = R"(SELECT pg_relation_size({chosen}::regclass) * 1.25
-  <= setting::float8 * 1024 * current_setting('hash_mem_multiplier')::float8
-FROM pg_settings WHERE name = 'work_mem')";
-
-constexpr const char *chosen_with_documents_text = R"({chosen} AS g
-JOIN {sessions} AS d ON d.session_id = g.session_id COLLATE "default"
-UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb
-FROM {chosen} WHERE session_id IS NULL)";
-
-constexpr const char *add_missing_asns_text = R"(INSERT INTO {asn_inventory}
-  (asn_number, first_seen, last_seen, unique_ip_count)
-SELECT current_asn, min(first_seen), max(last_seen), count(*) FROM {ip_inventory}
-WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING)";
-
-std::string with_documents(const Target &target, const std::string &groups) {
-  return sql::fill(target, with_documents_text, {{"groups", groups}});
-}
-
-std::string groups(const char *text, const Target &target) { return sql::fill(target, text); }
-
-std::string load_asn_inventory(const Target &target) {
-  return sql::fill(target, load_asn_inventory_text,
-                   {{"asns_with_documents", with_documents(target, groups(asns_text, target))}});
-}
-
-std::string load_ip_inventory(const Target &target, const std::string &addresses_with_documents) {
-  return sql::fill(target, load_ip_inventory_text,
+FROM {addresses_with_documents})",
                    {{"addresses_with_documents", addresses_with_documents}});
 }
 
 } // namespace
 
-std::string create_staging(const Target &target) { return sql::fill(target, create_staging_text); }
+// Unlogged: its rows need no WAL, and no transaction other than this one ever reads them. A
+// temporary table is not possible in a security-restricted context. Collation "C" is the rule for
+// ties, and the fastest to sort and hash by.
+std::string create_staging(const Target &target) {
+  return sql::fill(target, R"(CREATE UNLOGGED TABLE {staging} (
+  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
+  asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
+  organization text, organization_country varchar(2), registry varchar(10)))");
+}
 
 std::string analyze_staging(const Target &target) {
   return "ANALYZE " + staging_of(target) + " (source_ip, asn)";
 }
 
+// CREATE TABLE AS may use parallel workers, INSERT … SELECT may not; hence no create_staging().
 std::string stage_from_documents(const Target &target, const Table &sessions) {
-  return sql::fill(target, stage_from_documents_text,
+  return sql::fill(target, R"(CREATE UNLOGGED TABLE {staging} AS
+SELECT s.session_id COLLATE "C" AS session_id, s.source_ip COLLATE "C" AS source_ip,
+  s.snapshot_asn AS asn, f.asn_source,
+  COALESCE({first}, {last}, {created}) AS started, COALESCE({last}, {first}, {created}) AS ended,
+  f.has_provider_data, f.organization, f.organization_country, f.registry
+FROM {sessions} AS s, LATERAL
+  {cowrie_staged_facts}(s.enrichment::{document_type}, s.source_ip::varchar, s.snapshot_asn::integer) AS f
+WHERE s.source_ip IS NOT NULL OR s.snapshot_asn IS NOT NULL)",
                    {{"first", utc(sessions, "first_event_at", "s.")},
                     {"last", utc(sessions, "last_event_at", "s.")},
                     {"created", utc(sessions, "created_at", "s.")}});
 }
 
 std::string create_event_table(const Target &target) {
-  return sql::fill(target, create_event_table_text);
+  return sql::fill(target, R"(CREATE UNLOGGED TABLE {events} AS
+SELECT DISTINCT ON (session_id) session_id, id FROM {raw_events}
+WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id)");
 }
 
 std::string index_event_table(const Target &target) {
@@ -187,6 +127,8 @@ std::string fill_by_rewrite(const Target &target, const Table &declared, const T
   return ddl::alter_table(target.schema, declared.name, clauses);
 }
 
+// Each value is computed once: a session is counted when its source IP is. And a session that
+// nothing more is known of is not written again.
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
                       FillScope scope) {
   const std::string arguments = fill_arguments(target, declared, observed);
@@ -197,7 +139,9 @@ std::string fill_rows(const Target &target, const Table &declared, const Table &
     append(assignments, name + " = f." + name);
     append(known, "(s." + name + " IS NULL AND f." + name + " IS NOT NULL)", " OR ");
   }
-  return sql::fill(target, fill_rows_text,
+  return sql::fill(target, R"(UPDATE {sessions} AS s SET {assignments}
+FROM (SELECT ctid AS place, {values} FROM {sessions} WHERE {condition} OFFSET 0) AS f
+WHERE s.ctid = f.place AND ({known}))",
                    {{"assignments", assignments},
                     {"values", values},
                     {"condition", condition(declared, scope)},
@@ -208,7 +152,9 @@ std::string count_unfilled(const Target &target, const Table &declared, FillScop
   std::string arguments = document(target);
   for (const Column &each : declared.columns)
     append(arguments, quote_identifier(each.name) + "::" + without_length(each.type));
-  return sql::fill(target, count_unfilled_text,
+  return sql::fill(target, R"(SELECT
+  count(*) FILTER (WHERE {condition} AND {cowrie_lacks_snapshot}({arguments}, {final})), count(*)
+FROM {sessions})",
                    {{"condition", condition(declared, scope)},
                     {"arguments", arguments},
                     {"final", scope == FillScope::any ? "false" : "true"}});
@@ -304,9 +250,17 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   if (table == "asn_inventory")
     sql = load_asn_inventory(target);
   else if (table == "ip_inventory")
-    sql = load_ip_inventory(target, with_documents(target, groups(addresses_text, target)));
+    sql = load_ip_inventory(target, with_documents(target, addresses(target)));
   else if (table == "ip_asn_history")
-    sql = sql::fill(target, load_ip_asn_history_text);
+    sql = sql::fill(target, R"(INSERT INTO {ip_asn_history} AS t
+  (ip_address, asn_number, observed_at, verification_source)
+SELECT DISTINCT ON (source_ip, asn, started) source_ip, asn, started, asn_source
+FROM (
+  SELECT source_ip, asn, asn_source, started, session_id,
+    lag(asn) OVER (PARTITION BY source_ip ORDER BY started, session_id) AS previous
+  FROM {staging} WHERE source_ip IS NOT NULL AND asn IS NOT NULL
+) AS seen
+WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id)");
   if (sql.empty() || existing == OnExisting::none_there)
     return sql;
   return sql + on_conflict(*schema_v16().table(table), existing, added);
@@ -314,12 +268,15 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
 
 std::vector<std::string> choose_sessions(const Target &target) {
   const std::string chosen = qualified(target.schema, chosen_table);
-  return {"CREATE UNLOGGED TABLE " + chosen + " AS " + groups(addresses_text, target),
+  return {"CREATE UNLOGGED TABLE " + chosen + " AS " + addresses(target),
           "ANALYZE " + chosen + " (session_id)"};
 }
 
+// In a hash a row takes an eighth more than in its table.
 std::string chosen_fits(const Target &target) {
-  return sql::fill(chosen_fits_text,
+  return sql::fill(R"(SELECT pg_relation_size({chosen}::regclass) * 1.25
+  <= setting::float8 * 1024 * current_setting('hash_mem_multiplier')::float8
+FROM pg_settings WHERE name = 'work_mem')",
                    {{"chosen", quote_literal(qualified(target.schema, chosen_table))}});
 }
 
@@ -328,20 +285,31 @@ std::string chosen_fits(const Target &target) {
 // fit: then the places of the sessions are joined, as ever.
 std::string load_chosen(const Target &target, bool fits) {
   const std::string chosen = qualified(target.schema, chosen_table);
-  return load_ip_inventory(target, fits ? sql::fill(target, chosen_with_documents_text)
+  return load_ip_inventory(target, fits ? sql::fill(target, R"({chosen} AS g
+JOIN {sessions} AS d ON d.session_id = g.session_id COLLATE "default"
+UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb
+FROM {chosen} WHERE session_id IS NULL)")
                                         : with_documents(target, "SELECT * FROM " + chosen));
 }
 
 std::string add_missing_asns(const Target &target) {
-  return sql::fill(target, add_missing_asns_text);
+  return sql::fill(target, R"(INSERT INTO {asn_inventory}
+  (asn_number, first_seen, last_seen, unique_ip_count)
+SELECT current_asn, min(first_seen), max(last_seen), count(*) FROM {ip_inventory}
+WHERE current_asn IS NOT NULL GROUP BY current_asn ON CONFLICT (asn_number) DO NOTHING)");
 }
 
 namespace {
 
 std::string fingerprint_by(const char *aggregate, const Target &target, const Table &sessions,
                            const std::string &start) {
-  return sql::fill(target, fingerprint_text,
-                   {{"aggregate", own(target, aggregate)},
+  return sql::fill(target, R"(SELECT (f).sessions, (f).documents, (f).times,
+  (f).settled_sessions, (f).settled_documents, (f).settled_times
+FROM (
+  SELECT {aggregate}(session_id::varchar, enrichment::{document_type}, {first}, {last}, {created} <= {start}) AS f
+  FROM {sessions}
+) AS summed)",
+                   {{"aggregate", qualified(target.extension_schema, aggregate)},
                     {"first", utc(sessions, "first_event_at")},
                     {"last", utc(sessions, "last_event_at")},
                     {"created", utc(sessions, "created_at")},

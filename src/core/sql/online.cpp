@@ -11,71 +11,8 @@ namespace {
 using derivation::sessions_of;
 using derivation::staging_of;
 
-// The queue ---------------------------------------------------------------------------------------
-
-constexpr const char *create_queue_text = R"(CREATE TABLE {queue} AS
-SELECT row_number() OVER (ORDER BY floor(at[0] / {window}), at[1], at[0]) AS place,
-  session_id AS session
-FROM (SELECT session_id, ctid::text::point AS at FROM {sessions} OFFSET 0) AS s)";
 /** So many pages are in the cache together, and a batch has no more rows than that. */
 constexpr int pages_per_window = 4096;
-
-constexpr const char *count_places_text =
-    R"(SELECT count(*) FROM {queue} AS q WHERE q.place > {after} AND q.place <= {last})";
-
-constexpr const char *find_objects_text = R"(SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
-  (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
-   FROM pg_class WHERE oid = to_regclass({changes})),
-  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
-   AND obj_description(oid, 'pg_class') = {queue_comment})
-FROM pg_trigger AS t
-JOIN pg_proc AS p ON p.oid = t.tgfoid
-JOIN pg_namespace AS n ON n.oid = p.pronamespace
-WHERE t.tgrelid = to_regclass({sessions}) AND t.tgname = {trigger} AND p.proname = {function}
-  AND n.nspname = {extension_schema})";
-
-// The sessions ------------------------------------------------------------------------------------
-
-// RETURNING checks of every row written that document and times are as they were.
-constexpr const char *fill_text = R"(UPDATE {sessions} SET {assignments}
-{which} AND {differ}
-RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}))";
-constexpr const char *of_places = R"(FROM {queue} AS q
-WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)";
-constexpr const char *of_keys = R"(WHERE {among})";
-
-// The keys of changed sessions --------------------------------------------------------------------
-
-constexpr const char *add_unfilled_keys_text = R"(INSERT INTO {changes}
-SELECT session_id FROM {sessions} WHERE {untouched} AND {differ}{limit})";
-
-constexpr const char *add_orphan_keys_text = R"(INSERT INTO {changes}
-SELECT session_id FROM {sessions} AS s WHERE source_ip IS NOT NULL
-AND NOT EXISTS (SELECT FROM {ip_inventory} AS i WHERE i.ip_address = s.source_ip))";
-
-constexpr const char *read_changed_keys_text = R"(SELECT ctid, session_id, {file} FROM {changes}
-WHERE session_id IS NOT NULL LIMIT {limit})";
-
-constexpr const char *remove_keys_text = R"(DELETE FROM {changes}
-WHERE ctid = ANY ({places}::tid[]) AND {file} = {known_file})";
-
-constexpr const char *remove_keys_with_address_text = R"(DELETE FROM {changes} AS c
-WHERE NOT EXISTS (
-  SELECT FROM {sessions} AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL))";
-
-// The inventories ---------------------------------------------------------------------------------
-
-constexpr const char *mark_staging_text = R"(INSERT INTO {staging}
-  (session_id, has_provider_data, organization) VALUES ('', false, {file}))";
-constexpr const char *staging_is_whole_text = R"(SELECT EXISTS (
-  SELECT FROM {staging} WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL
-  AND organization = {file}))";
-
-// Nobody may still refer to the row, whether or not a foreign key says so by now.
-constexpr const char *drop_gone_text = R"(DELETE FROM {inventory} AS t
-WHERE enrichment_updated_at IS NULL{among}
-AND NOT EXISTS (SELECT FROM {staging} AS d WHERE d.{staged} = t.{key})
-AND NOT EXISTS (SELECT FROM {referrers} WHERE {reference} = t.{key}))";
 
 std::string changes_of(const Target &target) { return qualified(target.schema, changes_table); }
 std::string queue_of(const Target &target) { return qualified(target.schema, queue_table); }
@@ -141,10 +78,13 @@ struct FillValues {
   }
 };
 
+// RETURNING checks of every row written that document and times are as they were.
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
                        const std::string &which, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
-  return sql::fill(target, fill_text,
+  return sql::fill(target, R"(UPDATE {sessions} SET {assignments}
+{which} AND {differ}
+RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}))",
                    {{"assignments", values.assignments()},
                     {"which", which},
                     {"differ", values.differ()},
@@ -163,7 +103,11 @@ std::vector<std::string> create_changes(const Target &target) {
 }
 
 std::string create_queue(const Target &target) {
-  return sql::fill(target, create_queue_text, {{"window", std::to_string(pages_per_window)}});
+  return sql::fill(target, R"(CREATE TABLE {queue} AS
+SELECT row_number() OVER (ORDER BY floor(at[0] / {window}), at[1], at[0]) AS place,
+  session_id AS session
+FROM (SELECT session_id, ctid::text::point AS at FROM {sessions} OFFSET 0) AS s)",
+                   {{"window", std::to_string(pages_per_window)}});
 }
 
 std::vector<std::string> finish_queue(const Target &target) {
@@ -200,7 +144,16 @@ std::string drop_trigger(const Target &target) {
 }
 
 std::string find_objects(const Target &target) {
-  return sql::fill(find_objects_text,
+  return sql::fill(R"(SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
+  (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
+   FROM pg_class WHERE oid = to_regclass({changes})),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
+   AND obj_description(oid, 'pg_class') = {queue_comment})
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE t.tgrelid = to_regclass({sessions}) AND t.tgname = {trigger} AND p.proname = {function}
+  AND n.nspname = {extension_schema})",
                    {{"changes_comment", quote_literal(changes_comment)},
                     {"changes", quote_literal(changes_of(target))},
                     {"queue", quote_literal(queue_of(target))},
@@ -212,16 +165,21 @@ std::string find_objects(const Target &target) {
 }
 
 std::string mark_staging(const Target &target) {
-  return sql::fill(target, mark_staging_text, {{"file", file_of(sessions_of(target))}});
+  return sql::fill(target, R"(INSERT INTO {staging}
+  (session_id, has_provider_data, organization) VALUES ('', false, {file}))",
+                   {{"file", file_of(sessions_of(target))}});
 }
 
 std::string staging_is_whole(const Target &target) {
-  return sql::fill(target, staging_is_whole_text, {{"file", file_of(sessions_of(target))}});
+  return sql::fill(target, R"(SELECT EXISTS (
+  SELECT FROM {staging} WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL
+  AND organization = {file}))",
+                   {{"file", file_of(sessions_of(target))}});
 }
 
 std::string count_places(const Target &target, const Places &places) {
   return sql::fill(
-      target, count_places_text,
+      target, R"(SELECT count(*) FROM {queue} AS q WHERE q.place > {after} AND q.place <= {last})",
       {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}});
 }
 
@@ -229,7 +187,8 @@ std::string fill_batch(const Target &target, const Table &declared, const Table 
                        const Places &places, TakenSnapshots taken) {
   return fill_where(
       target, declared, observed,
-      sql::fill(target, of_places,
+      sql::fill(target, R"(FROM {queue} AS q
+WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)",
                 {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}}),
       taken);
 }
@@ -237,7 +196,7 @@ std::string fill_batch(const Target &target, const Table &declared, const Table 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids) {
   return fill_where(target, declared, observed,
-                    sql::fill(of_keys, {{"among", among("session_id", session_ids)}}),
+                    sql::fill(R"(WHERE {among})", {{"among", among("session_id", session_ids)}}),
                     TakenSnapshots::keep);
 }
 
@@ -251,18 +210,22 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
 std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
                               std::optional<std::int64_t> most) {
   return sql::fill(
-      target, add_unfilled_keys_text,
+      target, R"(INSERT INTO {changes}
+SELECT session_id FROM {sessions} WHERE {untouched} AND {differ}{limit})",
       {{"untouched", derivation::condition(declared, derivation::FillScope::untouched)},
        {"differ", FillValues(target, declared, observed, TakenSnapshots::complete).differ()},
        {"limit", most ? " LIMIT " + std::to_string(*most) : ""}});
 }
 
 std::string add_orphan_keys(const Target &target) {
-  return sql::fill(target, add_orphan_keys_text);
+  return sql::fill(target, R"(INSERT INTO {changes}
+SELECT session_id FROM {sessions} AS s WHERE source_ip IS NOT NULL
+AND NOT EXISTS (SELECT FROM {ip_inventory} AS i WHERE i.ip_address = s.source_ip))");
 }
 
 std::string read_changed_keys(const Target &target, std::int64_t limit) {
-  return sql::fill(target, read_changed_keys_text,
+  return sql::fill(target, R"(SELECT ctid, session_id, {file} FROM {changes}
+WHERE session_id IS NOT NULL LIMIT {limit})",
                    {{"file", file_of(changes_of(target))}, {"limit", std::to_string(limit)}});
 }
 
@@ -270,7 +233,8 @@ std::string remove_keys(const Target &target, const std::vector<std::string> &pl
                         const std::string &file) {
   const std::string list =
       "{" + join(places, ",", [](const std::string &each) { return "\"" + each + "\""; }) + "}";
-  return sql::fill(target, remove_keys_text,
+  return sql::fill(target, R"(DELETE FROM {changes}
+WHERE ctid = ANY ({places}::tid[]) AND {file} = {known_file})",
                    {{"places", quote_literal(list)},
                     {"file", file_of(changes_of(target))},
                     {"known_file", quote_literal(file)}});
@@ -286,7 +250,9 @@ std::string count_changed_keys_and_sessions(const Target &target) {
 }
 
 std::string remove_keys_with_address(const Target &target) {
-  return sql::fill(target, remove_keys_with_address_text);
+  return sql::fill(target, R"(DELETE FROM {changes} AS c
+WHERE NOT EXISTS (
+  SELECT FROM {sessions} AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL))");
 }
 
 std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids) {
@@ -305,6 +271,7 @@ std::vector<std::string> take_delta(const Target &target, const std::string &key
               (key == "asn" ? among_numbers(key, values) : among(key, values))};
 }
 
+// Nobody may still refer to the row, whether or not a foreign key says so by now.
 std::string drop_gone(const Target &target, const std::string &table,
                       const std::vector<std::string> *values) {
   const bool addresses = table == "ip_inventory";
@@ -312,7 +279,10 @@ std::string drop_gone(const Target &target, const std::string &table,
                                  : addresses ? " AND " + among("t.ip_address", *values)
                                              : " AND " + among_numbers("t.asn_number", *values);
   return sql::fill(
-      target, drop_gone_text,
+      target, R"(DELETE FROM {inventory} AS t
+WHERE enrichment_updated_at IS NULL{among}
+AND NOT EXISTS (SELECT FROM {staging} AS d WHERE d.{staged} = t.{key})
+AND NOT EXISTS (SELECT FROM {referrers} WHERE {reference} = t.{key}))",
       {{"inventory", qualified(target.schema, table)},
        {"among", among_them},
        {"staged", addresses ? "source_ip" : "asn"},

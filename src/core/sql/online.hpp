@@ -89,23 +89,24 @@ std::string fill_sessions(const Target &target, const Table &declared, const Tab
 std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids);
 
-/** Notes sessions that nothing has been filled of although something is known: all, or so many. */
+/** Adds the keys of sessions that nothing has been filled of although something is known: all, or
+ * so many. */
 std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
                               std::optional<std::int64_t> most);
 
-/** Notes the sessions whose address has no row: set by somebody who knows of version 16. */
+/** Adds the keys of sessions whose address has no row: set by somebody who knows of version 16. */
 std::string add_orphan_keys(const Target &target);
 
-/** Returns the places and keys of some notes, and the file of their table. */
+/** Returns the places of some changed keys, the keys, and the file of their table. */
 std::string read_changed_keys(const Target &target, std::int64_t limit);
-/** Deletes the notes in these places: nobody else changes a note, but VACUUM FULL moves all of them
+/** Deletes the keys in these places: nobody else changes a key, but VACUUM FULL moves all of them
  *  to another file. */
 std::string remove_keys(const Target &target, const std::vector<std::string> &places,
                         const std::string &file);
 std::string count_changed_keys(const Target &target);
 /** Also about how many rows the table $1 has. */
 std::string count_changed_keys_and_sessions(const Target &target);
-/** Deletes all notes but those of sessions without an address: a raw event may have come for them.
+/** Deletes all keys but those of sessions without an address: a raw event may have come for them.
  */
 std::string remove_keys_with_address(const Target &target);
 

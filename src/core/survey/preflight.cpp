@@ -2,6 +2,7 @@
 #include "core/survey/preflight.hpp"
 
 #include <cmath>
+#include <optional>
 
 #include "core/base/text.hpp"
 #include "core/inspect/capacity.hpp"
@@ -64,10 +65,15 @@ public:
              {derivation::staging_table, derivation::event_table, derivation::chosen_table})
           has_work_table(database_, each);
       });
-    const bool fits = attempt([this] { refuse_capacity(); });
-    attempt([this] { documents(); });
-    if (facts_read_)
-      attempt([&] { capacity(!fits); });
+    // What the sample tells refuses, as in the migration; the documents tell more.
+    std::optional<CapacityFacts> facts;
+    const bool fits = attempt([&] {
+      facts = read_capacity(database_);
+      refuse_full_disk(database_, inspection_, *facts);
+    });
+    attempt([&] { documents(facts.value_or(CapacityFacts())).improve(facts); });
+    if (facts)
+      attempt([&] { capacity(*facts, fits); });
     return std::move(found_);
   }
 
@@ -108,16 +114,9 @@ private:
     }
   }
 
-  /** Refuses as the migration does, by what the sample alone tells. */
-  void refuse_capacity() {
-    facts_ = read_capacity(database_);
-    facts_read_ = true;
-    refuse_full_disk(database_, inspection_, facts_);
-  }
-
   /** What it will cost, by what is known now. */
-  void capacity(bool refused) {
-    const Need need = need_of(facts_, inspection_);
+  void capacity(const CapacityFacts &facts, bool fits) {
+    const Need need = need_of(facts, inspection_);
     add(HazardSeverity::info, hazards::tables,
         about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
                              " copy comes free at the commit",
@@ -130,7 +129,7 @@ private:
         "");
     add(HazardSeverity::info, hazards::temporary,
         about(need.temporary) + " for the work table and for sorts, while it runs", "");
-    if (!refused)
+    if (fits)
       for (const DiskNeed &each : disk_needs(need, database_.disks())) {
         const bool close = each.need > each.free - each.free / 5;
         add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
@@ -140,50 +139,75 @@ private:
                         "MB';  -- if there is as much, whatever the operating system says"
                   : "");
       }
-    if (facts_.sampled > 0)
+    if (facts.sampled > 0)
       add(HazardSeverity::info, hazards::duration,
           "about " + clock(need.duration_us) + " for " + std::to_string(need.sessions) +
-              " sessions; " + std::to_string(std::llround(facts_.sampled)) +
-              " of them were read in " + std::to_string(std::llround(facts_.sample_us / 1000)) +
+              " sessions; " + std::to_string(std::llround(facts.sampled)) +
+              " of them were read in " + std::to_string(std::llround(facts.sample_us / 1000)) +
               " ms",
           "");
   }
 
+  /** What the documents tell better than the small sample did. */
+  struct DocumentCounts {
+    std::optional<double> ips, asns;
+
+    void improve(std::optional<CapacityFacts> &facts) const {
+      if (!facts || !ips)
+        return;
+      facts->ips = *ips;
+      facts->asns = *asns;
+    }
+  };
+
+  /** The part of the sessions that is read. */
+  double share_of(double sessions) const {
+    const std::int64_t wanted = options_.sample >= 0                     ? options_.sample
+                                : std::llround(sessions) > most_sessions ? sample_of_many
+                                                                         : 0;
+    return wanted > 0 && std::llround(sessions) > wanted ? static_cast<double>(wanted) / sessions
+                                                         : 1;
+  }
+
   /** Reads the documents that the run will read, all of them or a part. */
-  void documents() {
-    const std::int64_t sessions = std::llround(facts_.sessions);
-    const std::int64_t wanted = options_.sample >= 0       ? options_.sample
-                                : sessions > most_sessions ? sample_of_many
-                                                           : 0;
-    double share = 1;
-    if (wanted > 0 && sessions > wanted)
-      share = static_cast<double>(wanted) / facts_.sessions;
+  DocumentCounts documents(const CapacityFacts &facts) {
+    const double share = share_of(facts.sessions);
     const bool resuming = inspection_.situation.state == SchemaState::resumable;
     const Amounts amounts = assess_sessions(
         database_, *inspection_.observed.table("session_summaries"),
         resuming ? SessionsAssessed::unfilled_sessions : SessionsAssessed::all_sessions, share);
     // Of a part, what it makes of all.
     const std::int64_t read = amounts.of(Measure::sessions);
-    const double scale = share < 1 && read > 0 ? facts_.sessions / static_cast<double>(read) : 1;
+    const double scale = share < 1 && read > 0 ? facts.sessions / static_cast<double>(read) : 1;
     const auto of = [&](Measure measure) {
       return std::llround(static_cast<double>(amounts.of(measure)) * scale);
     };
     if (share < 1)
       add(HazardSeverity::info, hazards::sampled,
-          std::to_string(read) + " of about " + std::to_string(sessions) +
+          std::to_string(read) + " of about " + std::to_string(std::llround(facts.sessions)) +
               " sessions were read; the figures below are extrapolated from them",
           "SET cowrie_migrate.preflight_sample = 0;  -- reads all of them");
+    missing_index();
+    coverage(amounts, of);
+    rejects(amounts, scale);
+    no_source_ip(amounts, of(Measure::no_source_ip));
+    null_escapes(amounts, of(Measure::null_escapes));
+    if (share < 1 || resuming)
+      return {};
+    return {static_cast<double>(amounts.of(Measure::distinct_ips)),
+            static_cast<double>(amounts.of(Measure::distinct_asns))};
+  }
+
+  void missing_index() {
     if (target_.has_raw_events && !target_.raw_events_indexed)
       add(HazardSeverity::warning, hazards::no_index,
           "raw_events has no index on session_id: the migration reads and sorts all of it, and"
           " sessions that need it count as sessions without source IP here",
           "CREATE INDEX CONCURRENTLY ON " + qualified(target_.schema, "raw_events") +
               " (session_id);");
-    coverage(amounts, of);
-    if (share == 1 && !resuming) { // better than what the small sample told
-      facts_.ips = static_cast<double>(amounts.of(Measure::distinct_ips));
-      facts_.asns = static_cast<double>(amounts.of(Measure::distinct_asns));
-    }
+  }
+
+  void rejects(const Amounts &amounts, double scale) {
     for (std::size_t i = 0; i < reject_reason_count; ++i) {
       const std::string reason(reject_reason_name(static_cast<RejectReason>(i)));
       const Amounts::Amount &values = amounts.of(reason);
@@ -194,17 +218,23 @@ private:
                 values.examples,
             target_.command("cowrie_rejected_values", "max_rows => 100"));
     }
-    if (of(Measure::no_source_ip) > 0)
+  }
+
+  void no_source_ip(const Amounts &amounts, std::int64_t sessions) {
+    if (sessions > 0)
       add(HazardSeverity::info, hazards::no_source_ip,
-          std::to_string(of(Measure::no_source_ip)) +
+          std::to_string(sessions) +
               " sessions will have no source_ip: neither their document nor their raw events name"
               " one. For example " +
               amounts.of(name_of(Measure::no_source_ip)).examples,
           "SELECT session_id FROM " + qualified(target_.schema, "session_summaries") +
               " WHERE source_ip IS NULL;  -- after the migration");
-    if (of(Measure::null_escapes) > 0)
+  }
+
+  void null_escapes(const Amounts &amounts, std::int64_t documents) {
+    if (documents > 0)
       add(HazardSeverity::info, hazards::null_escapes,
-          std::to_string(of(Measure::null_escapes)) +
+          std::to_string(documents) +
               " documents hold \\u0000, for which the server's own -> raises an error; the"
               " migration reads them. For example in sessions " +
               amounts.of(name_of(Measure::null_escapes)).examples,
@@ -240,8 +270,6 @@ private:
   const Target &target_;
   const PreflightOptions options_;
   Inspection inspection_;
-  CapacityFacts facts_;
-  bool facts_read_ = false;
   std::vector<Hazard> found_;
 };
 

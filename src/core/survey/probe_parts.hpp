@@ -19,7 +19,7 @@ struct Probe {
 inline constexpr const char *this_database = "(SELECT oid FROM pg_database WHERE datname ="
                                              " current_database())";
 
-// What a migration waits for at most; a transaction that stays longer than that is in its way.
+// The longest that a migration waits for a lock: a transaction that lasts longer blocks it.
 inline constexpr const char *longest_wait =
     "COALESCE(NULLIF(current_setting('lock_timeout')::interval,"
     " '0'), '5 s')";

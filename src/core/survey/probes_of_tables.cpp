@@ -1,4 +1,4 @@
-// Probes of tables: what hangs on them, and where their changes go.
+// Probes of tables: triggers, views, row security and publications on them.
 #include "core/survey/probes_of_tables.hpp"
 
 #include "core/schema/schema.hpp"
@@ -53,8 +53,8 @@ Probe event_triggers() {
           " ORDER BY e.evtname"};
 }
 
-// Where it hides rows from the owner it is a blocker; that it does not is no protection for the
-// inventories, which get the grants of session_summaries but no policies.
+// If row security hides rows from the owner, the migration is refused. Otherwise this warns: the
+// new inventories get the grants of session_summaries, but no policies.
 Probe row_securities() {
   std::string enable;
   for (const std::string &each : inventories())

@@ -1,4 +1,4 @@
-// Probes of tables: what hangs on them, and where their changes go.
+// Probes of tables: triggers, views, row security and publications on them.
 //
 // Error regime: these are texts; see probes.hpp.
 #pragma once

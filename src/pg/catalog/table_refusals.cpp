@@ -189,15 +189,19 @@ void refuse_missing_table_privilege(const ResolvedTarget &target) {
   }
 }
 
+// What statements call is in the internal schema; what has an internal argument only aggregates
+// call.
 void refuse_missing_execute_privilege(const ResolvedTarget &target) {
   for (const Row &row :
-       spi_query("SELECT count(*), min(p.oid::regprocedure::text) FROM pg_extension AS e JOIN"
-                 " pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid"
-                 " AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e' JOIN pg_proc AS p ON"
-                 " p.oid = d.objid WHERE e.extname = 'cowrie_migrate' AND NOT 'internal'::regtype"
-                 " = ANY (p.proargtypes::oid[] || p.prorettype) AND NOT"
-                 " has_function_privilege($1::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
-                 {std::int64_t(target.owner)}, true))
+       spi_query("SELECT count(*), min(p.oid::regprocedure::text) FROM pg_depend AS d JOIN pg_proc"
+                 " AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid WHERE d.refclassid ="
+                 " 'pg_extension'::regclass AND d.refobjid = $1::int8::oid AND d.deptype = 'e' AND"
+                 " p.pronamespace = $2::int8::oid AND NOT 'internal'::regtype ="
+                 " ANY (p.proargtypes::oid[] || p.prorettype) AND NOT"
+                 " has_function_privilege($3::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
+                 {std::int64_t(target.extension.id), std::int64_t(target.extension.internal),
+                  std::int64_t(target.owner)},
+                 true))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner +
                       "\" may not execute the functions of the extension",
