@@ -57,8 +57,27 @@ sub run_file
 	return;
 }
 
-# Runs a script in a session of its own; returns milliseconds of its statements, WAL bytes, and the
-# most memory of its own that the backend had (what is shared does not count).
+# Bytes of all files of a directory; a file may go while we look.
+sub bytes_in
+{
+	my ($directory) = @_;
+	my $bytes = 0;
+	opendir(my $files, $directory) or return 0;
+	$bytes += -s "$directory/$_" // 0 foreach readdir $files;
+	closedir $files;
+	return $bytes;
+}
+
+sub directory_of
+{
+	my ($database) = @_;
+	return query($database, q{
+SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()});
+}
+
+# Runs a script in a session of its own; returns milliseconds of its statements, WAL bytes, the
+# most memory of its own that the backend had (what is shared does not count), and the most bytes by
+# which the files of the database grew.
 sub timed
 {
 	my ($database, $file) = @_;
@@ -70,6 +89,8 @@ sub timed
 	  "\\timing on\n\\i $file\n\\timing off\n",
 	  "SELECT 'wal ' || (pg_current_wal_insert_lsn() - '0/0');\n";
 	close $out;
+	my $directory = directory_of($database);
+	my ($size, $look, $grown) = (bytes_in($directory), 0, 0);
 	my $child = fork() // die "fork: $!";
 	if (!$child)
 	{
@@ -85,13 +106,14 @@ sub timed
 		next unless $backend;
 		my ($anonymous) = slurp("/proc/$backend/status") =~ /^RssAnon:\s+(\d+) kB/m;
 		$memory = max($memory, $anonymous // 0);
+		$grown = max($grown, bytes_in($directory) - $size) if $look++ % 2 == 0;
 	}
 	die "$file failed in $database\n" if $? != 0;
 	my $printed = slurp($log);
 	my @wal = $printed =~ /^wal (\d+)$/mg;
 	my $milliseconds = 0;
 	$milliseconds += $1 while $printed =~ /^Time: ([\d.]+) ms/mg;
-	return ($milliseconds, $wal[1] - $wal[0], $memory * 1024);
+	return ($milliseconds, $wal[1] - $wal[0], $memory * 1024, $grown);
 }
 
 sub slurp
@@ -144,17 +166,29 @@ WHERE relkind = 'r' AND relname IN ('asn_inventory', 'ip_inventory', 'ip_asn_his
 sub note_run
 {
 	my ($scale, $contender, $file) = @_;
-	my ($milliseconds, $wal, $memory) = timed('copy', $file);
+	my ($milliseconds, $wal, $memory, $grown) = timed('copy', $file);
 	note($scale, $contender, 'milliseconds', $milliseconds);
 	note($scale, $contender, 'wal_bytes', $wal);
 	note($scale, $contender, 'memory_bytes', $memory);
+	note($scale, $contender, 'extra_bytes', $grown);
 	note($scale, $contender, 'temp_bytes',
 		query('copy', "SELECT temp_bytes FROM pg_stat_database WHERE datname = 'copy'"));
 	return;
 }
 
-my %migrates = map { $_ => 1 } qw(python plain atomic online);
-my @contenders = qw(rewrite read plain atomic online batched python);
+# What is left to be done after the commit, in this order.
+sub note_aftermath
+{
+	my ($scale, $contender) = @_;
+	foreach my $work (qw(first_scan vacuum checkpoint))
+	{
+		my ($milliseconds) = timed('copy', "$sql/$work.sql");
+		note($scale, $contender, "${work}_milliseconds", $milliseconds);
+	}
+	return;
+}
+
+my @contenders = qw(rewrite read plain atomic alter_table online batched python);
 @contenders = grep { my $name = $_; grep { $_ eq $name } @wanted } @contenders if @wanted;
 
 # What is done in many transactions leaves dead rows: autovacuum is at work meanwhile, without delay in
@@ -177,7 +211,8 @@ sub measure
 	note_run($scale, $contender, "$sql/$contender.sql");
 	note_sizes($scale, $contender);
 	autovacuum(0) if $in_batches;
-	if ($contender eq 'atomic' || $contender eq 'online')
+	note_aftermath($scale, $contender) if $contender =~ /^(?:rewrite|atomic|alter_table)$/;
+	if ($contender =~ /^(?:atomic|alter_table|online)$/)
 	{
 		foreach (query('copy', q{
 SELECT phase, EXTRACT(epoch FROM elapsed) * 1000 FROM cowrie_migration_log
@@ -197,7 +232,6 @@ WHERE step IN ('fill_columns', 'load_asn_inventory', 'load_ip_inventory', 'load_
 	}
 	if ($contender eq 'atomic')
 	{
-		query('copy', 'VACUUM session_summaries');
 		# Recording happens inside the rewrite: what it adds is the hashing of what is fetched anyway. The
 		# difference of two scans is small beside either: the fastest of three, the first fills the caches.
 		my %fastest;

@@ -37,7 +37,18 @@ foreach my $scale (@scales)
 {
 	my %s = map { $_ => scalar seconds($scale, $_) } keys %{ $median{$scale} };
 	printf "%-58s %8s   %s\n", "ratios at $scale sessions", 'measured', 'target';
-	line('atomic / VACUUM FULL', $s{atomic}, $s{rewrite}, 'at most 1.8');
+	line('atomic / VACUUM FULL', $s{atomic}, $s{rewrite}, 'at most 1.7');
+	line('atomic by ALTER TABLE / VACUUM FULL', $s{alter_table}, $s{rewrite}, '');
+	foreach my $way ('atomic', 'alter_table')
+	{
+		my $name = $way eq 'atomic' ? 'atomic' : 'atomic by ALTER TABLE';
+		my $of = sub { return value($scale, $way, $_[0]), value($scale, 'rewrite', $_[0]) };
+		my $fill = value($scale, $way, 'step_fill_columns_milliseconds');
+		line("fill_columns, $name / VACUUM FULL", $fill / 1000, $s{rewrite}, $way eq 'atomic' ? 'at most 0.75' : '')
+		  if defined $fill;
+		line("WAL, $name / VACUUM FULL", $of->('wal_bytes'), $way eq 'atomic' ? 'at most 0.55' : '');
+		line("extra disk at peak, $name / VACUUM FULL", $of->('extra_bytes'), $way eq 'atomic' ? 'at most 0.45' : '');
+	}
 	my $gate = value($scale, 'atomic', 'step_zero_loss_gate_milliseconds');
 	line('atomic without the zero-loss gate / VACUUM FULL', $s{atomic} - $gate / 1000, $s{rewrite},
 		'at most 1.5') if defined $gate && defined $s{atomic};
@@ -67,20 +78,26 @@ foreach my $scale (@scales)
 	print "\n";
 
 	my $mib = sub { my ($bytes) = @_; return defined $bytes ? sprintf('%.0f', $bytes / 1048576) : ''; };
-	printf "%-24s %9s %8s %8s %8s %8s %8s %8s\n", "$scale sessions", 'seconds', 'WAL MiB', 'temp MiB',
-	  'heap MiB', 'TOAST', 'indexes', 'backend';
-	foreach my $contender (qw(before rewrite read indexes plain python batched atomic online))
+	printf "%-24s %9s %8s %8s %8s %8s %8s %8s %8s\n", "$scale sessions", 'seconds', 'WAL MiB', 'temp MiB',
+	  'heap MiB', 'TOAST', 'indexes', 'backend', 'peak MiB';
+	foreach my $contender (qw(before rewrite read indexes plain python batched atomic alter_table online))
 	{
 		next unless $median{$scale}{$contender};
 		my $m = $median{$scale}{$contender};
 		my $toast = $m->{toast_bytes} // ($m->{table_bytes} // 0) - ($m->{heap_bytes} // 0);
 		my $sized = defined $m->{table_bytes};
-		printf "%-24s %9s %8s %8s %8s %8s %8s %8s\n", $contender,
+		printf "%-24s %9s %8s %8s %8s %8s %8s %8s %8s\n", $contender,
 		  defined $s{$contender} ? sprintf('%.2f', $s{$contender}) : '', $mib->($m->{wal_bytes}),
 		  $mib->($m->{temp_bytes}), $mib->($m->{heap_bytes}), $sized ? $mib->($toast) : '',
-		  $mib->($m->{index_bytes}), $mib->($m->{memory_bytes});
+		  $mib->($m->{index_bytes}), $mib->($m->{memory_bytes}), $mib->($m->{extra_bytes});
 	}
-	foreach my $contender (qw(atomic online))
+	foreach my $contender (grep { defined $median{$scale}{$_}{vacuum_milliseconds} } qw(rewrite atomic alter_table))
+	{
+		printf "%-24s %s\n", "after $contender", join ', ',
+		  map { sprintf '%s %.2f s', s/_/ /r, value($scale, $contender, "${_}_milliseconds") / 1000 }
+		  qw(first_scan vacuum checkpoint);
+	}
+	foreach my $contender (qw(atomic alter_table online))
 	{
 		next unless $median{$scale}{$contender};
 		my $m = $median{$scale}{$contender};
@@ -101,13 +118,14 @@ my %words = (
 	batched => 'batched UPDATE in plain SQL',
 	python => "the application's statements",
 	atomic => 'cowrie_migrate_v16()',
+	alter_table => 'the same by ALTER TABLE',
 	online => 'cowrie_migrate_v16_online()');
 my @colours = ('#2166ac', '#4393c3', '#92c5de', '#d1e5f0', '#f4a582');
 my ($left, $width, $bar, $y) = (210, 520, 20, 40);
 my @shapes;
 foreach my $scale (@scales)
 {
-	my @there = grep { defined seconds($scale, $_) } qw(rewrite atomic online plain batched python);
+	my @there = grep { defined seconds($scale, $_) } qw(rewrite atomic alter_table online plain batched python);
 	next unless @there;
 	my ($longest) = sort { $b <=> $a } map { seconds($scale, $_) } @there;
 	my $floor = seconds($scale, 'rewrite');

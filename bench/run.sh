@@ -6,7 +6,7 @@
 #   BENCH_SCALES="100000 400000"  how many sessions; 1600000 takes an hour more
 #   BENCH_ROUNDS=3                how many runs of each
 #   BENCH_CONTENDERS="rewrite atomic"  only these; by default all:
-#                                 rewrite read plain atomic online batched python
+#                                 rewrite read plain atomic alter_table online batched python
 #
 # Writes bench/results/<date>.csv, .txt and .svg. Judges nothing: it fails only when a statement
 # does.

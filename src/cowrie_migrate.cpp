@@ -14,8 +14,12 @@ bool setting_use_raw_events = true;
 char *setting_fail_at = nullptr;
 int setting_free_space = -1;
 int setting_preflight_sample = -1;
+int setting_rewrite = 0;
 
 namespace {
+
+const config_enum_entry rewrites[] = {
+    {"auto", 0, false}, {"alter_table", 1, false}, {nullptr, 0, false}};
 
 int shown_only = 0; // the values are made when they are asked for
 
@@ -51,6 +55,10 @@ void _PG_init(void) {
       "cowrie_migrate.preflight_sample", "How many sessions a preflight evaluates.",
       "0 evaluates all; -1 evaluates all unless there are very many.", &setting_preflight_sample,
       -1, -1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable("cowrie_migrate.rewrite",
+                           "How a migration writes all sessions once more.",
+                           "auto copies the heap alone where that is possible.", &setting_rewrite,
+                           0, rewrites, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("cowrie_migrate.fail_at", "Where a migration shall fail, for tests.",
                              "'<phase>.<step>', or '#<n>' for the n-th statement.",
                              &setting_fail_at, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);

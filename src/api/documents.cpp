@@ -67,12 +67,10 @@ Datum fill_source_ip(FunctionCallInfo fcinfo) {
   const SessionArguments row = filled_session(fcinfo);
   const SessionFacts found = session_facts(row);
   if (FillRun *run = FillRun::current()) {
-    FilledSession session;
-    session.session_id = row.session_id_text;
-    session.source_ip = found.facts->source_ip;
-    session.asn = PG_ARGISNULL(arg_asn) ? found.facts->asn : PG_GETARG_INT32(arg_asn);
-    session.facts = found.facts;
-    session.sums = document_sums(row, found);
+    FilledSession session = filled_session(
+        row, found,
+        PG_ARGISNULL(arg_asn) ? std::nullopt
+                              : std::optional<std::int32_t>(PG_GETARG_INT32(arg_asn)));
     session.first = time_argument(fcinfo, arg_first);
     session.last = time_argument(fcinfo, arg_last);
     session.created = time_argument(fcinfo, arg_created);

@@ -51,18 +51,6 @@ inline std::optional<std::int64_t> time_argument(FunctionCallInfo fcinfo, int po
                                 : std::optional<std::int64_t>(PG_GETARG_TIMESTAMPTZ(position));
 }
 
-/** enrichment_at of a session with a document, as timestamptz: what it says itself, else when the
- *  session was created, else when it ended. */
-inline std::optional<std::int64_t> enrichment_moment(const Facts &facts,
-                                                     std::optional<std::int64_t> created,
-                                                     std::optional<std::int64_t> last) {
-  constexpr std::int64_t unix_to_postgres =
-      (std::int64_t(POSTGRES_EPOCH_JDATE) - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-  if (facts.enriched_at)
-    return *facts.enriched_at - unix_to_postgres;
-  return created ? created : last;
-}
-
 inline Datum text_array_unsafe(const std::string_view *items, int count) {
   Datum *values = static_cast<Datum *>(palloc(sizeof(Datum) * (count + 1)));
   for (int i = 0; i < count; ++i)

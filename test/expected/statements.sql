@@ -766,6 +766,25 @@ WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) ORDER BY 1;
 
+-- alter_table_reason_query
+SELECT CASE
+  WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'
+    THEN 'cowrie_migrate.rewrite is alter_table'
+  WHEN m.amname <> 'heap' THEN format('the access method is %s', m.amname)
+  WHEN c.relpersistence <> 'p' THEN 'the table is not logged'
+  WHEN 'user_catalog_table=true' = ANY (c.reloptions) THEN 'the table is a catalog'
+  WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+    THEN 'extension citus may have distributed the table'
+  ELSE COALESCE((
+    SELECT format('event trigger %I', evtname) FROM pg_event_trigger
+    WHERE evtevent = 'table_rewrite' AND evtenabled <> 'D' ORDER BY evtname LIMIT 1), (
+    SELECT format('constraint %I checks a column that is filled', k.conname)
+    FROM pg_constraint AS k
+    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+    WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type')
+    ORDER BY k.conname LIMIT 1)) END AS reason
+FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = '"public"."session_summaries"'::regclass;
+
 -- sample_documents_query
 WITH sampled AS MATERIALIZED (
   SELECT f.source_ip, f.asn,

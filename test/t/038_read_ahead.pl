@@ -56,6 +56,9 @@ sub is_the_same
 	cmp_ok($readers, '>=', $least_readers, "$name: $readers readers when they do");
 	like($ahead, qr/^5\|set_version\|done/m, "$name: it succeeds");
 	is($ahead, $alone, "$name: the same steps, proof, rejects, tables");
+	my ($altered) = migrate_copy($template, "$mode{ahead} SET cowrie_migrate.rewrite = alter_table;", $call);
+	s/; (?:heap only|by ALTER TABLE)\b.*$//m for $altered, $ahead;
+	is($altered, $ahead, "$name: the same by ALTER TABLE");
 	return;
 }
 
@@ -123,7 +126,8 @@ foreach my $case (
 	my ($result, $readers) =
 	  migrate_copy('json', "$mode{ahead} $settings;", 'cowrie_migrate_v16(repair => true)');
 	is($readers, 0, "$name: no reader");
-	is($result =~ s/^1\|add_columns\|.*\n//mr, $alone, "$name: the same");
+	$_ = s/^1\|add_columns\|.*\n//mr =~ s/; (?:heap only|by ALTER TABLE)\b.*$//mr for $result, my $expected = $alone;
+	is($result, $expected, "$name: the same");
 }
 
 # In one transaction with what was written before, and in a block that catches the failure.

@@ -228,9 +228,12 @@ END $$;
 CREATE EVENT TRIGGER tampers ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.tamper()});
 my $data = data_hash($node, 'tampered');
 my $schema = schema_dump($node, 'tampered');
-foreach my $differs (sort keys %tampering)
+my %unseen_later = ('values of other columns' => q{UPDATE session_summaries SET matcher = 'other' WHERE session_id =
+  (SELECT min(session_id) FROM session_summaries)});
+foreach my $differs (keys %unseen_later, sort keys %tampering)
 {
-	$node->safe_psql('tampered', 'TRUNCATE tampering; INSERT INTO tampering VALUES (' . quote_text($tampering{$differs}) . ')');
+	$node->safe_psql('tampered', 'TRUNCATE tampering; INSERT INTO tampering VALUES ('
+		  . quote_text($tampering{$differs} // $unseen_later{$differs}) . ')');
 	my ($status, $out, $err) = $node->psql('tampered',
 		"\\set VERBOSITY verbose\n$quiet SELECT count(*) FROM cowrie_migrate_v16()", extra_params => [ '-U', 'app_owner' ]);
 	like($err, qr/XX001: zero-loss gate: sessions were lost or changed\nDETAIL:  Different from before the migration: \Q$differs\E\./,

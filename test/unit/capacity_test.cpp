@@ -68,7 +68,7 @@ TEST(Capacity, OnlineTheTableGrowsByItsDeadRows) {
   const auto grown = static_cast<double>(online.tables - online.inventory_tables);
   EXPECT_GT(grown, 0.8 * 26e6);
   EXPECT_LT(grown, 1.5 * 26e6);
-  EXPECT_LT(online.tables, atomic.tables / 3);
+  EXPECT_LT(online.tables, atomic.tables / 2);
   EXPECT_GT(online.wal, 165'000'000);
   // A part of a large table is dead at a time, all of a small one.
   facts.sessions = 1e7;
@@ -81,6 +81,28 @@ TEST(Capacity, OnlineTheTableGrowsByItsDeadRows) {
   facts.wal_minimal = true;
   EXPECT_EQ(need_of(facts, seen, Way::online).wal, small.wal);
   EXPECT_LT(need_of(facts, seen).wal, small.wal);
+}
+
+TEST(Capacity, WhatStaysInToastIsNotNeededAgain) {
+  CapacityFacts facts;
+  facts.sessions = facts.sampled = 100'000;
+  facts.heap = 81.5e6;
+  facts.toast = 145.8e6;
+  test::FakeDatabase database;
+  const Inspection seen = inspect(database);
+  const Need heap_only = need_of(facts, seen);
+  facts.alter_table_reason = "the table is not logged";
+  const Need all = need_of(facts, seen);
+  EXPECT_EQ(all.tables - heap_only.tables, 145'800'000);
+  EXPECT_GT(all.wal, heap_only.wal + 130'000'000);
+  EXPECT_EQ(all.indexes, heap_only.indexes);
+  // Where a column must be converted ALTER TABLE does it.
+  facts.alter_table_reason.clear();
+  Inspection converted = seen;
+  for (Column &each : converted.observed.table("session_summaries")->columns)
+    if (each.name == "created_at")
+      each.type = "text";
+  EXPECT_EQ(need_of(facts, converted).tables, all.tables);
 }
 
 TEST(Capacity, RefusesNothingWhereTheSystemCannotBeAsked) {

@@ -66,12 +66,13 @@ TEST(Columns, OfInventoriesFollowTheirSessions) {
   }
 }
 
-/** Every session column has a function that fills it, a place in the trigger, and a value that
- *  cleanup compares it with. */
+/** Every session column has a function that fills it, a place in the copy of the heap and in the
+ *  trigger, and a value that cleanup compares it with. */
 TEST(Columns, OfSessionsAreKnownEverywhere) {
   const std::string script = source("sql/cowrie_migrate--1.0.sql");
   const std::string functions = source("src/api/documents.cpp");
   const std::string trigger = source("src/api/online_trigger.cpp");
+  const std::string heap = source("src/pg/rewrite/session_filler.cpp");
   const Schema declared = declared_v16(), observed = observed_after(phase_count);
   const std::string check = unexplained_rows(test_target(), {declared, observed, 0},
                                              *observed.table("session_summaries"));
@@ -79,6 +80,7 @@ TEST(Columns, OfSessionsAreKnownEverywhere) {
     EXPECT_TRUE(contains(script, quote_literal(each.name))) << each.name;
     EXPECT_TRUE(contains(functions, "cowrie_fill_" + each.name)) << each.name;
     EXPECT_TRUE(contains(trigger, "\"" + each.name + "\"")) << each.name;
+    EXPECT_TRUE(contains(heap, "{\"" + each.name + "\", ")) << each.name;
     EXPECT_TRUE(contains(check, "s." + quote_identifier(each.name) + " IS DISTINCT FROM "))
         << each.name;
   }

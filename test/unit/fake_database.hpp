@@ -16,6 +16,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/sql/online.hpp"
@@ -102,7 +103,8 @@ public:
   State state;
   Fingerprint scanned; ///< what a scan of the sessions answers
   Fingerprint scanned_stored;
-  FillResult filled; ///< what the rewrite answers
+  std::string other_columns = "others"; ///< what a scan of their heap finds in them
+  FillResult filled;                    ///< what the rewrite answers
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
@@ -128,6 +130,7 @@ public:
   int statistics_target = 100;
   std::int64_t table_bytes = 8192;   ///< of each table, of a million rows
   std::vector<Disk> disk_list;       ///< empty: their free space is not known
+  std::string alter_table_reason;    ///< what forbids to copy the heap alone; empty: nothing
   std::string other_run;             ///< who holds the run lock; empty: nobody
   std::vector<RecordedRun> recorded; ///< what the ledger knows of earlier runs
 
@@ -155,6 +158,11 @@ public:
       if (each.changes)
         result.push_back(each.sql);
     return result;
+  }
+
+  /** What a heap that holds these sessions sums up to. */
+  Fingerprint as_stored(const Fingerprint &rows) const {
+    return {rows.sessions, rows.documents + "; " + rows.times + "; " + other_columns, ""};
   }
 
   // Database
@@ -201,6 +209,8 @@ public:
       require(state.schema.table(derivation::chosen_table), "42P01", sql);
       return {{chosen_fit ? "t" : "f"}};
     }
+    if (sql == alter_table_reason_query(target_))
+      return {Row{alter_table_reason}};
     if (sql == table_sizes_query)
       return {{"600", "1000000"}};
     if (is_like(sql, taken_names_query(mark), marks))
@@ -257,6 +267,21 @@ public:
   std::int64_t insert(const std::string &sql) override { return execute(sql); }
 
   FillResult rewrite(const std::string &sql) override { return fill(sql, true, std::nullopt); }
+
+  FillResult rewrite_heap() override {
+    note("rewrite the heap", true);
+    require(state.schema.table(derivation::staging_table), "42P01", "the heap");
+    for (const Column &each : schema_v16().table("session_summaries")->columns)
+      require(state.schema.table("session_summaries")->column(each.name), "42703", each.name);
+    FillResult result = filled;
+    result.heap = as_stored(filled.before);
+    return result;
+  }
+
+  Fingerprint stored_rows() override {
+    note("read the heap", false);
+    return as_stored(scanned);
+  }
 
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);

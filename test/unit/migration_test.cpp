@@ -121,9 +121,17 @@ TEST(Migrate, SaysWhatTheFillRejected) {
   database.filled.rejects[static_cast<std::size_t>(RejectReason::asn_invalid)] = 12;
   const Rows rows = migrate_it(database);
   EXPECT_EQ(rows[1].step, "fill_columns");
-  EXPECT_EQ(rows[1].detail, "rejected: asn_invalid 12");
+  EXPECT_EQ(rows[1].detail, "rejected: asn_invalid 12; heap only, TOAST kept");
   EXPECT_EQ(rows[1].rows, 600);
   EXPECT_EQ(describe(RejectCounts{}), "");
+}
+
+TEST(Migrate, SaysWhyAlterTableRewrites) {
+  FakeDatabase database;
+  database.alter_table_reason = "the table is not logged";
+  const Rows rows = migrate_it(database);
+  EXPECT_EQ(rows[1].detail, "no value rejected; by ALTER TABLE: the table is not logged");
+  EXPECT_EQ(database.state.values["schema_version"], "16");
 }
 
 TEST(Migrate, MakesNoChangeTheSecondTime) {
@@ -448,10 +456,15 @@ TEST(MigrateAnalyzes, WideRowsWithASmallerSample) {
   }
 }
 
-TEST(MigrateGate, NamesWhatDiffers) {
-  const Fingerprint before = {600, "documents", "times"};
+/** Both ways of rewriting, each with its own kind of proof. */
+class MigrateGateBothWays : public testing::TestWithParam<const char *> {};
+INSTANTIATE_TEST_SUITE_P(Rewrite, MigrateGateBothWays,
+                         testing::Values("", "the table is a catalog"));
+
+TEST_P(MigrateGateBothWays, NamesWhatDiffers) {
   const auto detail_after = [&](Fingerprint now) {
     FakeDatabase database;
+    database.alter_table_reason = GetParam();
     database.scanned_stored = database.scanned = std::move(now);
     const Failure failure = refusal_of(database);
     EXPECT_EQ(failure.sqlstate, "XX001");
@@ -465,8 +478,28 @@ TEST(MigrateGate, NamesWhatDiffers) {
                        "count (600 before, 601 now), documents, times."));
 }
 
+// Where the heap alone was rewritten nothing in a row can change unseen.
+TEST(MigrateGate, SeesWhatChangesInOtherColumns) {
+  FakeDatabase database;
+  database.before_statement = [&](const Statement &each) {
+    if (each.step == "load_ip_inventory")
+      database.other_columns = "changed by a trigger";
+  };
+  const Failure failure = refusal_of(database);
+  EXPECT_EQ(failure.sqlstate, "XX001");
+  EXPECT_TRUE(contains(failure.detail, "before the migration: values of other columns."));
+}
+
+TEST(MigrateGate, ReadsNoDocumentWhereTheHeapAloneWasRewritten) {
+  FakeDatabase database;
+  migrate_it(database, {});
+  for (const Statement &each : database.statements)
+    EXPECT_FALSE(contains(each.sql, "fingerprint")) << each.sql;
+}
+
 TEST(MigrateGate, ReadsTheTextOnlyWhereTheStoredBytesDiffer) {
   FakeDatabase database;
+  database.alter_table_reason = "the table is a catalog";
   const auto scans = [&](const std::string &sql) {
     return std::count_if(database.statements.begin(), database.statements.end(),
                          [&](const Statement &each) { return each.sql == sql; });
@@ -478,6 +511,7 @@ TEST(MigrateGate, ReadsTheTextOnlyWhereTheStoredBytesDiffer) {
   EXPECT_EQ(database.state.values.at("schema_version"), "16");
 
   FakeDatabase other;
+  other.alter_table_reason = "the table is a catalog";
   other.scanned_stored.documents = "the same, stored in another form";
   migrate_it(other, {});
   EXPECT_EQ(other.state.values.at("schema_version"), "16");
@@ -494,8 +528,9 @@ TEST(MigrateGate, ProtectsAResumedRunToo) {
 }
 
 // What is lost must not be committed, whatever else may stay.
-TEST(MigrateGate, TakesEverythingBackWithKeepToo) {
+TEST_P(MigrateGateBothWays, TakesEverythingBackWithKeepToo) {
   FakeDatabase database;
+  database.alter_table_reason = GetParam();
   database.before_statement = [&](const Statement &each) {
     if (contains(each.sql, "CREATE INDEX \"idx_session_source_ip\""))
       database.scanned.documents = database.scanned_stored.documents = "other";
@@ -507,9 +542,10 @@ TEST(MigrateGate, TakesEverythingBackWithKeepToo) {
   EXPECT_TRUE(database.warnings.empty());
 }
 
-TEST(MigrateGate, ProvesWhatAFailedRunLeavesBehind) {
+TEST_P(MigrateGateBothWays, ProvesWhatAFailedRunLeavesBehind) {
   for (const bool loses : {false, true}) {
     FakeDatabase database;
+    database.alter_table_reason = GetParam();
     bool failed = false;
     database.before_statement = [&](const Statement &each) {
       if (loses && each.step == "load_asn_inventory")

@@ -179,11 +179,74 @@ TEST(PlanMigration, FillsInOneRewriteAndNoUpdate) {
     for (const std::string &sql : step.statements)
       EXPECT_FALSE(starts_with(sql, "UPDATE")) << step.name;
   const Step &fill = steps[position(steps, "fill_columns")];
+  EXPECT_TRUE(fill.heap_only);
+  EXPECT_EQ(fill.detail, "heap only, TOAST kept");
+  ASSERT_EQ(fill.statements.size(), 1u);
+  const Table declared = *schema_v16().table("session_summaries");
+  EXPECT_EQ(fill.statements.front(),
+            ddl::add_constraint("public", "session_summaries", declared.constraints.front()));
+}
+
+TEST(PlanMigration, FillsByAlterTableWhereTheHeapCannotBeCopiedAlone) {
+  RowFacts facts;
+  facts.alter_table_reason = "the table is not logged";
+  const Schema observed = observed_after(0);
+  const std::vector<Step> steps =
+      plan_migration(declared_v16(), observed, test_target(), assess_it(observed, 15), facts);
+  const Step &fill = steps[position(steps, "fill_columns")];
+  EXPECT_FALSE(fill.heap_only);
+  EXPECT_EQ(fill.detail, "by ALTER TABLE: the table is not logged");
   ASSERT_EQ(fill.statements.size(), 1u);
   EXPECT_TRUE(contains(fill.statements.front(), R"(ADD CONSTRAINT "snapshot_country_iso" CHECK)"));
   for (const Column &each : schema_v16().table("session_summaries")->columns)
     EXPECT_TRUE(contains(fill.statements.front(),
                          "ALTER COLUMN \"" + each.name + "\" TYPE " + each.type + " USING "));
+}
+
+TEST(UnfitColumn, IsOneThatMustBeConvertedOrCannotBeReadAsItIs) {
+  const Table declared = *schema_v16().table("session_summaries");
+  const Table fit = *observed_after(0).table("session_summaries");
+  EXPECT_EQ(unfit_column(declared, fit), "");
+  EXPECT_EQ(unfit_column(declared, *observed_after(1).table("session_summaries")), "");
+  const auto with_type = [&](const std::string &column, const std::string &type) {
+    Table changed = fit;
+    if (Column *found = changed.column(column)) {
+      found->type = type;
+    } else {
+      Column added;
+      added.name = column;
+      added.type = type;
+      changed.columns.push_back(added);
+    }
+    return unfit_column(declared, changed);
+  };
+  for (const auto &[column, type] : std::vector<std::pair<std::string, std::string>>{
+           {"session_id", "text"},
+           {"session_id", "character varying(64) COLLATE \"C\""},
+           {"enrichment", "jsonb"},
+           {"created_at", "timestamp without time zone"},
+           {"first_event_at", "timestamp(3) with time zone"},
+           {"snapshot_asn", "integer"}})
+    EXPECT_EQ(with_type(column, type), "") << column << " " << type;
+  for (const auto &[column, type] :
+       std::vector<std::pair<std::string, std::string>>{{"session_id", "uuid"},
+                                                        {"session_id", "app.session"},
+                                                        {"enrichment", "app.document"},
+                                                        {"last_event_at", "date"},
+                                                        {"created_at", "text"},
+                                                        {"source_ip", "inet"},
+                                                        {"source_ip", "text"},
+                                                        {"snapshot_asn", "bigint"}})
+    EXPECT_EQ(with_type(column, type), "column \"" + column + "\" is of type " + type);
+  EXPECT_EQ(with_type(declared.retired_columns.front(), "text[]"),
+            "column \"" + declared.retired_columns.front() + "\" has values of an older attempt");
+  Table without = fit;
+  erase_named(without.columns, "created_at");
+  EXPECT_EQ(unfit_column(declared, without), "there is no column \"created_at\"");
+  Table generated = fit;
+  generated.columns.push_back(*declared.column("snapshot_country"));
+  generated.columns.back().generated.sql = "upper(matcher)";
+  EXPECT_EQ(unfit_column(declared, generated), "column \"snapshot_country\" is generated");
 }
 
 TEST(PlanMigration, MakesKeysAndIndexesAfterTheRows) {

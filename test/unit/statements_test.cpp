@@ -12,6 +12,7 @@
 
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/online/refusals.hpp"
 #include "core/sql/dependents.hpp"
@@ -125,6 +126,7 @@ void add_questions(Script &script, const Target &target, const Table &base) {
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
   script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
+  script.add("alter_table_reason_query", alter_table_reason_query(target));
   script.add("sample_documents_query", sample_documents_query(target, 0.5));
   script.add("sessions_size_query", std::string(sessions_size_query));
   script.add("index_sizes_query", std::string(index_sizes_query));

@@ -7,6 +7,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/estimates.hpp"
+#include "core/plan/plan.hpp"
 #include "core/schema/v16.hpp"
 
 namespace cowrie {
@@ -78,7 +79,7 @@ double index_bytes(const Table &table, const Index &index, const CapacityFacts &
 
 /** What the sessions are with the new columns. */
 struct FilledSessions {
-  double bytes = 0; ///< of a new copy: what is alive of the old one, and the new columns
+  double bytes = 0; ///< of a new copy: what is copied of the old one, and the new columns
   double more = 0;  ///< of it, what comes with the columns
 };
 
@@ -90,12 +91,13 @@ FilledSessions filled_sessions(const CapacityFacts &facts, const Table &seen) {
   constexpr double alignment = 20, long_row = 1000, no_longer_inline = 0.07;
   FilledSessions result;
   result.more = facts.sessions * (added + alignment);
-  result.bytes = facts.heap * facts.live_heap + facts.toast * facts.live_toast + result.more;
+  const double heap = facts.heap * facts.live_heap, toast = facts.toast * facts.live_toast;
   // Where rows are long, some documents have no room in them any more and go to TOAST.
-  if (result.bytes > facts.sessions * long_row) {
-    result.more += result.bytes * no_longer_inline;
-    result.bytes *= 1 + no_longer_inline;
-  }
+  if (const double all = heap + toast + result.more; all > facts.sessions * long_row)
+    result.more += all * no_longer_inline;
+  const bool heap_only = facts.alter_table_reason.empty() &&
+                         unfit_column(*schema_v16().table("session_summaries"), seen).empty();
+  result.bytes = heap + (heap_only ? 0 : toast) + result.more;
   return result;
 }
 

@@ -14,8 +14,8 @@ namespace cowrie {
 /** What a migration will have written when it commits; bytes. */
 struct Need {
   std::int64_t sessions = 0;
-  /** The new copy of session_summaries with TOAST (online: what it grows by), and the inventories.
-   */
+  /** The new copy of session_summaries, by ALTER TABLE with TOAST (online: what it grows by), and
+   *  the inventories. */
   std::int64_t tables = 0;
   std::int64_t indexes = 0; ///< all indexes of these tables, the rebuilt ones included
   std::int64_t inventory_tables = 0, inventory_indexes = 0; ///< of these, what the inventories take

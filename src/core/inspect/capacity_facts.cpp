@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/inspect/estimates.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/sql/derivation_parts.hpp"
 #include "core/sql/fill.hpp"
 
@@ -81,6 +82,7 @@ public:
     if (facts_.sessions > 0)
       read_sample();
     read_indexes();
+    facts_.alter_table_reason = alter_table_reason(database_);
     return facts_;
   }
 

@@ -5,6 +5,7 @@
 // throws.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/ports/ports.hpp"
@@ -24,6 +25,7 @@ struct CapacityFacts {
   double work_memory = 0, maintenance_memory = 0;
   double largest_wal = 0; ///< max_wal_size
   double wal_skip_threshold = 0;
+  std::string alter_table_reason; ///< what forbids to copy the heap alone; empty: nothing
   bool wal_minimal = false;
   bool keeps_wal = false; ///< an unused slot or a failing archiver keeps all of it
 };

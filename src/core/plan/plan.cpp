@@ -123,8 +123,7 @@ private:
         checks.push_back(&each);
     switch (rows_.fill_by) {
     case FillBy::rewrite:
-      add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE",
-          {derivation::fill_by_rewrite(target_, sessions_, seen, checks)});
+      rewrite(seen, checks);
       return;
     case FillBy::update:
       add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
@@ -138,6 +137,19 @@ private:
     for (const Constraint *each : checks)
       add(each->name, StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
           {ddl::add_constraint(target_.schema, sessions_.name, *each)});
+  }
+
+  void rewrite(const Table &seen, const std::vector<const Constraint *> &checks) {
+    const std::string reason =
+        rows_.alter_table_reason.empty() ? unfit_column(sessions_, seen) : rows_.alter_table_reason;
+    Step &step = add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE");
+    step.heap_only = reason.empty();
+    step.detail = step.heap_only ? "heap only, TOAST kept" : "by ALTER TABLE: " + reason;
+    if (!step.heap_only)
+      step.statements = {derivation::fill_by_rewrite(target_, sessions_, seen, checks)};
+    else
+      for (const Constraint *each : checks)
+        step.statements.push_back(ddl::add_constraint(target_.schema, sessions_.name, *each));
   }
 
   /** Uses an existing constraint of the declared meaning, validated; false: it must be added. */
@@ -315,6 +327,47 @@ private:
 };
 
 } // namespace
+
+namespace {
+
+/** Tells whether values of this type can be read as they are stored. */
+bool is_read_as_stored(const std::string &column, const std::string &type) {
+  const auto begins = [&](std::string_view word) {
+    return type.compare(0, word.size(), word) == 0;
+  };
+  if (column == "session_id")
+    return begins("character varying") || type == "text" || begins("text COLLATE");
+  if (column == "enrichment")
+    return type == "json" || type == "jsonb";
+  return begins("timestamp with") || begins("timestamp(");
+}
+
+} // namespace
+
+std::string unfit_column(const Table &declared, const Table &observed) {
+  const auto has_type = [](const Column &each) {
+    return "column \"" + each.name + "\" is of type " + each.type;
+  };
+  for (const Column &each : declared.columns)
+    if (const Column *seen = observed.column(each.name)) {
+      if (seen->type != each.type)
+        return has_type(*seen);
+      if (!seen->generated.empty())
+        return "column \"" + each.name + "\" is generated";
+    }
+  for (const std::string &each : declared.retired_columns)
+    if (observed.column(each))
+      return "column \"" + each + "\" has values of an older attempt";
+  for (const char *each :
+       {"session_id", "enrichment", "first_event_at", "last_event_at", "created_at"}) {
+    const Column *seen = observed.column(each);
+    if (!seen)
+      return "there is no column \"" + std::string(each) + "\"";
+    if (!is_read_as_stored(each, seen->type))
+      return has_type(*seen);
+  }
+  return {};
+}
 
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,

@@ -19,4 +19,8 @@ std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,
                                  const RowFacts &rows = {});
 
+/** Tells which column of the sessions ALTER TABLE must convert or a copy of the heap cannot read as
+ *  it is, and why; empty: there is none. */
+std::string unfit_column(const Table &declared, const Table &observed);
+
 } // namespace cowrie

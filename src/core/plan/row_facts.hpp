@@ -11,7 +11,7 @@ namespace cowrie {
 
 /** How the session columns are filled. */
 enum class FillBy : std::uint8_t {
-  rewrite, ///< one ALTER TABLE
+  rewrite, ///< all rows are written once more: the heap alone, or all by ALTER TABLE
   update,  ///< few rows, or something of the user's forbids the rewrite
   nothing, ///< they are filled
 };
@@ -19,6 +19,7 @@ enum class FillBy : std::uint8_t {
 /** What a repair has read from the rows. */
 struct RowFacts {
   FillBy fill_by = FillBy::rewrite;
+  std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
   std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
 };
 

@@ -43,6 +43,7 @@ struct FillResult {
   std::int64_t null_escapes = 0; ///< documents that hold \u0000, which nothing is rejected for
   Fingerprint before;            ///< of the rows as they were read
   Fingerprint settled;           ///< of those among them that were created up to the run's start
+  Fingerprint heap;              ///< as Database::stored_rows(), where the heap alone was rewritten
   Fingerprint
       stored; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
@@ -102,6 +103,12 @@ public:
   /** The same for an ALTER TABLE that rewrites them: staged, and with their documents read ahead by
    *  a parallel worker. */
   virtual FillResult rewrite(const std::string &sql) = 0;
+  /** The same by a copy of the heap alone: what is in TOAST stays where it is. For a table of which
+   *  alter_table_reason() and unfit_column() say nothing. */
+  virtual FillResult rewrite_heap() = 0;
+  /** Counts and sums the sessions as their heap stores them: every column, byte by byte, with the
+   *  pointers into TOAST. No times. */
+  virtual Fingerprint stored_rows() = 0;
 
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;

@@ -28,7 +28,12 @@ FillResult AtomicFill::rewrite(const Step &step) {
   drop_work_table(database_, derivation::staging_table);
   database_.execute(derivation::create_staging(database_.target()));
   staged_ = true;
-  return with_events([&] { return database_.rewrite(step.statements.front()); });
+  if (!step.heap_only)
+    return with_events([&] { return database_.rewrite(step.statements.front()); });
+  FillResult result = with_events([&] { return database_.rewrite_heap(); });
+  for (const std::string &sql : step.statements)
+    database_.execute(sql);
+  return result;
 }
 
 // Unlike the rewrite, an UPDATE fires row triggers: what they would do to the columns of version

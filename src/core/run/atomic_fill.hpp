@@ -16,7 +16,7 @@ class AtomicFill {
 public:
   explicit AtomicFill(Database &database) : database_(database) {}
 
-  /** Runs the step's ALTER TABLE, which rewrites all sessions, and stages them. */
+  /** Rewrites all sessions in the way that the step names, and stages them. */
   FillResult rewrite(const Step &step);
   /** Runs the step's UPDATE of the sessions that have come since. */
   FillResult update(const Step &step);

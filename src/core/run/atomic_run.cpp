@@ -8,6 +8,7 @@
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
@@ -67,6 +68,8 @@ private:
     if (inspection_.situation.state != SchemaState::version15 &&
         inspection_.situation.state != SchemaState::resumable)
       rows_ = row_facts(database_, inspection_);
+    if (rows_.fill_by == FillBy::rewrite)
+      rows_.alter_table_reason = alter_table_reason(database_);
     plan_ = plan_migration(inspection_.declared, inspection_.observed, target(),
                            inspection_.situation, rows_);
     refuse_taken_names(database_, plan_);
@@ -274,6 +277,7 @@ private:
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
     if (proof_.null_escapes > 0)
       row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
+    row.detail += "; " + step.detail;
   }
 
   void load(const Step &step, StepResult &row) {

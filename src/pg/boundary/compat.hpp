@@ -45,6 +45,77 @@ inline IndexScanDesc index_beginscan_unsafe(Relation table, Relation index, Snap
 #endif
 }
 
+// The file of a relation: RelFileNode became RelFileLocator, its number relNumber.
+#if PG_VERSION_NUM >= 160000
+using FileLocator = RelFileLocator;
+using FileNumber = RelFileNumber;
+#else
+using FileLocator = RelFileNode;
+using FileNumber = Oid;
+#endif
+
+inline FileLocator file_of(Relation table) {
+#if PG_VERSION_NUM >= 160000
+  return table->rd_locator;
+#else
+  return table->rd_node;
+#endif
+}
+
+inline FileNumber &number_in(FileLocator &file) {
+#if PG_VERSION_NUM >= 160000
+  return file.relNumber;
+#else
+  return file.relNode;
+#endif
+}
+
+/** Chooses a number that no file of the tablespace has. */
+inline FileNumber new_file_number_unsafe(Oid tablespace, char persistence) {
+#if PG_VERSION_NUM >= 160000
+  return GetNewRelFileNumber(tablespace, nullptr, persistence);
+#else
+  return GetNewRelFileNode(tablespace, nullptr, persistence);
+#endif
+}
+
+/** Opens the storage of a table that is not temporary. */
+inline SMgrRelation open_storage_unsafe(const FileLocator &file) {
+#if PG_VERSION_NUM >= 170000
+  return smgropen(file, INVALID_PROC_NUMBER);
+#else
+  return smgropen(file, InvalidBackendId);
+#endif
+}
+
+/** Notes that a table has got a new file in this subtransaction. */
+inline void assume_new_file_unsafe(Relation table) {
+#if PG_VERSION_NUM >= 160000
+  RelationAssumeNewRelfilelocator(table);
+#else
+  RelationAssumeNewRelfilenode(table);
+#endif
+}
+
+/** Sets what the visibility map has of a table: all its visible pages are frozen. */
+inline void set_visible_pages(Form_pg_class table, BlockNumber pages) {
+  table->relallvisible = static_cast<int32>(pages);
+#if PG_VERSION_NUM >= 180000
+  table->relallfrozen = static_cast<int32>(pages);
+#endif
+}
+
+/** Builds all indexes of a table whose rows have moved. */
+inline void rebuild_indexes_unsafe(Oid table) {
+  constexpr int flags = REINDEX_REL_SUPPRESS_INDEX_USE | REINDEX_REL_CHECK_CONSTRAINTS;
+  ReindexParams parameters = {};
+#if PG_VERSION_NUM >= 170000
+  (void)reindex_relation(nullptr, table, flags, &parameters);
+#else
+  (void)reindex_relation(table, flags, &parameters);
+#endif
+}
+
 } // namespace cowrie::pg::compat
 
 // 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.

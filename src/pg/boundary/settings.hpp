@@ -73,6 +73,7 @@ public:
 extern int setting_lock_timeout;
 extern bool setting_use_raw_events;
 extern char *setting_fail_at;
+extern int setting_rewrite;          ///< only SHOW reads it: see core/inspect/rewrite_way.cpp
 extern int setting_free_space;       ///< megabytes; -1: ask the operating system
 extern int setting_preflight_sample; ///< sessions; 0: all, -1: all unless there are very many
 

@@ -84,7 +84,7 @@ FillResult ServerDatabase::fill(const std::string &sql, bool stage,
 
 FillResult ServerDatabase::rewrite(const std::string &sql) {
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
-  run.have_read_ahead();
+  run.have_read_ahead(whole_share); // it takes longer to write than to read
   execute(sql, {});
   return run.finish();
 }

@@ -23,6 +23,8 @@ public:
   Schema bind(const Schema &declared, const Schema &observed) override;
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t> start) override;
   FillResult rewrite(const std::string &sql) override;
+  FillResult rewrite_heap() override;
+  Fingerprint stored_rows() override;
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;

@@ -47,8 +47,8 @@ FillRun::~FillRun() {
   // Relation, slots and plan go with their (sub)transaction when finish() was not reached.
 }
 
-void FillRun::have_read_ahead() {
-  ahead_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed);
+void FillRun::have_read_ahead(int share) {
+  ahead_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed, share);
 }
 
 const SessionReading *FillRun::read_ahead(const SessionArguments &row) {

@@ -27,6 +27,18 @@ struct FilledSession {
   std::optional<std::int64_t> first, last, created;
 };
 
+/** What a run takes of a session that has been read; its times are left to the caller. */
+inline FilledSession filled_session(const SessionArguments &row, const SessionFacts &found,
+                                    std::optional<std::int32_t> kept_asn) noexcept {
+  FilledSession session;
+  session.session_id = row.session_id_text;
+  session.source_ip = found.facts->source_ip;
+  session.asn = kept_asn.value_or(found.facts->asn);
+  session.facts = found.facts;
+  session.sums = document_sums(row, found);
+  return session;
+}
+
 class FillRun : Live {
 public:
   /** The run of the statement that is being executed; null outside one. */
@@ -48,8 +60,8 @@ public:
   void take_unsafe(const FilledSession &session);
 
   /** Has the documents read by other processes, for a statement that takes the sessions once and in
-   *  the order of the table. */
-  void have_read_ahead();
+   *  the order of the table: `share` of every 16. */
+  void have_read_ahead(int share);
 
   /** What another process has read of the session that is to be filled next; null: it has not. To
    * be asked once for each. */

@@ -53,12 +53,13 @@ BlockNumber blocks_to_read(const ResolvedTarget &target) {
 
 } // namespace
 
-ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table)
+ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table, int share)
     : target_(target), portion_(first_portion) {
   order_.schema = target.schema;
   order_.sessions = target.sessions;
   order_.ask_events = target.names.has_raw_events;
   order_.by_table = by_table;
+  order_.share = share;
   strlcpy(order_.schema_name, target.names.schema.c_str(), NAMEDATALEN);
   if (max_parallel_workers_per_gather == 0 || IsInParallelMode())
     return;

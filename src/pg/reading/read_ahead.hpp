@@ -1,10 +1,11 @@
 // Read ahead: a parallel worker that reads the documents in front of a rewrite.
 //
-// ALTER TABLE rewrites in one process, and half of its time would go to fetching, decompressing and
+// A rewrite is done by one process, and most of its time would go to fetching, decompressing and
 // reading documents. Here another process scans the table in the same order, and hands what each
-// document told through shared memory to the one that writes. More than one would not help: writing
-// takes longer than reading. Nothing depends on it: a session that it has not read is read by
-// the writer.
+// document told through shared memory to the one that writes. While ALTER TABLE copies the
+// documents, writing takes longer than reading; where the heap is copied alone it takes less, and
+// the writer reads a part of the documents itself. Nothing depends on it: a session that the reader
+// has not read is read by the writer.
 //
 // While it is at work this process is in parallel mode, in which no sequence can be set and no
 // command can begin. So it works in portions of about a second, and progress is shown in between.
@@ -20,8 +21,9 @@ namespace cowrie::pg {
 class ReadAhead : Live {
 public:
   /** Looks whether the table is of a kind and size that a reader is worth while for, and whether
-   * the settings allow one. `by_table`: how raw events are looked up, as in EventLookup. */
-  ReadAhead(const ResolvedTarget &target, bool by_table);
+   * the settings allow one. `by_table`: how raw events are looked up, as in EventLookup. `share`:
+   * how many of every 16 documents it reads; the writer reads the others. */
+  ReadAhead(const ResolvedTarget &target, bool by_table, int share);
   ~ReadAhead() = default; // what is in the server goes with its (sub)transaction
   ReadAhead(const ReadAhead &) = delete;
   ReadAhead &operator=(const ReadAhead &) = delete;

@@ -27,7 +27,8 @@ constexpr std::size_t message_size = std::size_t{16} * 1024;
 
 class PortionReader : Live {
 public:
-  PortionReader(const ReadingOrder &order, shm_mq_handle *queue) : queue_(queue) {
+  PortionReader(const ReadingOrder &order, shm_mq_handle *queue)
+      : queue_(queue), share_(order.share) {
     if (order.ask_events) {
       Target names;
       names.schema = order.schema_name;
@@ -93,7 +94,7 @@ private:
     if (row.has_session_id)
       row.session_id_text = text_of(row.session_id);
     reading_.session_id = row.session_id_text;
-    reading_.read = row.has_session_id && !row_.has_address;
+    reading_.read = row.has_session_id && !row_.has_address && is_mine();
     if (!reading_.read)
       return;
     row.document_type = columns_.document_type;
@@ -107,6 +108,12 @@ private:
     reading_.kept = sums.kept;
     reading_.null_escape = sums.null_escape;
     reading_.facts = *found.facts;
+  }
+
+  /** Tells whether the next session is in the share; spreads the others evenly. */
+  bool is_mine() noexcept {
+    position_ = (position_ + share_) % whole_share;
+    return position_ < share_;
   }
 
   static std::string_view text_of(Datum value) {
@@ -124,6 +131,8 @@ private:
   }
 
   shm_mq_handle *queue_;
+  const int share_;
+  int position_ = 0;
   std::optional<EventLookup> events_;
   Relation sessions_ = nullptr;
   SessionColumns columns_;

@@ -11,13 +11,17 @@ inline constexpr std::uint64_t key_order = 1, key_queue = 2;
 /** The first byte of a message; readings follow (core/session_reading.hpp). */
 inline constexpr char more_follows = '+', end_of_portion = '.';
 
+/** The share of a reader that reads all. */
+inline constexpr int whole_share = 16;
+
 /** What is to be read: plain data in shared memory. */
 struct ReadingOrder {
   Oid schema = InvalidOid;
   Oid sessions = InvalidOid;
   BlockNumber first = 0, end = 0;
   bool ask_events = false;
-  bool by_table = false; ///< how they are asked
+  bool by_table = false;   ///< how they are asked
+  int share = whole_share; ///< of every 16 sessions so many are read
   char schema_name[NAMEDATALEN] = {};
 };
 

@@ -37,6 +37,18 @@ struct DocumentSums {
 };
 DocumentSums document_sums(const SessionArguments &row, const SessionFacts &found) noexcept;
 
+/** enrichment_at of a session with a document, as timestamptz: what it says itself, else when the
+ *  session was created, else when it ended. */
+inline std::optional<std::int64_t> enrichment_moment(const Facts &facts,
+                                                     std::optional<std::int64_t> created,
+                                                     std::optional<std::int64_t> last) {
+  constexpr std::int64_t unix_to_postgres =
+      (std::int64_t(POSTGRES_EPOCH_JDATE) - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+  if (facts.enriched_at)
+    return *facts.enriched_at - unix_to_postgres;
+  return created ? created : last;
+}
+
 /** A hash of the document as it is stored: of where it is, or of all its bytes. */
 std::uint64_t stored_hash(const SessionArguments &row) noexcept;
 

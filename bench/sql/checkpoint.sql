@@ -1,0 +1,2 @@
+-- What is still to be written to the disk.
+CHECKPOINT;

@@ -1,0 +1,2 @@
+-- What autovacuum has to do afterwards.
+VACUUM session_summaries;

@@ -1,0 +1,43 @@
+// Rewrite way: whether the heap of the sessions can be copied alone.
+#include "core/inspect/rewrite_way.hpp"
+
+#include "core/base/text.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/fill.hpp"
+
+namespace cowrie {
+
+// A heap of its own: another access method stores rows in another way; what is not logged has an
+// init fork; logical decoding looks into catalogs. Somebody who is to be asked: a CHECK on the
+// columns that are filled, an event trigger, an extension that distributes the statement.
+std::string alter_table_reason_query(const Target &target) {
+  std::string filled;
+  for (const Column &each : schema_v16().table("session_summaries")->columns)
+    append(filled, quote_literal(each.name));
+  return sql::fill(
+      target, R"(SELECT CASE
+  WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'
+    THEN 'cowrie_migrate.rewrite is alter_table'
+  WHEN m.amname <> 'heap' THEN format('the access method is %s', m.amname)
+  WHEN c.relpersistence <> 'p' THEN 'the table is not logged'
+  WHEN 'user_catalog_table=true' = ANY (c.reloptions) THEN 'the table is a catalog'
+  WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+    THEN 'extension citus may have distributed the table'
+  ELSE COALESCE((
+    SELECT format('event trigger %I', evtname) FROM pg_event_trigger
+    WHERE evtevent = 'table_rewrite' AND evtenabled <> 'D' ORDER BY evtname LIMIT 1), (
+    SELECT format('constraint %I checks a column that is filled', k.conname)
+    FROM pg_constraint AS k
+    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+    WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ({filled})
+    ORDER BY k.conname LIMIT 1)) END AS reason
+FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = {sessions_literal}::regclass)",
+      {{"filled", filled},
+       {"sessions_literal", quote_literal(qualified(target.schema, "session_summaries"))}});
+}
+
+std::string alter_table_reason(Database &database) {
+  return database.query(alter_table_reason_query(database.target())).front()[0].value_or("");
+}
+
+} // namespace cowrie
