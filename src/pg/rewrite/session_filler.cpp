@@ -1,6 +1,8 @@
 // Session filler: gives the row of a session the values of its new columns.
 #include "pg/rewrite/session_filler.hpp"
 
+#include "pg/catalog/typed_columns.hpp"
+
 namespace cowrie::pg {
 namespace {
 
@@ -29,18 +31,17 @@ void SessionFiller::find_columns_unsafe(Relation sessions) {
   TupleDesc shape = RelationGetDescr(sessions);
   for (int place = 0; place < place_count; ++place) {
     const Wanted &each = wanted[place];
-    const AttrNumber number = get_attnum(RelationGetRelid(sessions), each.name);
-    const Oid type = number > 0 ? TupleDescAttr(shape, number - 1)->atttypid : InvalidOid;
-    if (type != each.type && type != each.other_type)
+    const TypedColumn found = typed_column(shape, each.name, {each.type, each.other_type});
+    if (!found)
       ereport(ERROR,
               (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                errmsg("column \"%s\" of \"%s\" cannot be filled as it is", each.name,
                       RelationGetRelationName(sessions)),
-               errdetail("Its type is %s.", format_type_be(type)),
+               errdetail("It must be %s.", format_type_be(each.type)),
                errhint("Run SET cowrie_migrate.rewrite = 'alter_table'; and repeat the call.")));
-    places_[place] = number - 1;
+    places_[place] = found.number - 1;
     if (place == enrichment)
-      document_type_ = type;
+      document_type_ = found.type;
   }
 }
 
