@@ -15,8 +15,9 @@ const BlockNumber blocks_per_map_page =
 
 char *aligned_pages_unsafe(MemoryContext context, int count) {
   const Size size = static_cast<Size>(count) * BLCKSZ;
-  return reinterpret_cast<char *>(
-      TYPEALIGN(alignment, MemoryContextAlloc(context, size + alignment)));
+  char *begin = static_cast<char *>(MemoryContextAlloc(context, size + alignment));
+  const auto address = reinterpret_cast<std::uintptr_t>(begin);
+  return begin + (TYPEALIGN(alignment, address) - address);
 }
 
 } // namespace
