@@ -75,7 +75,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script valgrind asan \
+.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script valgrind \
 	dist dist-check deb deb-check
 
 deps:
@@ -110,10 +110,6 @@ bench:
 # pg_regress with the server under valgrind: 0 errors in our code. TESTS="migrate failure" for some.
 valgrind:
 	scripts/valgrind.sh
-
-# The extension under AddressSanitizer: pg_regress and the hostile tests. TAP="t/092*.pl" for some.
-asan:
-	scripts/asan.sh
 
 lint: deps
 	scripts/lint.sh

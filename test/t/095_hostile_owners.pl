@@ -236,7 +236,7 @@ ALTER TABLE ip_asn_history ALTER verification_source TYPE $trap.$trap USING 'a';
 		quote_all_identifiers => 'on', datestyle => 'SQL, DMY', intervalstyle => 'iso_8601', timezone => 'Asia/Kathmandu', bytea_output => 'escape',
 		extra_float_digits => '-15', array_nulls => 'off', search_path => 'evil, public', row_security => 'off', check_function_bodies => 'off',
 		constraint_exclusion => 'on', enable_seqscan => 'off', enable_indexscan => 'off', plan_cache_mode => 'force_generic_plan', jit => 'on',
-		work_mem => '64kB', statement_timeout => '0', synchronize_seqscans => 'on', default_statistics_target => '1', xmlbinary => 'hex');
+		work_mem => '64kB', statement_timeout => '0', synchronize_seqscans => 'on', default_statistics_target => '1');
 	$node->safe_psql('owners', join('', map { "ALTER DATABASE owners SET $_ = '$settings{$_}';" } sort keys %settings)
 		  =~ s/'evil, public'/evil, public/r, extra_params => [ '-U', 'mallory' ]);
 	is($node->safe_psql('owners', 'SHOW standard_conforming_strings'), 'off', 'the settings of a hostile database');
