@@ -1,8 +1,8 @@
 // Every difference between server versions, in one place. Included by imports.h only.
 #pragma once
 
-#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
-#error "cowrie_migrate supports PostgreSQL 15 to 18"
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 200000
+#error "cowrie_migrate supports PostgreSQL 15 to 19"
 #endif
 
 namespace cowrie::pg::compat {
@@ -38,10 +38,51 @@ inline void run_query_unsafe(QueryDesc *query) {
 /** Begins a scan by an index whose keys are given later. */
 inline IndexScanDesc index_beginscan_unsafe(Relation table, Relation index, Snapshot snapshot,
                                             int keys) {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+/** Begins a scan of the rows between two places of a table. */
+inline TableScanDesc scan_range_unsafe(Relation table, Snapshot snapshot, ItemPointer from,
+                                       ItemPointer to) {
+#if PG_VERSION_NUM >= 190000
+  return table_beginscan_tidrange(table, snapshot, from, to, SO_NONE);
+#else
+  return table_beginscan_tidrange(table, snapshot, from, to);
+#endif
+}
+
+/** Plans a query that may run with parallel workers. */
+inline PlannedStmt *plan_parallel_unsafe(Query *query, const char *sql) {
+#if PG_VERSION_NUM >= 190000
+  return pg_plan_query(query, sql, CURSOR_OPT_PARALLEL_OK, nullptr, nullptr);
+#else
+  return pg_plan_query(query, sql, CURSOR_OPT_PARALLEL_OK, nullptr);
+#endif
+}
+
+/** Adds a row to a page of a table; returns its place, InvalidOffsetNumber where it does not fit.
+ */
+inline OffsetNumber add_row_unsafe(Page page, HeapTuple row) {
+#if PG_VERSION_NUM >= 190000
+  return PageAddItem(page, row->t_data, row->t_len, InvalidOffsetNumber, false, true);
+#else
+  return PageAddItem(page, reinterpret_cast<Item>(row->t_data), row->t_len, InvalidOffsetNumber,
+                     false, true);
+#endif
+}
+
+/** Sets the checksum of a page that only this process sees, where the cluster has checksums. */
+inline void set_checksum_unsafe(Page page, BlockNumber block) {
+#if PG_VERSION_NUM >= 190000
+  PageSetChecksum(page, block);
+#else
+  PageSetChecksumInplace(page, block);
 #endif
 }
 

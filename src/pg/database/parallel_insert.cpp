@@ -90,7 +90,7 @@ void become_select_unsafe(Query *query, NewRows &rows) {
 }
 
 void run_unsafe(Query *query, const char *sql, NewRows &rows) {
-  PlannedStmt *plan = pg_plan_query(query, sql, CURSOR_OPT_PARALLEL_OK, nullptr);
+  PlannedStmt *plan = compat::plan_parallel_unsafe(query, sql);
   // In parallel mode neither can be had any more.
   (void)GetCurrentTransactionId();
   rows.command = GetCurrentCommandId(true);

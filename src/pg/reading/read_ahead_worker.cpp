@@ -43,7 +43,7 @@ public:
       ItemPointerData from, to;
       ItemPointerSet(&from, order.first, FirstOffsetNumber);
       ItemPointerSet(&to, order.end - 1, MaxOffsetNumber);
-      scan_ = table_beginscan_tidrange(sessions_, GetActiveSnapshot(), &from, &to);
+      scan_ = compat::scan_range_unsafe(sessions_, GetActiveSnapshot(), &from, &to);
     });
   }
 

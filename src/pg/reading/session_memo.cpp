@@ -44,13 +44,13 @@ Workspace &current_workspace() {
 }
 
 std::string_view stored_bytes(Datum document) noexcept {
-  const char *pointer = DatumGetPointer(document);
+  const auto *pointer = reinterpret_cast<const char *>(DatumGetPointer(document));
   return {pointer, VARSIZE_ANY(pointer)};
 }
 
 /** Tells whether the stored bytes are the document or point to where it stays: not to memory. */
 bool identifies_document(Datum document) noexcept {
-  const char *pointer = DatumGetPointer(document);
+  const auto *pointer = reinterpret_cast<const char *>(DatumGetPointer(document));
   return VARATT_IS_EXTERNAL(pointer) ? VARATT_IS_EXTERNAL_ONDISK(pointer)
                                      : VARSIZE_ANY(pointer) <= ordinary_document;
 }

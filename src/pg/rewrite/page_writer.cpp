@@ -40,8 +40,7 @@ void PageWriter::add_unsafe(HeapTuple row, bool frozen) {
     PageInit(page, BLCKSZ, 0);
     open_ = open_page_frozen_ = true;
   }
-  const OffsetNumber place = PageAddItem(page, reinterpret_cast<Item>(row->t_data), row->t_len,
-                                         InvalidOffsetNumber, false, true);
+  const OffsetNumber place = compat::add_row_unsafe(page, row);
   if (place == InvalidOffsetNumber)
     ereport(ERROR,
             (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("a row does not fit into a page"),
@@ -132,7 +131,7 @@ void PageWriter::flush_map_unsafe() {
 }
 
 void PageWriter::extend_unsafe(ForkNumber fork, BlockNumber block, Page page) {
-  PageSetChecksumInplace(page, block);
+  compat::set_checksum_unsafe(page, block);
   // Opened each time: an invalidation message may have closed it.
   smgrextend(compat::open_storage_unsafe(file_), fork, block, page, true);
 }
