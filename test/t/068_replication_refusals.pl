@@ -136,7 +136,7 @@ CREATE PUBLICATION "other one" FOR TABLE schema_state WITH (publish = 'insert')}
 {
 	my $publisher = database('source');
 	my $app = database('subscribed');
-	run_script($node, $_, 'states/orm_empty.sql') foreach ('source', 'subscribed');
+	run_script($node, $_, 'states/orm_empty.sql', schema => 'public') foreach ('source', 'subscribed');
 	$publisher->(q{CREATE PUBLICATION cdc FOR ALL TABLES; SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')});
 	$app->('CREATE SUBSCRIPTION s CONNECTION ' . quote_text($node->connstr('source'))
 		  . q{ PUBLICATION cdc WITH (create_slot = false, slot_name = 'cdc', copy_data = false)});
