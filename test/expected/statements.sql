@@ -803,6 +803,12 @@ SELECT current_setting('wal_level') = 'logical' AND c.relpersistence = 'p' AND E
     WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)))
 FROM pg_class AS c WHERE c.oid = to_regclass($1::text);
 
+-- sends_updates_query
+SELECT current_setting('wal_level') = 'logical' AND EXISTS (
+  SELECT FROM pg_publication_tables AS t
+  JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate
+  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries');
+
 -- published_by_name_query
 SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname),
   string_agg(format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, $1::text), ' ' ORDER BY p.pubname),
