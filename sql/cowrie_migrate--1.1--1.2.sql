@@ -186,3 +186,15 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
 -- Names and SQLSTATEs come from cowrie_progress() now.
 DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);
 DROP FUNCTION cowrie_migrate_internal.cowrie_sqlstate_text(bigint);
+
+-- Every database has a ledger of its own: what a publication of all tables sends of another one is left
+-- out.
+CREATE FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local() IS
+    'internal: leaves out the rows of the ledger that come by logical replication';
+CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.cowrie_migration_log
+    FOR EACH ROW EXECUTE FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local();
+ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
+COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
+    'leaves out what comes by logical replication: the ledger tells of this database';

@@ -10,6 +10,7 @@
 
 #include "core/sql/online.hpp"
 #include "pg/catalog/trust.hpp"
+#include "pg/database/notes.hpp"
 #include "pg/catalog/typed_columns.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/settings.hpp"
@@ -187,17 +188,10 @@ void note(Relation sessions, const std::optional<Datum> &key) {
     return;
   call([&] {
     // A table of that name that is somebody else's gets nothing.
-    Relation table = open_work_table_unsafe(online::changes_table, RelationGetNamespace(sessions),
-                                            sessions->rd_rel->relowner, {types::text});
+    Relation table = open_notes_unsafe(RelationGetNamespace(sessions), sessions->rd_rel->relowner);
     if (!table)
       return;
-    TupleTableSlot *slot =
-        MakeSingleTupleTableSlot(RelationGetDescr(table), table_slot_callbacks(table));
-    slot->tts_values[0] = *key;
-    slot->tts_isnull[0] = false;
-    ExecStoreVirtualTuple(slot);
-    table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, nullptr);
-    ExecDropSingleTupleTableSlot(slot);
+    insert_note_unsafe(table, *key);
     table_close(table, NoLock);
   });
 }

@@ -350,10 +350,19 @@ SELECT row_number() OVER (ORDER BY floor(at[0] / 4096), at[1], at[0]) AS place,
   session_id AS session
 FROM (SELECT session_id, ctid::text::point AS at FROM "public"."session_summaries" OFFSET 0) AS s;
 
--- finish_queue
+-- create_queue, sent to nobody
+CREATE UNLOGGED TABLE "public"."cowrie_migrate_queue" AS
+SELECT row_number() OVER (ORDER BY floor(at[0] / 4096), at[1], at[0]) AS place,
+  session_id AS session
+FROM (SELECT session_id, ctid::text::point AS at FROM "public"."session_summaries" OFFSET 0) AS s;
+
+-- finish_queue, sent to nobody
+ALTER TABLE "public"."cowrie_migrate_queue" SET LOGGED;
+
+-- finish_queue, sent to nobody
 CREATE UNIQUE INDEX ON "public"."cowrie_migrate_queue" (place);
 
--- finish_queue
+-- finish_queue, sent to nobody
 COMMENT ON TABLE "public"."cowrie_migrate_queue" IS 'cowrie_migrate: sessions in the order in which an online migration fills them';
 
 -- count_queue
@@ -415,12 +424,10 @@ RETURNING "ext"."cowrie_session_unchanged"(session_id::varchar, enrichment::json
 -- read_sessions
 SELECT "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) FROM "public"."session_summaries" WHERE session_id = ANY (ARRAY['s1', 's2']::text[]);
 
--- add_unfilled_keys
-INSERT INTO "public"."cowrie_migrate_changes"
+-- unfilled_keys
 SELECT session_id FROM "public"."session_summaries" WHERE ("source_ip" IS NULL AND "enrichment_at" IS NULL AND "snapshot_asn" IS NULL AND "snapshot_country" IS NULL AND "snapshot_ip_type" IS NULL) AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_asn" OR "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_country" OR "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "snapshot_ip_type") LIMIT 20;
 
--- add_orphan_keys
-INSERT INTO "public"."cowrie_migrate_changes"
+-- orphan_keys
 SELECT session_id FROM "public"."session_summaries" AS s WHERE source_ip IS NOT NULL
 AND NOT EXISTS (SELECT FROM "public"."ip_inventory" AS i WHERE i.ip_address = s.source_ip);
 
@@ -428,9 +435,8 @@ AND NOT EXISTS (SELECT FROM "public"."ip_inventory" AS i WHERE i.ip_address = s.
 SELECT ctid, session_id, pg_relation_filenode('"public"."cowrie_migrate_changes"'::regclass)::text FROM "public"."cowrie_migrate_changes"
 WHERE session_id IS NOT NULL LIMIT 20000;
 
--- remove_keys
-DELETE FROM "public"."cowrie_migrate_changes"
-WHERE ctid = ANY ('{"(0,1)","(0,2)"}'::tid[]) AND pg_relation_filenode('"public"."cowrie_migrate_changes"'::regclass)::text = '16384';
+-- places_of_keys
+SELECT place FROM unnest($1::text::tid[]) AS place WHERE pg_relation_filenode('"public"."cowrie_migrate_changes"'::regclass)::text = '16384';
 
 -- count_changed_keys
 SELECT count(*) FROM "public"."cowrie_migrate_changes";
@@ -438,8 +444,8 @@ SELECT count(*) FROM "public"."cowrie_migrate_changes";
 -- count_changed_keys_and_sessions
 SELECT (SELECT count(*) FROM "public"."cowrie_migrate_changes"), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass;
 
--- remove_keys_with_address
-DELETE FROM "public"."cowrie_migrate_changes" AS c
+-- places_of_keys_with_address
+SELECT c.ctid FROM "public"."cowrie_migrate_changes" AS c
 WHERE NOT EXISTS (
   SELECT FROM "public"."session_summaries" AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL);
 
@@ -784,6 +790,54 @@ SELECT CASE
     WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type')
     ORDER BY k.conname LIMIT 1)) END AS reason
 FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = '"public"."session_summaries"'::regclass;
+
+-- wal_is_decoded_query
+SELECT current_setting('wal_level') = 'logical';
+
+-- published_query
+SELECT current_setting('wal_level') = 'logical' AND c.relpersistence = 'p' AND EXISTS (
+  SELECT FROM pg_publication AS p
+  WHERE (p.pubinsert OR p.pubupdate OR p.pubdelete)
+  AND (p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_namespace AS s
+    WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)))
+FROM pg_class AS c WHERE c.oid = to_regclass($1::text);
+
+-- sends_updates_query
+SELECT current_setting('wal_level') = 'logical' AND EXISTS (
+  SELECT FROM pg_publication_tables AS t
+  JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate
+  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries');
+
+-- published_by_name_query
+SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname),
+  string_agg(format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, $1::text), ' ' ORDER BY p.pubname),
+  string_agg(format('ALTER PUBLICATION %I ADD TABLE %s%s%s;', p.pubname, $1::text,
+    (SELECT ' (' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || ')' FROM pg_attribute
+     WHERE attrelid = r.prrelid AND attnum = ANY (r.prattrs::int2[])),
+    ' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')'), ' ' ORDER BY p.pubname)
+FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
+WHERE r.prrelid = to_regclass($1::text) AND (p.pubinsert OR p.pubupdate OR p.pubdelete)
+AND current_setting('wal_level') = 'logical'
+HAVING count(*) > 0;
+
+-- referring_keys_query
+SELECT string_agg(conrelid::regclass || '.' || quote_ident(conname), ', ' ORDER BY conname),
+  string_agg(format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname), ' ' ORDER BY conname),
+  string_agg(format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname,
+    pg_get_constraintdef(oid)), ' ' ORDER BY conname)
+FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass($1::text) AND conrelid <> confrelid
+HAVING count(*) > 0;
+
+-- subscribed_tables_query
+SELECT c.oid::regclass, string_agg(quote_ident(s.subname), ', ' ORDER BY s.subname)
+FROM pg_subscription AS s
+JOIN pg_subscription_rel AS r ON r.srsubid = s.oid
+JOIN pg_class AS c ON c.oid = r.srrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1::text AND c.relname = ANY ($2::text::text[])
+AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+GROUP BY c.oid ORDER BY 1;
 
 -- sample_documents_query
 WITH sampled AS MATERIALIZED (

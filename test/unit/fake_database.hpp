@@ -16,6 +16,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
@@ -128,8 +129,13 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   int statistics_target = 100;
-  std::int64_t table_bytes = 8192;   ///< of each table, of a million rows
-  std::vector<Disk> disk_list;       ///< empty: their free space is not known
+  std::int64_t table_bytes = 8192; ///< of each table, of a million rows
+  std::vector<Disk> disk_list;     ///< empty: their free space is not known
+  bool wal_is_decoded = false;     ///< wal_level is logical
+  bool state_is_published = false; ///< by a publication of all tables or of the schema
+  std::vector<Row> published_by_name, referring_keys, subscribed_tables; ///< what replication has
+  bool inventories_have_rows = false;
+  bool updates_are_sent = false;     ///< those of session_summaries, by a publication
   std::string alter_table_reason;    ///< what forbids to copy the heap alone; empty: nothing
   std::string other_run;             ///< who holds the run lock; empty: nobody
   std::vector<RecordedRun> recorded; ///< what the ledger knows of earlier runs
@@ -211,6 +217,20 @@ public:
     }
     if (sql == alter_table_reason_query(target_))
       return {Row{alter_table_reason}};
+    if (sql == wal_is_decoded_query)
+      return {{wal_is_decoded ? "t" : "f"}};
+    if (sql == published_query)
+      return {{state_is_published ? "t" : "f"}};
+    if (sql == sends_updates_query)
+      return {{updates_are_sent ? "t" : "f"}};
+    if (sql == published_by_name_query)
+      return published_by_name;
+    if (sql == referring_keys_query)
+      return referring_keys;
+    if (sql == subscribed_tables_query)
+      return subscribed_tables;
+    if (starts_with(sql, "SELECT FROM ") && sql.find(" LIMIT 1") != std::string::npos)
+      return inventories_have_rows ? std::vector<Row>{{}} : std::vector<Row>{};
     if (sql == table_sizes_query)
       return {{"600", "1000000"}};
     if (is_like(sql, taken_names_query(mark), marks))
@@ -248,6 +268,9 @@ public:
     note(sql, true);
     if (write_value(sql, parameters))
       return 1;
+    if (sql == "ALTER TABLE " + name("schema_state") + " SET UNLOGGED" ||
+        sql == "ALTER TABLE " + name("schema_state") + " SET LOGGED")
+      return 0;
     if (contains(sql, " DISABLE TRIGGER ") || contains(sql, " ENABLE TRIGGER "))
       return 0;
     if (sql == online::drop_trigger(target_)) {
@@ -265,6 +288,13 @@ public:
   }
 
   std::int64_t insert(const std::string &sql) override { return execute(sql); }
+
+  std::int64_t note_sessions(const std::string &query) override {
+    throw std::logic_error("only an online migration notes: " + query);
+  }
+  void remove_notes(const std::string &query, const std::vector<Parameter> &) override {
+    throw std::logic_error("only an online migration has notes: " + query);
+  }
 
   FillResult rewrite(const std::string &sql) override { return fill(sql, true, std::nullopt); }
 

@@ -201,28 +201,56 @@ public:
     const Table declared = declared_v16().tables.front();
     const Table &base = *state.schema.table(declared.name);
     const auto batch = batch_in(sql, declared, base);
-    const auto most =
-        arguments_of(sql, online::add_unfilled_keys(target(), declared, base, mark_1), marks);
     if (batch) {
       const online::Places places = *batch;
       parts.batches.push_back(places.last);
       result.rows = result.before.sessions = places.last - places.after;
       if (stays_in_page)
         heap_only_ += result.rows;
-    } else if (most || sql == online::add_unfilled_keys(target(), declared, base, std::nullopt)) {
-      const std::size_t limit = most ? std::stoul(most->front()) : parts.unfilled.size();
-      while (!parts.unfilled.empty() && static_cast<std::size_t>(result.rows) < limit) {
-        parts.notes.push_back(*parts.unfilled.begin());
-        parts.unfilled.erase(parts.unfilled.begin());
-        ++result.rows;
-      }
-      for (std::int64_t i = 0; i < inserts_per_pass; ++i)
-        parts.unfilled.insert(key(100'000 + next_insert_++));
     } else if (!is_like(sql, online::fill_sessions(target(), declared, base, {mark}), marks) &&
                !is_like(sql, online::read_sessions(target(), declared, base, {mark}), marks)) {
       throw std::logic_error("the fake does not know the statement: " + sql);
     }
     return result;
+  }
+
+  std::int64_t note_sessions(const std::string &query) override {
+    executed.push_back({transaction, kinds.back(), query});
+    const Table declared = declared_v16().tables.front();
+    const Table &base = *state.schema.table(declared.name);
+    if (query == online::orphan_keys(target())) {
+      parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());
+      return static_cast<std::int64_t>(orphaned.size());
+    }
+    const auto most =
+        arguments_of(query, online::unfilled_keys(target(), declared, base, mark_1), marks);
+    if (!most && query != online::unfilled_keys(target(), declared, base, std::nullopt))
+      throw std::logic_error("the fake does not know the statement: " + query);
+    if (before_fill)
+      before_fill(query);
+    const std::size_t limit = most ? std::stoul(most->front()) : parts.unfilled.size();
+    std::int64_t rows = 0;
+    while (!parts.unfilled.empty() && static_cast<std::size_t>(rows) < limit) {
+      parts.notes.push_back(*parts.unfilled.begin());
+      parts.unfilled.erase(parts.unfilled.begin());
+      ++rows;
+    }
+    for (std::int64_t i = 0; i < inserts_per_pass; ++i)
+      parts.unfilled.insert(key(100'000 + next_insert_++));
+    return rows;
+  }
+
+  void remove_notes(const std::string &query, const std::vector<Parameter> &parameters) override {
+    executed.push_back({transaction, kinds.back(), query});
+    if (query == online::places_of_keys_with_address(target())) {
+      parts.worked_off += static_cast<std::int64_t>(parts.notes.size());
+      parts.notes.clear();
+    } else if (const auto found =
+                   arguments_of(query, online::places_of_keys(target(), "file"), {"'file'"})) {
+      remove_keys(std::get<std::string>(parameters.at(0)), found->at(0));
+    } else {
+      throw std::logic_error("the fake does not know the statement: " + query);
+    }
   }
 
 private:
@@ -291,13 +319,15 @@ private:
       parts.changes_table = false;
       return 0;
     }
-    if (sql == online::create_queue(where)) {
+    const auto decoded = wal_is_decoded ? online::Decoded::yes : online::Decoded::no;
+    if (sql == online::create_queue(where, decoded)) {
       require(parts.queue.table == 0 && !queue_name_taken, "42P07", sql);
       parts.queue = {++last_oid_, sessions};
       return sessions;
     }
-    if (sql == online::finish_queue(where).front() || sql == online::finish_queue(where).back())
-      return 0;
+    for (const std::string &each : online::finish_queue(where, decoded))
+      if (sql == each)
+        return 0;
     if (sql == "DROP TABLE " + name(online::queue_table)) {
       require(parts.queue.table != 0, "42P01", sql);
       parts.queue = Queue();
@@ -306,23 +336,11 @@ private:
     if (sql == online::create_changes(where).at(1) || sql == online::create_changes(where).back() ||
         sql == online::create_delta(where))
       return 0;
-    if (sql == online::add_orphan_keys(where)) {
-      parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());
-      return static_cast<std::int64_t>(orphaned.size());
-    }
     if (sql == online::mark_staging(where)) {
       require(parts.staged, "42P01", sql);
       parts.staging_whole = true;
       return 0;
     }
-    if (sql == online::remove_keys_with_address(where)) {
-      parts.worked_off += static_cast<std::int64_t>(parts.notes.size());
-      parts.notes.clear();
-      return 0;
-    }
-    if (const auto found = arguments_of(sql, online::remove_keys(where, {mark}, "file"),
-                                        {"'{\"" + mark + "\"}'", "'file'"}))
-      return remove_keys(found->at(0), found->at(1));
     if (is_about_staged(sql))
       return 0;
     for (const Table &each : schema_v16().tables)
@@ -360,12 +378,12 @@ private:
            is_like(sql, online::drop_gone(target(), table, &some), marks);
   }
 
-  /** `{"s1","s2"}` and the file they are in, as literals. */
-  std::int64_t remove_keys(const std::string &list, const std::string &from_file) {
+  /** `{"s1","s2"}`, and the file they are in as a literal. */
+  void remove_keys(const std::string &list, const std::string &from_file) {
     for (std::int64_t i = 0; i < writes_per_round; ++i)
       parts.notes.push_back(key(200'000 + next_insert_++));
     if (from_file != "'" + file() + "'")
-      return 0;
+      return;
     std::set<std::string> places;
     for (std::size_t at = list.find("{\""); list[at] != '}';
          at = list.find_first_of(",}", at + 1)) {
@@ -378,7 +396,6 @@ private:
                        [&](const std::string &each) { return places.count(each) > 0; }),
         parts.notes.end());
     parts.worked_off += static_cast<std::int64_t>(before - parts.notes.size());
-    return static_cast<std::int64_t>(before - parts.notes.size());
   }
 
   std::int64_t heap_only_ = 0;

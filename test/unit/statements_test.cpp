@@ -12,6 +12,7 @@
 
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/online/refusals.hpp"
@@ -77,8 +78,9 @@ void add_online(Script &script, const Target &target, const Table &declared, con
   const std::vector<std::string> keys = {"s1", "s2"}, numbers = {"64500"};
   script.add("create_changes", create_changes(target));
   script.add("create_delta", create_delta(target));
-  script.add("create_queue", create_queue(target));
-  script.add("finish_queue", finish_queue(target));
+  script.add("create_queue", create_queue(target, Decoded::no));
+  script.add("create_queue, sent to nobody", create_queue(target, Decoded::yes));
+  script.add("finish_queue, sent to nobody", finish_queue(target, Decoded::yes));
   script.add("count_queue", count_queue(target));
   script.add("create_trigger", create_trigger(target));
   script.add("drop_trigger", drop_trigger(target));
@@ -93,13 +95,13 @@ void add_online(Script &script, const Target &target, const Table &declared, con
              fill_batch(target, declared, base, {0, 500}, TakenSnapshots::complete));
   script.add("fill_sessions", fill_sessions(target, declared, base, keys));
   script.add("read_sessions", read_sessions(target, declared, base, keys));
-  script.add("add_unfilled_keys", add_unfilled_keys(target, declared, base, 20));
-  script.add("add_orphan_keys", add_orphan_keys(target));
+  script.add("unfilled_keys", unfilled_keys(target, declared, base, 20));
+  script.add("orphan_keys", orphan_keys(target));
   script.add("read_changed_keys", read_changed_keys(target, 20000));
-  script.add("remove_keys", remove_keys(target, {"(0,1)", "(0,2)"}, "16384"));
+  script.add("places_of_keys", places_of_keys(target, "16384"));
   script.add("count_changed_keys", count_changed_keys(target));
   script.add("count_changed_keys_and_sessions", count_changed_keys_and_sessions(target));
-  script.add("remove_keys_with_address", remove_keys_with_address(target));
+  script.add("places_of_keys_with_address", places_of_keys_with_address(target));
   script.add("staged_keys", staged_keys(target, keys));
   script.add("unstage", unstage(target, keys));
   script.add("take_delta, asn", take_delta(target, "asn", numbers));
@@ -127,6 +129,12 @@ void add_questions(Script &script, const Target &target, const Table &base) {
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
   script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
   script.add("alter_table_reason_query", alter_table_reason_query(target));
+  script.add("wal_is_decoded_query", wal_is_decoded_query);
+  script.add("published_query", published_query);
+  script.add("sends_updates_query", sends_updates_query);
+  script.add("published_by_name_query", published_by_name_query);
+  script.add("referring_keys_query", referring_keys_query);
+  script.add("subscribed_tables_query", subscribed_tables_query);
   script.add("sample_documents_query", sample_documents_query(target, 0.5));
   script.add("sessions_size_query", std::string(sessions_size_query));
   script.add("index_sizes_query", std::string(index_sizes_query));

@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/plan/table_repair.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/v16.hpp"
@@ -295,7 +296,8 @@ FillBy choose_fill(Database &database, const Inspection &inspection) {
     const FillCount unfilled = count_unfilled(database, inspection.situation);
     if (unfilled.sessions == 0)
       return FillBy::nothing;
-    if (unfilled.sessions * few < unfilled.of)
+    // Subscribers have migrated as well, and are to have what is completed here.
+    if (unfilled.sessions * few < unfilled.of || updates_are_sent(database))
       return FillBy::update;
   }
   return existing.empty() || database.users_of_columns(sessions.name, existing).empty()

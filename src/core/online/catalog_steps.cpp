@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/plan/plan.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/work_tables.hpp"
@@ -148,8 +149,9 @@ void OnlineCatalogSteps::queue_sessions() {
       database().execute("DROP TABLE " + name_of(online::queue_table));
     else
       refuse_taken(online::queue_table);
-    row.rows = database().execute(online::create_queue(steps_.target()));
-    for (const std::string &sql : online::finish_queue(steps_.target()))
+    const online::Decoded decoded = wal_is_decoded(database());
+    row.rows = database().execute(online::create_queue(steps_.target(), decoded));
+    for (const std::string &sql : online::finish_queue(steps_.target(), decoded))
       database().execute(sql);
     OnlineState after = steps_.state;
     made = after.queue = {find_online_objects(database()).queue, *row.rows};

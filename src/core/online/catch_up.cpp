@@ -51,7 +51,7 @@ std::int64_t OnlineCatchUp::work_off_all() {
   const std::int64_t sessions = work_off(0);
   std::int64_t orphans = 0;
   lock_retry_.until_locked(TransactionKind::work, [&] {
-    orphans = ports_.database.execute(online::add_orphan_keys(ports_.database.target()));
+    orphans = ports_.database.note_sessions(online::orphan_keys(ports_.database.target()));
   });
   return sessions + (orphans > 0 ? work_off_keys(0) : 0);
 }
@@ -89,10 +89,8 @@ std::int64_t OnlineCatchUp::fill_rest() {
   std::optional<std::int64_t> most;
   do {
     lock_retry_.until_locked(TransactionKind::work, [&] {
-      added = ports_.database
-                  .fill(online::add_unfilled_keys(ports_.database.target(), declared_, base_, most),
-                        false)
-                  .rows;
+      added = ports_.database.note_sessions(
+          online::unfilled_keys(ports_.database.target(), declared_, base_, most));
     });
     sessions += work_off_keys(0);
     if (most && added == *most)
@@ -142,8 +140,11 @@ std::int64_t OnlineCatchUp::forget(const Round &round) {
   lock_retry_.until_locked(TransactionKind::work, [&] {
     OnlineInventories refresh(ports_.database, origin_);
     if (!round.places.empty())
-      ports_.database.execute(
-          online::remove_keys(ports_.database.target(), round.places, round.file));
+      ports_.database.remove_notes(
+          online::places_of_keys(ports_.database.target(), round.file),
+          {"{" +
+           join(round.places, ",", [](const std::string &each) { return "\"" + each + "\""; }) +
+           "}"});
     left = refresh.pending();
   });
   return left;

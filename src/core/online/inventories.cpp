@@ -51,7 +51,7 @@ bool OnlineInventories::staging_is_whole() {
 }
 
 void OnlineInventories::stage_all(const Table &base) {
-  database_.execute(online::remove_keys_with_address(target()));
+  database_.remove_notes(online::places_of_keys_with_address(target()));
   drop_work_table(database_, derivation::staging_table);
   database_.execute(derivation::stage_from_documents(target(), base));
   database_.execute(online::mark_staging(target()));

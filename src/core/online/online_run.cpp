@@ -14,6 +14,7 @@
 #include "core/base/failure.hpp"
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/inspect/row_conflicts.hpp"
 #include "core/online/batches.hpp"
 #include "core/online/catalog_steps.hpp"
@@ -92,6 +93,8 @@ private:
     if (state_.origin == Origin::repair)
       view_.rows = row_facts(database_, seen());
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
+    refuse_published_state(database_);
+    refuse_subscribed_inventories(database_);
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());
     refuse_taken_names(database_, schema_.planned());
@@ -141,7 +144,18 @@ private:
     else
       schema_.run_phase(phase, [this](const Step &each) { load(each); });
     steps_.stop_if_asked();
-    steps_.in(Kind::work, [&] {
+    record(phase, begun);
+  }
+
+  /** The lock that schema_state needs where it is published stalls whoever reads it meanwhile. */
+  Kind kind_of_recording() {
+    bool published = false;
+    steps_.in(Kind::work, [&] { published = state_is_published(database_); });
+    return published ? Kind::catalog : Kind::work;
+  }
+
+  void record(int phase, std::int64_t begun) {
+    steps_.lock_retry().until_locked(kind_of_recording(), [&] {
       steps_.position().at(phase, "verify");
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
@@ -233,7 +247,7 @@ private:
 
   // Verified, recorded and rid of the work tables in one transaction.
   void finish() {
-    steps_.step_in(Kind::work, phase_count, "set_version", [&](StepResult &row) {
+    steps_.step_in(kind_of_recording(), phase_count, "set_version", [&](StepResult &row) {
       verify_phase(database_, phase_count, view_.skipped);
       raise_version(database_, seen().situation.version, view_.skipped.size(), row);
       if (view_.skipped.empty())

@@ -110,6 +110,14 @@ public:
    *  pointers into TOAST. No times. */
   virtual Fingerprint stored_rows() = 0;
 
+  /** Notes the sessions whose keys a query selects, for an online migration to look at; returns how
+   *  many. Notes are written and removed below SQL: no publication sends them to subscribers, who
+   *  have no such table, and none demands a replica identity of it. */
+  virtual std::int64_t note_sessions(const std::string &query) = 0;
+  /** Removes the notes whose places (ctid) a query selects. */
+  virtual void remove_notes(const std::string &query,
+                            const std::vector<Parameter> &parameters = {}) = 0;
+
   /** Takes the one-run-per-database lock, to the end of the transaction; throws who holds it. */
   virtual void lock_run() = 0;
   /** Throws who holds it, where another session does; takes nothing. */

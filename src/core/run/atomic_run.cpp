@@ -8,6 +8,7 @@
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
 #include "core/inspect/validate.hpp"
@@ -89,6 +90,8 @@ private:
     if (!options_.repair)
       refuse_incomplete(target(), inspection_.situation);
     refuse_losses(database_, inspection_);
+    refuse_published_state(database_);
+    refuse_subscribed_inventories(database_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and
@@ -96,7 +99,7 @@ private:
   void lock_tables() {
     monitor_.started("atomic", 0);
     position_.at(0, "lock_tables");
-    database_.lock_tables(locks_of_run(inspection_.observed, target(), "ACCESS EXCLUSIVE"));
+    database_.lock_tables(locks_of_run(database_, inspection_.observed, "ACCESS EXCLUSIVE"));
   }
 
   std::vector<StepResult> apply() {

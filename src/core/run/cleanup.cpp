@@ -7,6 +7,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/plan/cleanup.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/run_position.hpp"
@@ -59,6 +60,7 @@ private:
     }
     refuse_incomplete_rest();
     refuse_later_version();
+    refuse_published_state(database_);
     refuse_dependents();
     warn_of_routines();
     if (!options_.dry_run)
@@ -92,8 +94,8 @@ private:
             now.subphase.value_or(0) <= options_.to_phase);
   }
 
-  std::vector<TableLock> locks(const char *mode) const {
-    return locks_of_run(inspection_.observed, target(), mode);
+  std::vector<TableLock> locks(const char *mode) {
+    return locks_of_run(database_, inspection_.observed, mode);
   }
 
   /** What shall stay must be there: a phase is recorded only when it is complete. */

@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/diff.hpp"
 #include "core/schema/v16.hpp"
@@ -29,14 +30,16 @@ std::string in_words(const StepResult &step) {
   return result;
 }
 
-std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
                                     const std::string &mode) {
   std::vector<TableLock> wanted = {{"session_summaries", mode}};
   for (const Table &table : schema_v16().tables)
     if (table.phase > 0 && observed.table(table.name))
       wanted.push_back({table.name, mode});
-  wanted.push_back({"schema_state", "SHARE ROW EXCLUSIVE"});
-  if (target.has_raw_events)
+  // What is published becomes unlogged for a moment: see version_record.cpp.
+  const bool rewrites_state = mode == "ACCESS EXCLUSIVE" && state_is_published(database);
+  wanted.push_back({"schema_state", rewrites_state ? mode : "SHARE ROW EXCLUSIVE"});
+  if (database.target().has_raw_events)
     wanted.push_back({"raw_events", "ACCESS SHARE"});
   return wanted;
 }

@@ -12,7 +12,7 @@
 namespace cowrie {
 
 /** The tables of version 16 in the one order in which every run locks them, the busiest first. */
-std::vector<TableLock> locks_of_run(const Schema &observed, const Target &target,
+std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
                                     const std::string &mode);
 
 /** Compares the catalog with the declaration of the phases up to this one, but for what was

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/inspect/replication.hpp"
 
 namespace cowrie {
 namespace {
@@ -23,9 +24,19 @@ void must_change_one_row(const Database &database, std::int64_t rows) {
                       " and drop or disable them.");
 }
 
-} // namespace
+// A subscriber has a version of its own, and a row of ours that it has already stops it. While a
+// table is unlogged nothing of it is sent, and when it becomes logged again it is copied, which is
+// not sent either. Both belong to the transaction: no crash finds the table unlogged.
+template <typename Write> void unpublished(Database &database, Write write) {
+  const bool published = state_is_published(database);
+  if (published)
+    database.execute("ALTER TABLE " + state_table(database) + " SET UNLOGGED");
+  write();
+  if (published)
+    database.execute("ALTER TABLE " + state_table(database) + " SET LOGGED");
+}
 
-void record_subphase(Database &database, int phase) {
+void write_subphase(Database &database, int phase) {
   if (phase == 0)
     database.execute("DELETE FROM " + state_table(database) + " WHERE key = 'schema_subphase'");
   else
@@ -34,6 +45,12 @@ void record_subphase(Database &database, int phase) {
                                        " (key, value) VALUES ('schema_subphase', $1::text)"
                                        " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
                                    {"16." + std::to_string(phase)}));
+}
+
+} // namespace
+
+void record_subphase(Database &database, int phase) {
+  unpublished(database, [&] { write_subphase(database, phase); });
 }
 
 void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
@@ -49,9 +66,11 @@ void raise_version(Database &database, int version, std::size_t skipped_indexes,
 }
 
 void record_version(Database &database, int version) {
-  must_change_one_row(database,
-                      database.execute("UPDATE " + state_table(database) + " SET value = '" +
-                                       std::to_string(version) + "' WHERE key = 'schema_version'"));
+  unpublished(database, [&] {
+    must_change_one_row(database, database.execute("UPDATE " + state_table(database) +
+                                                   " SET value = '" + std::to_string(version) +
+                                                   "' WHERE key = 'schema_version'"));
+  });
 }
 
 } // namespace cowrie

@@ -102,18 +102,23 @@ std::vector<std::string> create_changes(const Target &target) {
               " EXECUTE FUNCTION " + qualified(target.extension_schema, change_function) + "()"};
 }
 
-std::string create_queue(const Target &target) {
-  return sql::fill(target, R"(CREATE TABLE {queue} AS
+std::string create_queue(const Target &target, Decoded decoded) {
+  return sql::fill(target, R"(CREATE {unlogged}TABLE {queue} AS
 SELECT row_number() OVER (ORDER BY floor(at[0] / {window}), at[1], at[0]) AS place,
   session_id AS session
 FROM (SELECT session_id, ctid::text::point AS at FROM {sessions} OFFSET 0) AS s)",
-                   {{"window", std::to_string(pages_per_window)}});
+                   {{"unlogged", decoded == Decoded::yes ? "UNLOGGED " : ""},
+                    {"window", std::to_string(pages_per_window)}});
 }
 
-std::vector<std::string> finish_queue(const Target &target) {
+std::vector<std::string> finish_queue(const Target &target, Decoded decoded) {
   const std::string queue = queue_of(target);
-  return {"CREATE UNIQUE INDEX ON " + queue + " (place)",
-          "COMMENT ON TABLE " + queue + " IS " + quote_literal(queue_comment)};
+  std::vector<std::string> statements = {"CREATE UNIQUE INDEX ON " + queue + " (place)",
+                                         "COMMENT ON TABLE " + queue + " IS " +
+                                             quote_literal(queue_comment)};
+  if (decoded == Decoded::yes)
+    statements.insert(statements.begin(), "ALTER TABLE " + queue + " SET LOGGED");
+  return statements;
 }
 
 std::string count_heap_only(const Target &target) {
@@ -207,19 +212,17 @@ std::string read_sessions(const Target &target, const Table &declared, const Tab
          among("session_id", session_ids);
 }
 
-std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
-                              std::optional<std::int64_t> most) {
+std::string unfilled_keys(const Target &target, const Table &declared, const Table &observed,
+                          std::optional<std::int64_t> most) {
   return sql::fill(
-      target, R"(INSERT INTO {changes}
-SELECT session_id FROM {sessions} WHERE {untouched} AND {differ}{limit})",
+      target, R"(SELECT session_id FROM {sessions} WHERE {untouched} AND {differ}{limit})",
       {{"untouched", derivation::condition(declared, derivation::FillScope::untouched)},
        {"differ", FillValues(target, declared, observed, TakenSnapshots::complete).differ()},
        {"limit", most ? " LIMIT " + std::to_string(*most) : ""}});
 }
 
-std::string add_orphan_keys(const Target &target) {
-  return sql::fill(target, R"(INSERT INTO {changes}
-SELECT session_id FROM {sessions} AS s WHERE source_ip IS NOT NULL
+std::string orphan_keys(const Target &target) {
+  return sql::fill(target, R"(SELECT session_id FROM {sessions} AS s WHERE source_ip IS NOT NULL
 AND NOT EXISTS (SELECT FROM {ip_inventory} AS i WHERE i.ip_address = s.source_ip))");
 }
 
@@ -229,15 +232,10 @@ WHERE session_id IS NOT NULL LIMIT {limit})",
                    {{"file", file_of(changes_of(target))}, {"limit", std::to_string(limit)}});
 }
 
-std::string remove_keys(const Target &target, const std::vector<std::string> &places,
-                        const std::string &file) {
-  const std::string list =
-      "{" + join(places, ",", [](const std::string &each) { return "\"" + each + "\""; }) + "}";
-  return sql::fill(target, R"(DELETE FROM {changes}
-WHERE ctid = ANY ({places}::tid[]) AND {file} = {known_file})",
-                   {{"places", quote_literal(list)},
-                    {"file", file_of(changes_of(target))},
-                    {"known_file", quote_literal(file)}});
+std::string places_of_keys(const Target &target, const std::string &file) {
+  return sql::fill(
+      R"(SELECT place FROM unnest($1::text::tid[]) AS place WHERE {file} = {known_file})",
+      {{"file", file_of(changes_of(target))}, {"known_file", quote_literal(file)}});
 }
 
 std::string count_changed_keys(const Target &target) {
@@ -249,8 +247,8 @@ std::string count_changed_keys_and_sessions(const Target &target) {
          "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass";
 }
 
-std::string remove_keys_with_address(const Target &target) {
-  return sql::fill(target, R"(DELETE FROM {changes} AS c
+std::string places_of_keys_with_address(const Target &target) {
+  return sql::fill(target, R"(SELECT c.ctid FROM {changes} AS c
 WHERE NOT EXISTS (
   SELECT FROM {sessions} AS s WHERE s.session_id = c.session_id AND s.source_ip IS NULL))");
 }

@@ -33,15 +33,19 @@ inline constexpr const char *delta_table = "cowrie_migrate_delta"; ///< a part o
 std::vector<std::string> create_changes(const Target &target);
 std::string create_delta(const Target &target);
 
+/** Whether the server writes WAL that is decoded into changes of rows. What a table holds when it
+ *  becomes logged is not among them: to be logged and yet sent to nobody it is filled before. */
+enum class Decoded : std::uint8_t { no, yes };
+
 /** Makes the queue: the keys of all sessions, numbered from 1 in their order on disk, so that
  *  batches read and write pages that lie together: of so many pages as stay in the cache the first
  *  row of each, then the second of each. By then what the first one was before is dead, and its
  * room free for the second, which needs no new entry in the indexes then. Logged, so that a crash
  * does not cost what has been filled. The order is a matter of speed only: a session is found by
  * its key, wherever it is. */
-std::string create_queue(const Target &target);
+std::string create_queue(const Target &target, Decoded decoded);
 /** Gives it its index and its comment. */
-std::vector<std::string> finish_queue(const Target &target);
+std::vector<std::string> finish_queue(const Target &target, Decoded decoded);
 std::string count_queue(const Target &target);
 
 /** Makes the trigger, for writers in any replication role. */
@@ -89,26 +93,26 @@ std::string fill_sessions(const Target &target, const Table &declared, const Tab
 std::string read_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids);
 
-/** Adds the keys of sessions that nothing has been filled of although something is known: all, or
- * so many. */
-std::string add_unfilled_keys(const Target &target, const Table &declared, const Table &observed,
-                              std::optional<std::int64_t> most);
+/** Selects the keys of sessions that nothing has been filled of although something is known: all,
+ * or so many. */
+std::string unfilled_keys(const Target &target, const Table &declared, const Table &observed,
+                          std::optional<std::int64_t> most);
 
-/** Adds the keys of sessions whose address has no row: set by somebody who knows of version 16. */
-std::string add_orphan_keys(const Target &target);
+/** Selects the keys of sessions whose address has no row: set by somebody who knows of version 16.
+ */
+std::string orphan_keys(const Target &target);
 
 /** Returns the places of some changed keys, the keys, and the file of their table. */
 std::string read_changed_keys(const Target &target, std::int64_t limit);
-/** Deletes the keys in these places: nobody else changes a key, but VACUUM FULL moves all of them
- *  to another file. */
-std::string remove_keys(const Target &target, const std::vector<std::string> &places,
-                        const std::string &file);
+/** Selects the places $1 (an array) as they are, if the notes are in that file still: nobody else
+ *  changes a note, but VACUUM FULL moves all of them to another file. */
+std::string places_of_keys(const Target &target, const std::string &file);
 std::string count_changed_keys(const Target &target);
 /** Also about how many rows the table $1 has. */
 std::string count_changed_keys_and_sessions(const Target &target);
-/** Deletes all keys but those of sessions without an address: a raw event may have come for them.
- */
-std::string remove_keys_with_address(const Target &target);
+/** Selects the places of all keys but those of sessions without an address: a raw event may have
+ *  come for them. */
+std::string places_of_keys_with_address(const Target &target);
 
 /** Returns the addresses and ASNs of staged sessions. */
 std::string staged_keys(const Target &target, const std::vector<std::string> &session_ids);

@@ -8,6 +8,7 @@
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/estimates.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/replication.hpp"
 #include "core/plan/plan.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/survey/assessment_query.hpp"
@@ -65,6 +66,8 @@ public:
              {derivation::staging_table, derivation::event_table, derivation::chosen_table})
           has_work_table(database_, each);
       });
+    attempt([this] { refuse_published_state(database_); });
+    attempt([this] { refuse_subscribed_inventories(database_); });
     // What the sample tells refuses, as in the migration; the documents tell more.
     std::optional<CapacityFacts> facts;
     const bool fits = attempt([&] {

@@ -88,21 +88,18 @@ Probe views() {
           " IN ('raw_events', 'schema_state') ORDER BY 2"};
 }
 
+// None stands in the way. What a subscriber has to do is told of its slot.
 Probe publications() {
   return {
       hazards::publication,
       tables() +
-          "SELECT 'warning', format('publication %I publishes %s: subscribers do not receive"
-          " the rewrite, and stop at rows of tables and columns that they lack', p.pubname,"
+          "SELECT 'info', format('publication %I publishes %s: from the migration on their rows"
+          " have the new columns; the rewrite is not sent', p.pubname,"
           " CASE WHEN p.puballtables THEN 'all tables' WHEN s.pnpubid IS NOT NULL THEN 'all"
-          " tables of the schema' ELSE x.names END), CASE WHEN p.puballtables THEN format('ALTER"
-          " PUBLICATION %I SET (publish = '''');', p.pubname) WHEN s.pnpubid IS NOT NULL THEN"
-          " format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA %I;', p.pubname, $1::text) ELSE"
-          " format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, x.names) END || '  -- or"
-          " migrate the subscribers first' FROM pg_publication AS p LEFT JOIN (SELECT r.prpubid,"
-          " string_agg(t.name, ', ' ORDER BY t.name) AS names FROM tables AS t JOIN"
-          " pg_publication_rel AS r ON r.prrelid = t.id GROUP BY r.prpubid) AS x ON x.prpubid ="
-          " p.oid LEFT JOIN (SELECT z.pnpubid FROM pg_publication_namespace AS z JOIN"
+          " tables of the schema' ELSE x.names END), NULL FROM pg_publication AS p LEFT JOIN"
+          " (SELECT r.prpubid, string_agg(t.name, ', ' ORDER BY t.name) AS names FROM tables AS t"
+          " JOIN pg_publication_rel AS r ON r.prrelid = t.id GROUP BY r.prpubid) AS x ON x.prpubid"
+          " = p.oid LEFT JOIN (SELECT z.pnpubid FROM pg_publication_namespace AS z JOIN"
           " pg_namespace AS n ON n.oid = z.pnnspid WHERE n.nspname = $1::text) AS s ON"
           " s.pnpubid = p.oid WHERE (p.puballtables OR x.names IS NOT NULL OR s.pnpubid IS NOT"
           " NULL) AND (p.pubinsert OR p.pubupdate OR p.pubdelete OR p.pubtruncate)"
@@ -112,9 +109,11 @@ Probe publications() {
 Probe subscribers() {
   return {hazards::subscriber,
           "SELECT 'warning', format('slot %I (%s%s) sends the changes of this database to a logical"
-          " subscriber, which does not receive the rewrite', slot_name, plugin, CASE WHEN active"
+          " subscriber, which does not receive the rewrite, and stops at the first row with the new"
+          " columns until it has been migrated, too', slot_name, plugin, CASE WHEN active"
           " THEN ', in use' ELSE '' END), 'SELECT * FROM cowrie_migrate_v16();  -- on the"
-          " subscriber, before this database' FROM pg_replication_slots WHERE slot_type = 'logical'"
+          " subscriber, after this database: docs/RECOVERY.md, \"Logical replication\"' FROM"
+          " pg_replication_slots WHERE slot_type = 'logical'"
           " AND database = current_database() AND NOT temporary ORDER BY slot_name"};
 }
 
@@ -122,7 +121,8 @@ Probe subscriptions() {
   return {hazards::subscription,
           tables() +
               "SELECT 'warning', format('subscription %I writes to %s: it is held up by the"
-              " migration, and what a publisher at version 15 sends has no snapshots', s.subname,"
+              " migration, and what a publisher at version 15 sends has no snapshots; migrate the"
+              " publisher first', s.subname,"
               " string_agg(t.name, ', ' ORDER BY t.name)), format('ALTER SUBSCRIPTION %I DISABLE;"
               "  -- and ENABLE it afterwards', s.subname) FROM pg_subscription AS s JOIN"
               " pg_subscription_rel AS r ON r.srsubid = s.oid JOIN tables AS t ON t.id = r.srrelid"

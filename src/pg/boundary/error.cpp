@@ -6,6 +6,32 @@ namespace {
 
 std::string text_or_empty(const char *text) { return text ? text : ""; }
 
+constexpr std::size_t longest_line = 1000;
+
+// A statement over thousands of keys is one line of the context, and nobody reads more of it than
+// its beginning. In place: the text only becomes shorter.
+void shorten_lines(char *text) noexcept {
+  const std::string_view mark = " ...";
+  char *end = text;
+  for (const char *line = text;;) {
+    const std::size_t length = strcspn(line, "\n");
+    const std::size_t kept =
+        length <= longest_line
+            ? length
+            : static_cast<std::size_t>(pg_mbcliplen(line, static_cast<int>(length),
+                                                    static_cast<int>(longest_line - mark.size())));
+    const char after = line[length];
+    memmove(end, line, kept);
+    end += kept;
+    if (kept < length)
+      end = std::copy(mark.begin(), mark.end(), end);
+    *end++ = after;
+    if (after == '\0')
+      return;
+    line += length + 1;
+  }
+}
+
 } // namespace
 
 MemoryContext error_context_unsafe() {
@@ -21,6 +47,8 @@ PgError::PgError(ErrorData *caught)
               text_or_empty(caught->detail), text_or_empty(caught->hint)),
       data(caught, [](ErrorData *each) { FreeErrorData(each); }) {
   from_server = true;
+  if (caught->context)
+    shorten_lines(caught->context);
   // A terminated parallel worker raises 57P01 as well; only our own end must not be swallowed.
   must_propagate = caught->sqlerrcode == ERRCODE_QUERY_CANCELED ||
                    (caught->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && ProcDiePending);

@@ -94,6 +94,7 @@ extern "C" {
 #include "optimizer/cost.h"
 #include "optimizer/paths.h"
 #include "postmaster/interrupt.h"
+#include "replication/logicalworker.h"
 #include "storage/bufpage.h"
 #include "storage/dsm.h"
 #include "storage/fd.h"

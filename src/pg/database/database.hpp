@@ -25,6 +25,8 @@ public:
   FillResult rewrite(const std::string &sql) override;
   FillResult rewrite_heap() override;
   Fingerprint stored_rows() override;
+  std::int64_t note_sessions(const std::string &query) override;
+  void remove_notes(const std::string &query, const std::vector<Parameter> &parameters) override;
   void lock_run() override;
   void refuse_other_run() override;
   void lock_tables(const std::vector<TableLock> &wanted) override;
