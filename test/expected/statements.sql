@@ -360,7 +360,7 @@ COMMENT ON TABLE "public"."cowrie_migrate_queue" IS 'cowrie_migrate: sessions in
 SELECT count(*) FROM "public"."cowrie_migrate_queue";
 
 -- create_trigger
-CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
+CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at, source_ip, snapshot_asn ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
 
 -- create_trigger
 ALTER TABLE "public"."session_summaries" ENABLE ALWAYS TRIGGER "zz_cowrie_migrate_online";
@@ -751,6 +751,8 @@ WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY (ARRAY['source_ip']::text[])))
+AND NOT (tgname = 'zz_cowrie_migrate_online' AND EXISTS (
+  SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = 'cowrie_online_change'))
 UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
 WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1;
 

@@ -94,6 +94,7 @@ public:
     }
   }
   void wait_us(std::int64_t duration) override { waits.push_back(duration); }
+  std::int64_t settled_until_us() override { return clock_us() - 1; }
   bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
   void execute_alone(const std::string &sql, const std::string &) override {
     alone.push_back(sql);

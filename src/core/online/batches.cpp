@@ -73,8 +73,8 @@ OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &
     refuse_other_queue(places);
     ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
     const std::int64_t before = heap_only();
-    add(after.filled,
-        database.fill(online::fill_batch(target, declared, base, places, taken), true));
+    add(after.filled, database.fill(online::fill_batch(target, declared, base, places, taken), true,
+                                    state_.settled_until));
     heap_only_rows = heap_only() - before;
     after.position = places.last;
     ports_.memory.remember(run_, after);

@@ -142,20 +142,22 @@ bool OnlineCatalogSteps::queue_is_lost() {
 void OnlineCatalogSteps::queue_sessions() {
   if (steps_.state.queue.table != 0)
     return;
-  Queue made;
+  OnlineState after;
   steps_.step_in(Kind::work, 1, "queue_sessions", [&](StepResult &row) {
     if (view_.found.queue != 0)
       database().execute("DROP TABLE " + name_of(online::queue_table));
     else
       refuse_taken(online::queue_table);
+    after = steps_.state;
+    after.settled_until = steps_.ports().transactions.settled_until_us();
     row.rows = database().execute(online::create_queue(steps_.target()));
     for (const std::string &sql : online::finish_queue(steps_.target()))
       database().execute(sql);
-    OnlineState after = steps_.state;
-    made = after.queue = {find_online_objects(database()).queue, *row.rows};
+    after.queue = {find_online_objects(database()).queue, *row.rows};
     steps_.ports().memory.remember(steps_.run(), after);
   });
-  steps_.state.queue = made;
+  steps_.state.queue = after.queue;
+  steps_.state.settled_until = after.settled_until;
 }
 
 void OnlineCatalogSteps::add_columns() {

@@ -51,9 +51,11 @@ std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parame
 std::vector<RecordedRun> LedgerStore::runs() {
   std::vector<RecordedRun> result;
   for (const Row &row :
-       rows("SELECT log_id, mode = 'cleanup', status = 'done', started_at, (EXTRACT(epoch FROM"
-            " started_at - timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8, settled_count IS"
-            " NOT NULL, settled_count, settled_documents, settled_times FROM " +
+       rows("SELECT log_id, mode = 'cleanup', status = 'done', started_at, CASE"
+            " WHEN resume ->> 'settled_until' ~ '^-?[0-9]{1,18}$'"
+            " THEN (resume ->> 'settled_until')::int8 ELSE (EXTRACT(epoch FROM started_at -"
+            " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8 END, settled_count IS NOT NULL, "
+            "settled_count, settled_documents, settled_times FROM " +
                 table_ + " WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id",
             {schema_}, true)) {
     RecordedRun run;
@@ -61,7 +63,7 @@ std::vector<RecordedRun> LedgerStore::runs() {
     run.cleanup = row[1] == "t";
     run.done = row[2] == "t";
     run.started = row[3].value_or("");
-    run.started_us = std::stoll(row[4].value_or("0"));
+    run.settled_us = std::stoll(row[4].value_or("0"));
     if (row[5] == "t")
       run.settled = fingerprint_in(row, 6);
     result.push_back(std::move(run));

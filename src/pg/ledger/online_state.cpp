@@ -77,8 +77,9 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
       "SELECT l.status, l.resume ->> 'first_run', l.resume ->> 'origin', l.resume ->>"
       " 'trigger', l.position, l.resume ->> 'completes', f.session_count, f.documents_fingerprint,"
       " f.times_fingerprint, f.settled_count, f.settled_documents, f.settled_times,"
-      " (EXTRACT(epoch FROM f.started_at - timestamptz '2000-01-01 00:00:00Z') *"
-      " 1000000)::int8, l.mode, l.resume ->> 'queue', l.resume ->> 'queue_length'" +
+      " COALESCE((f.resume ->> 'settled_until')::int8, (EXTRACT(epoch FROM f.started_at -"
+      " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8), l.mode, l.resume ->> 'queue', "
+      "l.resume ->> 'queue_length'" +
           rejects + " FROM " + table_ + " AS l LEFT JOIN " + table_ +
           " AS f ON f.log_id = (l.resume ->> 'first_run')::int8"
           " WHERE l.target_schema = $1::text AND l.phase IS NULL AND l.run_id = l.log_id ORDER"
@@ -98,7 +99,7 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
   state.completes_snapshots = row[5] == "t";
   state.filled.before = fingerprint_in(row, 6);
   state.filled.settled = fingerprint_in(row, 9);
-  state.started = number(row[12]);
+  state.settled_until = number(row[12]);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
     state.filled.rejects[i] = number(row[16 + i]);
   // What was loaded before the sessions were staged anew is to be loaded again.
@@ -115,14 +116,22 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
 }
 
 void OnlineLedger::remember(std::int64_t run, const OnlineState &state) {
+  const std::int64_t until = state.settled_until.value_or(0); // where there is no queue, there is 0
   rows("UPDATE " + table_ +
            " SET position = $2::text, rows = $3::int8, resume = jsonb_build_object('first_run',"
            " $4::int8, 'origin', $5::text, 'trigger', $6::int8, 'completes', $7::text, 'queue',"
-           " $8::int8, 'queue_length', $9::int8) WHERE log_id = $1::int8",
+           " $8::int8, 'queue_length', $9::int8, 'settled_until', NULLIF($10::int8, 0)) WHERE "
+           "log_id = $1::int8",
        {run, state.position != 0 ? Parameter(std::to_string(state.position)) : Parameter(nullptr),
         state.filled.before.sessions, state.first_run, std::string(origin_name(state.origin)),
         state.trigger, std::string(state.completes_snapshots ? "t" : "f"), state.queue.table,
-        state.queue.length});
+        state.queue.length, until});
+  // What the sums count is said beside them.
+  if (state.first_run != run)
+    rows("UPDATE " + table_ +
+             " SET resume = resume || jsonb_build_object('settled_until', NULLIF($2::int8, 0))"
+             " WHERE log_id = $1::int8",
+         {state.first_run, until});
   ledger_.record_proof(state.first_run, state.filled);
 }
 
