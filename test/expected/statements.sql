@@ -356,8 +356,10 @@ CREATE UNIQUE INDEX ON "public"."cowrie_migrate_queue" (place);
 -- finish_queue
 COMMENT ON TABLE "public"."cowrie_migrate_queue" IS 'cowrie_migrate: sessions in the order in which an online migration fills them';
 
--- count_queue
-SELECT count(*) FROM "public"."cowrie_migrate_queue";
+-- sum_up_queue
+SELECT count(*),
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session) COLLATE "C", 0)), 0)
+FROM "public"."cowrie_migrate_queue" AS q;
 
 -- create_trigger
 CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at, source_ip, snapshot_asn ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
@@ -373,7 +375,8 @@ SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions that an online migration has still to look at'
    FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"')),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_queue"') AND relkind = 'r'
-   AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions in the order in which an online migration fills them')
+   AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions in the order in which an online migration fills them'),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"'))
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace

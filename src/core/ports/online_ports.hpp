@@ -56,6 +56,7 @@ enum class Origin : std::uint8_t {
 struct Queue {
   std::int64_t table = 0;  ///< its OID; 0: none yet
   std::int64_t length = 0; ///< places
+  std::string sum;         ///< over places and keys, to notice that somebody has changed them
 };
 
 /** What an online migration remembers from one call to the next. */
@@ -66,6 +67,8 @@ struct OnlineState {
   /** As clock_us(): no transaction that began up to then inserts a session that the queue does not
    *  have, so what was created up to then is settled; nothing: there is no queue yet. */
   std::optional<std::int64_t> settled_until;
+  bool other_table = false; ///< it began with another session_summaries than there is
+  std::int64_t changes = 0; ///< OID of the table that the trigger notes changes in
   std::int64_t trigger = 0; ///< OID of the trigger that has caught all changes since
   Queue queue;
   std::int64_t position = 0;  ///< the last place of the queue that the batches have filled

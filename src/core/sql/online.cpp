@@ -122,7 +122,11 @@ std::string count_heap_only(const Target &target) {
          "::regclass)";
 }
 
-std::string count_queue(const Target &target) { return "SELECT count(*) FROM " + queue_of(target); }
+std::string sum_up_queue(const Target &target) {
+  return sql::fill(target, R"(SELECT count(*),
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session) COLLATE "C", 0)), 0)
+FROM {queue} AS q)");
+}
 
 std::string create_delta(const Target &target) {
   return "CREATE UNLOGGED TABLE " + delta_of(target) + " (LIKE " + staging_of(target) + ")";
@@ -149,7 +153,8 @@ std::string find_objects(const Target &target) {
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
    FROM pg_class WHERE oid = to_regclass({changes})),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
-   AND obj_description(oid, 'pg_class') = {queue_comment})
+   AND obj_description(oid, 'pg_class') = {queue_comment}),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({changes}))
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
