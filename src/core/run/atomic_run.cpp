@@ -89,6 +89,7 @@ private:
     if (!options_.repair)
       refuse_incomplete(target(), inspection_.situation);
     refuse_losses(database_, inspection_);
+    refuse_duplicates(database_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and

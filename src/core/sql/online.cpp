@@ -97,7 +97,7 @@ RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_
 
 std::vector<std::string> create_changes(const Target &target) {
   const std::string changes = changes_of(target);
-  return {"CREATE TABLE " + changes + " (session_id varchar(64))",
+  return {"CREATE TABLE " + changes + " (session_id varchar)",
           "COMMENT ON TABLE " + changes + " IS " + quote_literal(changes_comment),
           "CREATE TRIGGER " + quote_identifier(change_trigger) + " BEFORE TRUNCATE ON " + changes +
               " EXECUTE FUNCTION " + qualified(target.extension_schema, change_function) + "()"};

@@ -65,6 +65,7 @@ public:
              {derivation::staging_table, derivation::event_table, derivation::chosen_table})
           has_work_table(database_, each);
       });
+    attempt([this] { refuse_duplicates(database_); });
     // What the sample tells refuses, as in the migration; the documents tell more.
     std::optional<CapacityFacts> facts;
     const bool fits = attempt([&] {
