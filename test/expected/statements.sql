@@ -1,6 +1,6 @@
 -- create_staging
 CREATE UNLOGGED TABLE "public"."cowrie_migrate_staging" (
-  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
+  session_id varchar COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
   asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
   organization text, organization_country varchar(2), registry varchar(10));
 
@@ -333,7 +333,7 @@ FROM (
 ) AS summed;
 
 -- create_changes
-CREATE TABLE "public"."cowrie_migrate_changes" (session_id varchar(64));
+CREATE TABLE "public"."cowrie_migrate_changes" (session_id varchar);
 
 -- create_changes
 COMMENT ON TABLE "public"."cowrie_migrate_changes" IS 'cowrie_migrate: sessions that an online migration has still to look at';
