@@ -12,6 +12,7 @@
 #include "pg/catalog/trust.hpp"
 #include "pg/database/notes.hpp"
 #include "pg/catalog/typed_columns.hpp"
+#include "pg/reading/fill_run.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -196,6 +197,13 @@ void note(Relation sessions, const std::optional<Datum> &key) {
   });
 }
 
+/** Tells whether the row is being written by the migration itself: it fills what is missing of a
+ *  session that it has read, and the inventories know of that. */
+bool is_filled_by_run(const Session &before) {
+  const FillRun *run = FillRun::current();
+  return run && run->latest(before.text_of(before.value(before.column("session_id", types::text))));
+}
+
 /** Tells whether an UPDATE leaves everything as it is that the inventories are derived from. */
 bool same_for_derivation(const Session &before, const Session &after) {
   for (const char *name : {"session_id", "enrichment", "first_event_at", "last_event_at",
@@ -229,6 +237,8 @@ Datum online_change(FunctionCallInfo fcinfo) {
   HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;
   TupleDesc shape = RelationGetDescr(data->tg_relation);
   const Session before(data->tg_trigtuple, shape), after(row, shape);
+  if (update && is_filled_by_run(before))
+    return PointerGetDatum(row);
   const int key = before.column("session_id", types::text);
   if (!update || !same_for_derivation(before, after))
     note(data->tg_relation, before.value(key));

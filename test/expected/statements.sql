@@ -1,6 +1,6 @@
 -- create_staging
 CREATE UNLOGGED TABLE "public"."cowrie_migrate_staging" (
-  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
+  session_id varchar COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
   asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
   organization text, organization_country varchar(2), registry varchar(10));
 
@@ -333,7 +333,7 @@ FROM (
 ) AS summed;
 
 -- create_changes
-CREATE TABLE "public"."cowrie_migrate_changes" (session_id varchar(64));
+CREATE TABLE "public"."cowrie_migrate_changes" (session_id varchar);
 
 -- create_changes
 COMMENT ON TABLE "public"."cowrie_migrate_changes" IS 'cowrie_migrate: sessions that an online migration has still to look at';
@@ -365,11 +365,13 @@ CREATE UNIQUE INDEX ON "public"."cowrie_migrate_queue" (place);
 -- finish_queue, sent to nobody
 COMMENT ON TABLE "public"."cowrie_migrate_queue" IS 'cowrie_migrate: sessions in the order in which an online migration fills them';
 
--- count_queue
-SELECT count(*) FROM "public"."cowrie_migrate_queue";
+-- sum_up_queue
+SELECT count(*),
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session) COLLATE "C", 0)), 0)
+FROM "public"."cowrie_migrate_queue" AS q;
 
 -- create_trigger
-CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
+CREATE TRIGGER "zz_cowrie_migrate_online" BEFORE INSERT OR DELETE OR UPDATE OF session_id, enrichment, first_event_at, last_event_at, created_at, source_ip, snapshot_asn ON "public"."session_summaries" FOR EACH ROW EXECUTE FUNCTION "ext"."cowrie_online_change"('raw_events');
 
 -- create_trigger
 ALTER TABLE "public"."session_summaries" ENABLE ALWAYS TRIGGER "zz_cowrie_migrate_online";
@@ -382,7 +384,8 @@ SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions that an online migration has still to look at'
    FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"')),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_queue"') AND relkind = 'r'
-   AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions in the order in which an online migration fills them')
+   AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions in the order in which an online migration fills them'),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"'))
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
@@ -757,6 +760,8 @@ WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY (ARRAY['source_ip']::text[])))
+AND NOT (tgname = 'zz_cowrie_migrate_online' AND EXISTS (
+  SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = 'cowrie_online_change'))
 UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
 WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1;
 

@@ -206,6 +206,8 @@ public:
         rows.push_back({each});
       return rows;
     }
+    if (sql == unique_sessions_query)
+      return {{"t"}};
     for (const char *each : {derivation::staging_table, derivation::event_table,
                              derivation::chosen_table, online::delta_table})
       if (sql == work_table_query && std::get<std::string>(parameters.at(0)) == name(each))
@@ -258,8 +260,9 @@ public:
     if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
       return {{std::to_string(lost_rows)}};
     if (sql == online::find_objects(target_))
-      return {online_trigger ? Row{"4711", "t", std::nullopt, std::nullopt}
-                             : Row{std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
+      return {online_trigger
+                  ? Row{"4711", "t", std::nullopt, std::nullopt, std::nullopt}
+                  : Row{std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt}};
     throw std::logic_error("the fake has no answer to: " + sql);
   }
 

@@ -15,7 +15,9 @@ namespace cowrie::test {
 
 /** What a rollback takes back beside the State. */
 struct OnlineParts {
-  std::int64_t trigger = 0; ///< its OID
+  std::int64_t trigger = 0;  ///< its OID
+  std::int64_t changes = 0;  ///< OID of the table of notes
+  bool queue_edited = false; ///< somebody has changed keys of the queue
   bool changes_table = false, staged = false, staging_whole = false;
   std::vector<std::string> notes;    ///< keys; the place of a note is its key
   std::set<std::string> unfilled;    ///< sessions that have come after the trigger has gone
@@ -94,6 +96,7 @@ public:
     }
   }
   void wait_us(std::int64_t duration) override { waits.push_back(duration); }
+  std::int64_t settled_until_us() override { return clock_us() - 1; }
   bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
   void execute_alone(const std::string &sql, const std::string &) override {
     alone.push_back(sql);
@@ -140,8 +143,9 @@ public:
       return update_triggers;
     if (sql == online::find_objects(target()))
       return {parts.trigger != 0
-                  ? Row{std::to_string(parts.trigger), fires_always ? "t" : "f", changes(), queue()}
-                  : Row{std::nullopt, std::nullopt, changes(), queue()}};
+                  ? Row{std::to_string(parts.trigger), fires_always ? "t" : "f", changes(), queue(),
+                        changes_oid()}
+                  : Row{std::nullopt, std::nullopt, changes(), queue(), changes_oid()}};
     if (starts_with(sql, "SELECT 1 WHERE to_regclass"))
       return (is_about(name(online::changes_table)) ? parts.changes_table || name_taken
               : is_about(name(online::queue_table)) ? parts.queue.table != 0 || queue_name_taken
@@ -150,8 +154,8 @@ public:
                  : std::vector<Row>{};
     if (sql == online::staging_is_whole(target()))
       return {{parts.staging_whole ? "t" : "f"}};
-    if (sql == online::count_queue(target()))
-      return {{std::to_string(parts.queue.length)}};
+    if (sql == online::sum_up_queue(target()))
+      return {{std::to_string(parts.queue.length), parts.queue_edited ? "2" : "1"}};
     if (const auto found =
             arguments_of(sql, online::count_places(target(), {mark_1, mark_2}), marks))
       return {{std::to_string(std::min(places_in(*found).last, parts.queue.length) -
@@ -260,6 +264,10 @@ private:
            : name_taken        ? std::optional<std::string>("f")
                                : std::nullopt;
   }
+  std::optional<std::string> changes_oid() const {
+    return parts.changes_table ? std::optional<std::string>(std::to_string(parts.changes))
+                               : std::nullopt;
+  }
   std::string file() const { return changes_moved ? "2" : "1"; }
 
   std::optional<std::string> queue() const {
@@ -311,6 +319,7 @@ private:
     if (sql == online::create_changes(where).front()) {
       require(!parts.changes_table && !name_taken, "42P07", sql);
       parts.changes_table = true;
+      parts.changes = ++last_oid_;
       parts.notes.clear();
       return 0;
     }
@@ -322,7 +331,8 @@ private:
     const auto decoded = wal_is_decoded ? online::Decoded::yes : online::Decoded::no;
     if (sql == online::create_queue(where, decoded)) {
       require(parts.queue.table == 0 && !queue_name_taken, "42P07", sql);
-      parts.queue = {++last_oid_, sessions};
+      parts.queue = {++last_oid_, sessions, "1"};
+      parts.queue_edited = false;
       return sessions;
     }
     for (const std::string &each : online::finish_queue(where, decoded))

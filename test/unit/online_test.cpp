@@ -284,6 +284,7 @@ const std::vector<std::pair<const char *, std::function<void(FakeOnline &)>>> qu
     {"dropped", [](FakeOnline &fake) { fake.parts.queue = Queue(); }},
     {"replaced", [](FakeOnline &fake) { fake.parts.queue.table += 1000; }},
     {"emptied", [](FakeOnline &fake) { fake.parts.queue.length = 0; }},
+    {"edited", [](FakeOnline &fake) { fake.parts.queue_edited = true; }},
     {"shortened", [](FakeOnline &fake) { --fake.parts.queue.length; }}};
 
 TEST(Online, BeginsAnewWhenTheQueueIsNotAsItWas) {
@@ -420,6 +421,27 @@ TEST(Online, StagesAnewWhatIsNotWhole) {
 }
 
 // Refusals ---------------------------------------------------------------------------------------
+
+TEST(Online, BeginsANewRunWhenTheTableIsAnotherOne) {
+  FakeOnline fake;
+  fake.before_record = [](const StepResult &step) {
+    if (step.step == "load_asn_inventory")
+      throw Failure("53200", "out of memory");
+  };
+  failure_of(fake);
+  const std::int64_t trigger = fake.parts.memory->trigger;
+  FakeOnline restored; // the ledger has stayed
+  restored.parts.memory = fake.parts.memory;
+  restored.parts.memory->other_table = true;
+  EXPECT_TRUE(restored.migrate());
+  EXPECT_NE(trigger, 0);
+  EXPECT_EQ(restored.steps().front(), "begin_again");
+  EXPECT_TRUE(std::any_of(restored.notices.begin(), restored.notices.end(), [](const auto &each) {
+    return test::contains(each, "an unfinished online migration is over, a new one begins");
+  }));
+  expect_batches_once(restored);
+  expect_complete(restored);
+}
 
 TEST(Online, RefusesWhatNobodyRemembers) {
   FakeOnline fake;

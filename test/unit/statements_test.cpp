@@ -81,7 +81,7 @@ void add_online(Script &script, const Target &target, const Table &declared, con
   script.add("create_queue", create_queue(target, Decoded::no));
   script.add("create_queue, sent to nobody", create_queue(target, Decoded::yes));
   script.add("finish_queue, sent to nobody", finish_queue(target, Decoded::yes));
-  script.add("count_queue", count_queue(target));
+  script.add("sum_up_queue", sum_up_queue(target));
   script.add("create_trigger", create_trigger(target));
   script.add("drop_trigger", drop_trigger(target));
   script.add("find_objects", find_objects(target));

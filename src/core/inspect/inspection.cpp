@@ -47,7 +47,7 @@ std::optional<int> subphase_of(const std::optional<std::string> &text) {
 
 OnlineObjects find_online_objects(Database &database) {
   const Row row = database.query(online::find_objects(database.target())).front();
-  return {to_number(row[0]), row[1] == "t", row[2] == "t", to_number(row[3])};
+  return {to_number(row[0]), row[1] == "t", row[2] == "t", to_number(row[4]), to_number(row[3])};
 }
 
 Inspection inspect(Database &database) {

@@ -50,6 +50,33 @@ void refuse_losses(Database &database, Inspection &inspection) {
                       target.command(migrate_function, "repair => true"));
 }
 
+const char *const unique_sessions_query =
+    R"(SELECT EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid
+  AND a.attnum = i.indkey[0] WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indisvalid
+  AND i.indpred IS NULL AND i.indnkeyatts = 1 AND a.attname = 'session_id'))";
+
+// Only where a restore or somebody has lost the key of the table are all sessions looked at.
+void refuse_duplicates(Database &database) {
+  const std::string sessions = qualified(database.target().schema, "session_summaries");
+  if (database.query(unique_sessions_query, {sessions}).front()[0] == "t")
+    return;
+  const Row found = database
+                        .query(sql::fill(R"(SELECT count(*), min(d.session_id::text)
+FROM (SELECT session_id FROM {sessions} GROUP BY session_id HAVING count(*) > 1) AS d)",
+                                         {{"sessions", sessions}}))
+                        .front();
+  if (to_number(found[0]) == 0)
+    return;
+  throw Failure(sqlstate::prerequisite_state, "sessions are there more than once",
+                "Keys of " + sessions + " that are in several rows: " + found[0].value_or("") +
+                    ", such as \"" + found[1].value_or("") +
+                    "\"; no unique index keeps them apart.",
+                "Look at them: SELECT session_id, count(*) FROM " + sessions +
+                    " GROUP BY session_id HAVING count(*) > 1; keep one row of each, then ALTER"
+                    " TABLE " +
+                    sessions + " ADD CONSTRAINT pk_session_summaries PRIMARY KEY (session_id);");
+}
+
 void refuse_name(const Target &target, const std::string &name, const std::string &what) {
   const std::string full_name = qualified(target.schema, name);
   throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",

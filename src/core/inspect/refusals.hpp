@@ -18,6 +18,13 @@ void refuse_incomplete(const Target &target, const Situation &situation);
  *  rows show. */
 void refuse_losses(Database &database, Inspection &inspection);
 
+/** Refuses sessions that are there more than once: the key of a session is what everything goes by.
+ */
+void refuse_duplicates(Database &database);
+
+/** Asks whether something keeps the keys of the table $1 apart. */
+extern const char *const unique_sessions_query;
+
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
  *  that it makes: indexes and keys share their names with all relations. */
 void refuse_taken_names(Database &database, const std::vector<Step> &plan);

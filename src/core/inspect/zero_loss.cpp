@@ -73,7 +73,7 @@ std::optional<FirstRun> first_run(Ledger &ledger) {
     if (run.cleanup && run.done)
       first.reset();
     if (!run.cleanup && run.settled && (!first || finished)) {
-      first = FirstRun{run.id, run.started, run.started_us, *run.settled};
+      first = FirstRun{run.id, run.started, run.settled_us, *run.settled};
       finished = false;
     }
     finished = finished || (run.done && !run.cleanup); // the run that ends it may be a later one
@@ -84,7 +84,7 @@ std::optional<FirstRun> first_run(Ledger &ledger) {
 Comparison compare_with(Database &database, const FirstRun &first) {
   const Target &target = database.target();
   const Table sessions = base_sessions(database);
-  const std::string start = moment(first.started_us);
+  const std::string start = moment(first.settled_us);
   const Row scanned = database.query(derivation::fingerprint(target, sessions, start)).front();
   const Fingerprint now = fingerprint_in(scanned, 3);
   Comparison result{differences(first.settled, now), now.sessions, 0};

@@ -23,10 +23,10 @@ std::string lost_since(Database &database, const FillResult &proof);
 
 /** What the first run of the latest migration recorded before its first change. */
 struct FirstRun {
-  std::string run;     ///< its number in the ledger
-  std::string started; ///< in the server's words
-  std::int64_t started_us = 0;
-  Fingerprint settled; ///< of the sessions created up to then
+  std::string run;             ///< its number in the ledger
+  std::string started;         ///< in the server's words
+  std::int64_t settled_us = 0; ///< then, or when the oldest transaction of that moment began
+  Fingerprint settled;         ///< of the sessions created up to then
 };
 
 /** Nothing: the ledger has no such run. Runs that ended early belong to the one that resumed them;

@@ -37,13 +37,18 @@ void add(FillResult &total, const FillResult &more) {
   add(total.settled, more.settled);
 }
 
+bool queue_is_other(Database &database, const Queue &made) {
+  const Row now = database.query(online::sum_up_queue(database.target())).front();
+  return now[0] != std::to_string(made.length) || (!made.sum.empty() && now[1] != made.sum);
+}
+
 void OnlineBatches::run(const Table &declared, const Table &base) {
   size_ = std::min(first_batch, options_.batch_size);
   for (;;) {
     const std::int64_t begun = ports_.database.clock_us();
     const Outcome outcome = batch(declared, base);
     if (outcome == Outcome::nothing_left)
-      return;
+      break;
     if (outcome == Outcome::filled) {
       adapt(ports_.database.clock_us() - begun);
       vacuum_if_due();
@@ -56,6 +61,11 @@ void OnlineBatches::run(const Table &declared, const Table &base) {
     if (ports_.transactions.stop_requested())
       throw Stopped();
   }
+  // Keys that were changed meanwhile have been looked for in vain.
+  ports_.transactions.in_transaction(TransactionKind::work, [&] {
+    if (queue_is_other(ports_.database, state_.queue))
+      throw_other_queue();
+  });
 }
 
 OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &base) {
@@ -73,8 +83,8 @@ OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &
     refuse_other_queue(places);
     ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
     const std::int64_t before = heap_only();
-    add(after.filled,
-        database.fill(online::fill_batch(target, declared, base, places, taken), true));
+    add(after.filled, database.fill(online::fill_batch(target, declared, base, places, taken), true,
+                                    state_.settled_until));
     heap_only_rows = heap_only() - before;
     after.position = places.last;
     ports_.memory.remember(run_, after);
@@ -126,6 +136,11 @@ void OnlineBatches::refuse_other_queue(const online::Places &places) {
       database.query(online::count_places(target, places)).front()[0] ==
           std::to_string(places.last - places.after))
     return;
+  throw_other_queue();
+}
+
+void OnlineBatches::throw_other_queue() {
+  const Target &target = ports_.database.target();
   throw Failure(sqlstate::prerequisite_state,
                 "the queue of an online migration is not as it was made",
                 "Somebody else has changed, dropped or replaced " +

@@ -27,6 +27,7 @@ private:
   /** Has the dead rows of the batches removed, now and then, so that the table grows but little. */
   void vacuum_if_due();
   void refuse_other_queue(const online::Places &places);
+  [[noreturn]] void throw_other_queue();
   std::int64_t heap_only();
 
   const OnlinePorts &ports_;
@@ -38,6 +39,9 @@ private:
   std::int64_t number_ = 0;
   std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
 };
+
+/** Tells whether places or keys of the queue are others than when it was made. Reads all of it. */
+bool queue_is_other(Database &database, const Queue &made);
 
 /** Adds what one statement has found to what others have. */
 void add(FillResult &total, const FillResult &more);

@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/online/batches.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/plan/plan.hpp"
 #include "core/run/shared_steps.hpp"
@@ -104,6 +105,7 @@ void OnlineCatalogSteps::create_index(const Step &planned) {
 
 void OnlineCatalogSteps::create_work_tables(bool unfilled) {
   const OnlineObjects &found = view_.found;
+  std::int64_t made = 0;
   steps_.step_in(Kind::work, 1, "create_work_tables", [&](StepResult &) {
     drop_work_table(database(), online::delta_table);
     drop_work_table(database(), derivation::staging_table);
@@ -119,7 +121,9 @@ void OnlineCatalogSteps::create_work_tables(bool unfilled) {
     database().execute(online::create_delta(steps_.target()));
     for (const std::string &sql : online::create_changes(steps_.target()))
       database().execute(sql);
+    made = find_online_objects(database()).changes;
   });
+  steps_.state.changes = made;
 }
 
 void OnlineCatalogSteps::refuse_taken(const std::string &table) {
@@ -135,29 +139,52 @@ bool OnlineCatalogSteps::queue_is_lost() {
     return false;
   if (state.queue.table == 0)
     return state.filled.before.sessions > 0; // in another order
-  return view_.found.queue != state.queue.table ||
-         database().query(online::count_queue(steps_.target())).front()[0] !=
-             std::to_string(state.queue.length);
+  return view_.found.queue != state.queue.table || queue_is_other(database(), state.queue);
+}
+
+bool OnlineCatalogSteps::changes_are_other() const {
+  const OnlineObjects &found = view_.found;
+  return !found.changes_table ||
+         (steps_.state.changes != 0 && steps_.state.changes != found.changes);
+}
+
+void OnlineCatalogSteps::restore_work_tables() {
+  std::vector<std::string> missing;
+  steps_.in(Kind::work, [&] {
+    if (!has_work_table(database(), derivation::staging_table))
+      missing.push_back(derivation::create_staging(steps_.target()));
+    if (!has_work_table(database(), online::delta_table))
+      missing.push_back(online::create_delta(steps_.target()));
+  });
+  if (!missing.empty())
+    steps_.step_in(Kind::work, 1, "restore_work_tables", [&](StepResult &row) {
+      for (const std::string &sql : missing)
+        database().execute(sql);
+      row.detail = "somebody has dropped them";
+    });
 }
 
 void OnlineCatalogSteps::queue_sessions() {
   if (steps_.state.queue.table != 0)
     return;
-  Queue made;
+  OnlineState after;
   steps_.step_in(Kind::work, 1, "queue_sessions", [&](StepResult &row) {
     if (view_.found.queue != 0)
       database().execute("DROP TABLE " + name_of(online::queue_table));
     else
       refuse_taken(online::queue_table);
+    after = steps_.state;
+    after.settled_until = steps_.ports().transactions.settled_until_us();
     const online::Decoded decoded = wal_is_decoded(database());
     row.rows = database().execute(online::create_queue(steps_.target(), decoded));
     for (const std::string &sql : online::finish_queue(steps_.target(), decoded))
       database().execute(sql);
-    OnlineState after = steps_.state;
-    made = after.queue = {find_online_objects(database()).queue, *row.rows};
+    const Row sums = database().query(online::sum_up_queue(steps_.target())).front();
+    after.queue = {find_online_objects(database()).queue, *row.rows, sums[1].value_or("")};
     steps_.ports().memory.remember(steps_.run(), after);
   });
-  steps_.state.queue = made;
+  steps_.state.queue = after.queue;
+  steps_.state.settled_until = after.settled_until;
 }
 
 void OnlineCatalogSteps::add_columns() {
@@ -228,7 +255,8 @@ void OnlineCatalogSteps::cut_over() {
 /** Nobody may have switched it off meanwhile: what was written then would be missing. */
 void OnlineCatalogSteps::refuse_other_trigger() {
   const OnlineObjects now = find_online_objects(database());
-  if (now.trigger == steps_.state.trigger && now.fires_always && now.changes_table)
+  if (now.trigger == steps_.state.trigger && now.fires_always && now.changes_table &&
+      (steps_.state.changes == 0 || steps_.state.changes == now.changes))
     return;
   throw Failure(sqlstate::prerequisite_state,
                 "changes have been missed while sessions were migrated",

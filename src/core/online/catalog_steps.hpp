@@ -44,6 +44,11 @@ public:
   /** Tells whether the position that is remembered is a place in a queue that is no longer there,
    *  or not as it was. In a transaction. */
   bool queue_is_lost();
+  /** Tells whether notes are missing: their table is gone, or another one. */
+  bool changes_are_other() const;
+  /** Makes the tables again that a call which resumes does not find. What was staged is missing
+   * then, and will be staged from the documents. */
+  void restore_work_tables();
   void validate_constraints(int phase);
   /** The foreign keys come, the trigger goes: after it nobody but this run sets a source_ip, so
    *  nobody but this run can violate them. */

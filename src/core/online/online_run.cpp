@@ -64,6 +64,8 @@ private:
       return;
     }
     begin();
+    if (resuming_ && (after_cut_over_ || state_.trigger != 0))
+      schema_.restore_work_tables();
     if (!after_cut_over_)
       for (int phase = 1; phase < phase_count; ++phase)
         run_phase(phase);
@@ -77,7 +79,13 @@ private:
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
-    if (auto unfinished = ports_.memory.unfinished()) {
+    auto unfinished = ports_.memory.unfinished();
+    if (unfinished && is_over(*unfinished)) {
+      over_ = "The online migration that began with run " + std::to_string(unfinished->first_run) +
+              " was about another session_summaries, which has been replaced or restored since.";
+      unfinished.reset();
+    }
+    if (unfinished) {
       state_ = *std::move(unfinished);
       resuming_ = true;
       queue_is_lost_ = schema_.queue_is_lost();
@@ -95,6 +103,7 @@ private:
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
+    refuse_duplicates(database_);
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());
     refuse_taken_names(database_, schema_.planned());
@@ -102,12 +111,19 @@ private:
       refuse_full_disk(database_, seen(), Way::online);
   }
 
+  // Another table; or what looks like the same, and nothing of what the run had made of it.
+  bool is_over(const OnlineState &unfinished) const {
+    return unfinished.other_table ||
+           (seen().situation.state == SchemaState::version15 && view_.found.trigger == 0 &&
+            unfinished.done.count("add_columns") > 0);
+  }
+
   void begin() {
     after_cut_over_ = resuming_ && view_.found.trigger == 0 && state_.done.count("cut_over") > 0;
     // Whatever was written while the trigger or its table was not there has been missed.
     const bool missed =
         !after_cut_over_ && (view_.found.trigger == 0 || view_.found.trigger != state_.trigger ||
-                             !view_.found.fires_always || !view_.found.changes_table);
+                             !view_.found.fires_always || schema_.changes_are_other());
     const bool anew = missed || queue_is_lost_;
     if (anew) {
       state_.queue = Queue();
@@ -120,12 +136,16 @@ private:
       ports_.monitor.started("online", 0);
       const std::int64_t run =
           ports_.ledger.begin_run("online", state_.origin == Origin::repair ? "repair" : "");
+      if (!over_.empty())
+        ports_.ledger.record(run, {1, "begin_again", "done", std::nullopt, 0, over_});
       if (state_.first_run == 0)
         state_.first_run = run;
       ports_.memory.remember(run, state_);
       view_.base = *database_.observe(schema_v15()).table("session_summaries");
       steps_.begin(run);
     });
+    if (!over_.empty())
+      ports_.monitor.notice("an unfinished online migration is over, a new one begins", over_);
     if (!resuming_)
       return;
     ports_.monitor.notice(
@@ -227,7 +247,7 @@ private:
       catch_up("catch_up",
                [](OnlineCatchUp &each) { return each.work_off(enough_for_the_moment); });
       schema_.cut_over();
-    } else if (!view_.found.changes_table) {
+    } else if (schema_.changes_are_other()) {
       schema_.create_work_tables(false); // somebody has dropped them
     }
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
@@ -274,6 +294,7 @@ private:
   OnlineView view_;
   OnlineCatalogSteps schema_;
   bool resuming_ = false;
+  std::string over_; ///< why what the ledger remembers is no longer so
   bool queue_is_lost_ = false;
   bool after_cut_over_ = false;
 };

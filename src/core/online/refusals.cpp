@@ -4,6 +4,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {
@@ -15,16 +16,20 @@ std::string sessions_of(const Target &target) {
 } // namespace
 
 // Type bits of pg_trigger: 1 is FOR EACH ROW, 2 BEFORE, 16 UPDATE. One with a list of columns fires
-// for those only.
+// for those only. The trigger that an earlier call has left lets the batches pass.
 std::string firing_triggers_query(const std::string &columns) {
   return sql::fill(R"(SELECT format('trigger %I', tgname) FROM pg_trigger
 WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 19 = 19
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY ({columns})))
+AND NOT (tgname = {ours} AND EXISTS (
+  SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = {function}))
 UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
 WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1)",
-                   {{"columns", columns}});
+                   {{"columns", columns},
+                    {"ours", quote_literal(online::change_trigger)},
+                    {"function", quote_literal(online::change_function)}});
 }
 
 void refuse_update_triggers(Database &database, const Table &declared_sessions) {

@@ -33,6 +33,9 @@ public:
   virtual void in_transaction(TransactionKind kind, const std::function<void()> &body) = 0;
   /** Waits without a snapshot or a lock; returns early when the run is asked to stop. */
   virtual void wait_us(std::int64_t duration) = 0;
+  /** Returns the last moment, as clock_us(), up to which everybody's transactions have ended and
+   *  this call had not begun: a session that is inserted from now on is created later. */
+  virtual std::int64_t settled_until_us() = 0;
   /** Tells whether somebody has asked this run to stop. */
   virtual bool stop_requested() = 0;
   /** Executes a statement that no transaction may contain in a process of its own, and waits for
@@ -53,15 +56,20 @@ enum class Origin : std::uint8_t {
 struct Queue {
   std::int64_t table = 0;  ///< its OID; 0: none yet
   std::int64_t length = 0; ///< places
+  std::string sum;         ///< over places and keys, to notice that somebody has changed them
 };
 
 /** What an online migration remembers from one call to the next. */
 struct OnlineState {
   std::int64_t first_run = 0; ///< the ledger's id of its first run; 0: none yet
   Origin origin = Origin::version15;
-  bool completes_snapshots = false;    ///< they come from attempts that nobody knows the end of
-  std::optional<std::int64_t> started; ///< when that was, as clock_us(); nothing: it is this run
-  std::int64_t trigger = 0;            ///< OID of the trigger that has caught all changes since
+  bool completes_snapshots = false; ///< they come from attempts that nobody knows the end of
+  /** As clock_us(): no transaction that began up to then inserts a session that the queue does not
+   *  have, so what was created up to then is settled; nothing: there is no queue yet. */
+  std::optional<std::int64_t> settled_until;
+  bool other_table = false; ///< it began with another session_summaries than there is
+  std::int64_t changes = 0; ///< OID of the table that the trigger notes changes in
+  std::int64_t trigger = 0; ///< OID of the trigger that has caught all changes since
   Queue queue;
   std::int64_t position = 0;  ///< the last place of the queue that the batches have filled
   FillResult filled;          ///< by the batches so far

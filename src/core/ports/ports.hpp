@@ -162,7 +162,7 @@ struct RecordedRun {
   bool cleanup = false;               ///< it took the schema back
   bool done = false;                  ///< it came to its end
   std::string started;                ///< when, in the server's text form
-  std::int64_t started_us = 0;        ///< the same as clock_us()
+  std::int64_t settled_us = 0;        ///< the moment up to which `settled` counts, as clock_us()
   std::optional<Fingerprint> settled; ///< of the sessions created up to then, if it was recorded
 };
 

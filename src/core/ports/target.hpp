@@ -15,6 +15,9 @@ struct Target {
   std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool has_raw_events = false;
+  /** ` COLLATE …` where session_id of raw_events has another collation than that of the sessions:
+   * which of the two a comparison means must be said. */
+  std::string events_collation;
   bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 

@@ -92,6 +92,7 @@ private:
     refuse_losses(database_, inspection_);
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
+    refuse_duplicates(database_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and

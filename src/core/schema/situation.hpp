@@ -26,6 +26,7 @@ struct OnlineObjects {
   std::int64_t trigger = 0;   ///< OID of the trigger that catches changes; 0: none
   bool fires_always = false;  ///< for every writer, that is
   bool changes_table = false; ///< the table of changed keys
+  std::int64_t changes = 0;   ///< OID of that
   std::int64_t queue = 0;     ///< OID of the table that gives the batches their order; 0: none
   bool any() const noexcept { return trigger != 0 || changes_table || queue != 0; }
 };

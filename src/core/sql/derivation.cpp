@@ -82,7 +82,7 @@ FROM {addresses_with_documents})",
 // ties, and the fastest to sort and hash by.
 std::string create_staging(const Target &target) {
   return sql::fill(target, R"(CREATE UNLOGGED TABLE {staging} (
-  session_id varchar(64) COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
+  session_id varchar COLLATE "C" NOT NULL, source_ip varchar(45) COLLATE "C", asn integer,
   asn_source text, started timestamptz, ended timestamptz, has_provider_data boolean NOT NULL,
   organization text, organization_country varchar(2), registry varchar(10)))");
 }

@@ -32,9 +32,10 @@ std::string among_numbers(const std::string &column, const std::vector<std::stri
   return column + " = ANY (" + text_array(values) + "::integer[])";
 }
 
-/** The columns that the derivation reads: an UPDATE of others changes nothing for it. */
-constexpr const char *read_columns =
-    "session_id, enrichment, first_event_at, last_event_at, created_at";
+/** The columns that the derivation reads: an UPDATE of others changes nothing for it. The last two
+ *  are set by an application that knows of version 16, and by the batches, which note nothing. */
+constexpr const char *read_columns = "session_id, enrichment, first_event_at, last_event_at,"
+                                     " created_at, source_ip, snapshot_asn";
 
 /** The value of every session column as it shall be. */
 struct FillValues {
@@ -96,7 +97,7 @@ RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_
 
 std::vector<std::string> create_changes(const Target &target) {
   const std::string changes = changes_of(target);
-  return {"CREATE TABLE " + changes + " (session_id varchar(64))",
+  return {"CREATE TABLE " + changes + " (session_id varchar)",
           "COMMENT ON TABLE " + changes + " IS " + quote_literal(changes_comment),
           "CREATE TRIGGER " + quote_identifier(change_trigger) + " BEFORE TRUNCATE ON " + changes +
               " EXECUTE FUNCTION " + qualified(target.extension_schema, change_function) + "()"};
@@ -126,7 +127,11 @@ std::string count_heap_only(const Target &target) {
          "::regclass)";
 }
 
-std::string count_queue(const Target &target) { return "SELECT count(*) FROM " + queue_of(target); }
+std::string sum_up_queue(const Target &target) {
+  return sql::fill(target, R"(SELECT count(*),
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session) COLLATE "C", 0)), 0)
+FROM {queue} AS q)");
+}
 
 std::string create_delta(const Target &target) {
   return "CREATE UNLOGGED TABLE " + delta_of(target) + " (LIKE " + staging_of(target) + ")";
@@ -153,7 +158,8 @@ std::string find_objects(const Target &target) {
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
    FROM pg_class WHERE oid = to_regclass({changes})),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
-   AND obj_description(oid, 'pg_class') = {queue_comment})
+   AND obj_description(oid, 'pg_class') = {queue_comment}),
+  (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({changes}))
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace

@@ -46,15 +46,16 @@ enum class Decoded : std::uint8_t { no, yes };
 std::string create_queue(const Target &target, Decoded decoded);
 /** Gives it its index and its comment. */
 std::vector<std::string> finish_queue(const Target &target, Decoded decoded);
-std::string count_queue(const Target &target);
+/** Returns how many places it has, and a sum over places and keys. */
+std::string sum_up_queue(const Target &target);
 
 /** Makes the trigger, for writers in any replication role. */
 std::vector<std::string> create_trigger(const Target &target);
 std::string drop_trigger(const Target &target);
 
 /** Returns the OID of the trigger, whether it fires for every writer, whether a relation with the
- *  name of the table of changed keys is that, and the OID of the queue; each NULL where there is
- *  none. One row. */
+ *  name of the table of changed keys is that, the OID of the queue, and that of the former; each
+ *  NULL where there is none. One row. */
 std::string find_objects(const Target &target);
 
 /** A row that no inventory counts: an unlogged table that has lost it has lost everything. It names

@@ -50,12 +50,12 @@ constexpr const char *earliest_events = R"(events AS MATERIALIZED (
 constexpr const char *join_earliest_events = R"(
     LEFT JOIN (
       SELECT e.session_id, r.payload FROM events AS e JOIN {raw_events} AS r USING (id)
-    ) AS r ON r.session_id = s.session_id)";
+    ) AS r ON r.session_id = s.session_id{collation})";
 // OFFSET 0 as in the migration: not by an index on event_timestamp.
 constexpr const char *look_up_earliest_event = R"((
         SELECT e.payload::json FROM (
           SELECT payload, event_timestamp, id FROM {raw_events}
-          WHERE session_id = s.session_id OFFSET 0
+          WHERE session_id = s.session_id{collation} OFFSET 0
         ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1))";
 
 // The values of sessions that are dropped must come from their documents; those that stay count.
@@ -179,7 +179,7 @@ public:
       }
     return sql::fill(
         target_, statement,
-        {{"events", events_by_join() ? with_events(earliest_events) : ""},
+        {{"events", events_by_join() ? sql::fill(target_, earliest_events) : ""},
          {"keys", stays() ? keys_as_stored : keys_from_documents},
          {"own_values", own_values},
          {"retired_values", or_false(retired_values)},
@@ -206,7 +206,9 @@ private:
   bool stays() const { return scope_.to_phase > 0; }
 
   bool events_by_join() const { return target_.has_raw_events && !target_.raw_events_indexed; }
-  std::string with_events(const char *text) const { return sql::fill(target_, text); }
+  std::string with_events(const char *text) const {
+    return sql::fill(target_, text, {{"collation", target_.events_collation}});
+  }
 
   /** The payload of a session's earliest raw event, where its document leaves the address open. */
   std::string event() const {

@@ -54,7 +54,8 @@ public:
 private:
   std::string table(const std::string &name) const { return qualified(target_.schema, name); }
 
-  /** Measures one criterion; a table or column that is not there fails it, and says so. */
+  /** Measures one criterion; one that cannot be measured has failed, and says why: a table or
+   * column is not there, or there are values that a query cannot work with. */
   template <typename Body> void measure(const char *criterion, const char *target, Body body) {
     Criterion row;
     row.criterion = criterion;
@@ -62,12 +63,15 @@ private:
     try {
       database_.in_passing([&] { body(row); });
     } catch (const Failure &failure) {
-      if (failure.must_propagate ||
-          (failure.sqlstate != sqlstate::undefined_table && failure.sqlstate != "42703"))
+      const bool absent =
+          failure.sqlstate == sqlstate::undefined_table || failure.sqlstate == "42703";
+      const bool of_values = failure.sqlstate.compare(0, 2, "22") == 0;
+      if (failure.must_propagate || (!absent && !of_values))
         throw;
       row.passed = false;
       row.measured.clear();
-      row.detail = failure.message + "; run " + target_.command("cowrie_migrate_v16");
+      row.detail = (row.detail.empty() ? "" : row.detail + ": ") + failure.message +
+                   (absent ? "; run " + target_.command("cowrie_migrate_v16") : "");
     }
     criteria_.push_back(std::move(row));
   }
@@ -127,6 +131,7 @@ private:
   void query_performance() {
     for (const CheckpointQuery &each : checkpoint_queries())
       measure("query_performance", "< 10 s", [&](Criterion &row) {
+        row.detail = each.name;
         const std::vector<Parameter> parameters = each.parameters(database_);
         const std::int64_t begun = database_.clock_us();
         const std::vector<Row> plan = database_.query(

@@ -68,6 +68,7 @@ public:
       });
     attempt([this] { refuse_published_state(database_); });
     attempt([this] { refuse_subscribed_inventories(database_); });
+    attempt([this] { refuse_duplicates(database_); });
     // What the sample tells refuses, as in the migration; the documents tell more.
     std::optional<CapacityFacts> facts;
     const bool fits = attempt([&] {

@@ -138,6 +138,15 @@ inline void assume_new_file_unsafe(Relation table) {
 #endif
 }
 
+/** Returns what a process publishes of itself, by its place in the list. */
+inline const LocalPgBackendStatus *backend_status_unsafe(int place) {
+#if PG_VERSION_NUM >= 160000
+  return pgstat_get_local_beentry_by_index(place);
+#else
+  return pgstat_fetch_stat_local_beentry(place);
+#endif
+}
+
 /** Sets what the visibility map has of a table: all its visible pages are frozen. */
 inline void set_visible_pages(Form_pg_class table, BlockNumber pages) {
   table->relallvisible = static_cast<int32>(pages);

@@ -81,6 +81,12 @@ void read_target(ResolvedTarget &target) {
 }
 
 [[noreturn]] void throw_changed(const ResolvedTarget &target) {
+  const char *schema = call([&]() -> const char * { return get_namespace_name(target.schema); });
+  if (schema && target.names.schema != schema)
+    throw Failure(sqlstate::prerequisite_state,
+                  "schema \"" + target.names.schema + "\" has been renamed during this call",
+                  "It is called \"" + std::string(schema) + "\" now.",
+                  "Repeat the call for it, with target_schema => " + quote_literal(schema) + ".");
   throw Failure(sqlstate::prerequisite_state,
                 "the tables in schema \"" + target.names.schema +
                     "\" have been replaced during this call",

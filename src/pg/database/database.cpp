@@ -119,6 +119,16 @@ void ServerDatabase::inspect_again() {
 void inspect_raw_events(ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
+  // The names are quoted by the server; nothing where both columns compare alike.
+  const std::vector<Row> collation = spi_query(
+      "SELECT format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_attribute AS e JOIN"
+      " pg_attribute AS s ON s.attrelid = $2::int8::oid AND s.attname = 'session_id' AND"
+      " s.attcollation <> e.attcollation JOIN pg_collation AS c ON c.oid = e.attcollation JOIN"
+      " pg_namespace AS n ON n.oid = c.collnamespace WHERE e.attrelid = $1::int8::oid AND "
+      "e.attname ="
+      " 'session_id' AND NOT e.attisdropped",
+      {std::int64_t(target.events), std::int64_t(target.sessions)}, true);
+  target.names.events_collation = collation.empty() ? "" : collation.front()[0].value_or("");
   target.names.raw_events_indexed =
       !spi_query("SELECT 1 FROM pg_class AS c JOIN pg_index AS i ON i.indrelid = c.oid JOIN"
                  " pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"

@@ -22,8 +22,15 @@ constexpr const char *version_of_extension =
 
 } // namespace
 
+std::string ledger_place(const ResolvedTarget &target) {
+  const auto number = [](auto value) { return std::to_string(value); };
+  return R"({"database": ")" + number(call([] { return GetSystemIdentifier(); })) + "/" +
+         number(MyDatabaseId) + R"(", "schema": )" + number(target.schema) + R"(, "sessions": )" +
+         number(target.sessions) + "}";
+}
+
 LedgerStore::LedgerStore(const ResolvedTarget &target)
-    : table_(target.extension.ledger), schema_(target.names.schema),
+    : table_(target.extension.ledger), schema_(target.names.schema), place_(ledger_place(target)),
       owner_(target.extension.owner) {
   caller_ = call([]() -> const char * { return GetUserNameFromId(GetUserId(), false); });
 }
@@ -48,20 +55,31 @@ std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parame
   return written.empty() ? 0 : std::stoll(written.front().front().value_or("0"));
 }
 
+// A run that has ended early, or that nobody has led to its end, says nothing about another table.
 std::vector<RecordedRun> LedgerStore::runs() {
   std::vector<RecordedRun> result;
   for (const Row &row :
-       rows("SELECT log_id, mode = 'cleanup', status = 'done', started_at, (EXTRACT(epoch FROM"
-            " started_at - timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8, settled_count IS"
-            " NOT NULL, settled_count, settled_documents, settled_times FROM " +
-                table_ + " WHERE target_schema = $1::text AND phase IS NULL ORDER BY log_id",
-            {schema_}, true)) {
+       rows("SELECT l.log_id, l.mode = 'cleanup', l.status = 'done', l.started_at, CASE"
+            " WHEN l.resume ->> 'settled_until' ~ '^-?[0-9]{1,18}$'"
+            " THEN (l.resume ->> 'settled_until')::int8 ELSE (EXTRACT(epoch FROM l.started_at -"
+            " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8 END, l.settled_count IS NOT"
+            " NULL, l.settled_count, l.settled_documents, l.settled_times FROM " +
+                table_ + " AS l WHERE " + about_place + " AND l.phase IS NULL AND NOT (" +
+                about_other_table + " AND l.mode <> 'cleanup' AND NOT EXISTS (SELECT FROM " +
+                table_ +
+                " AS f WHERE f.log_id >= l.log_id AND f.phase IS NULL AND f.status ="
+                " 'done' AND f.mode <> 'cleanup' AND f.resume ->> 'sessions' = l.resume ->>"
+                " 'sessions')) AND NOT EXISTS (SELECT FROM " +
+                table_ +
+                " AS s WHERE s.step = 'begin_again' AND s.target_schema ="
+                " l.target_schema AND s.run_id > l.log_id) ORDER BY l.log_id",
+            {schema_, place_}, true)) {
     RecordedRun run;
     run.id = row[0].value_or("");
     run.cleanup = row[1] == "t";
     run.done = row[2] == "t";
     run.started = row[3].value_or("");
-    run.started_us = std::stoll(row[4].value_or("0"));
+    run.settled_us = std::stoll(row[4].value_or("0"));
     if (row[5] == "t")
       run.settled = fingerprint_in(row, 6);
     result.push_back(std::move(run));
@@ -70,9 +88,9 @@ std::vector<RecordedRun> LedgerStore::runs() {
 }
 
 bool LedgerStore::knows_of_migration() {
-  return !rows("SELECT FROM " + table_ +
-                   " WHERE target_schema = $1::text AND mode <> 'cleanup' LIMIT 1",
-               {schema_}, true)
+  return !rows("SELECT FROM " + table_ + " AS l WHERE " + about_place +
+                   " AND l.mode <> 'cleanup' AND l.phase IS NULL LIMIT 1",
+               {schema_, place_}, true)
               .empty();
 }
 
@@ -82,11 +100,11 @@ std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view deta
   mode_ = mode;
   const std::int64_t run = write(
       "INSERT INTO " + table_ +
-          " (run_id, target_schema, mode, status, started_at, detail, run_by, extension_version)"
-          " VALUES (0, $1::text, $2::text, 'running', " +
+          " (run_id, target_schema, mode, status, started_at, detail, run_by, extension_version,"
+          " resume) VALUES (0, $1::text, $2::text, 'running', " +
           derivation::run_start + ", $3::text, $4::text, " + version_of_extension +
-          ") RETURNING log_id",
-      {schema_, mode_, text_or_null(detail), caller_});
+          ", $5::jsonb) RETURNING log_id",
+      {schema_, mode_, text_or_null(detail), caller_, place_});
   write("UPDATE " + table_ + " SET run_id = log_id WHERE log_id = $1::int8", {run});
   return run;
 }

@@ -12,6 +12,24 @@ namespace cowrie::pg {
 std::vector<Row> ledger_rows(Oid owner, const std::string &sql,
                              const std::vector<Parameter> &parameters, bool read_only);
 
+/** What a run remembers of where it was: the database, the schema and session_summaries, by their
+ *  OIDs. Names change, and another table may get the name. An object of jsonb, as text. */
+std::string ledger_place(const ResolvedTarget &target);
+
+/** The condition that a row `l` of a run is about the schema $1 in the place $2: by OID where it
+ * was written in this database and that schema is still there; by name where it was restored from a
+ *  dump, or comes from an older version. */
+inline constexpr const char *about_place =
+    "(l.resume @> ($2::jsonb - 'sessions') OR (l.target_schema = $1::text AND NOT ("
+    "l.resume ->> 'database' IS NOT DISTINCT FROM $2::jsonb ->> 'database' AND EXISTS ("
+    "SELECT FROM pg_namespace AS n WHERE n.oid::text = l.resume ->> 'schema'))))";
+
+/** The condition that a run `l` was about another session_summaries than there is in the place $2:
+ *  somebody has restored or replaced the table since. */
+inline constexpr const char *about_other_table =
+    "COALESCE(l.resume ->> 'database' = $2::jsonb ->> 'database'"
+    " AND l.resume ->> 'sessions' <> $2::jsonb ->> 'sessions', false)";
+
 class LedgerStore : public Ledger, Live {
 public:
   explicit LedgerStore(const ResolvedTarget &target);
@@ -32,6 +50,7 @@ private:
 
   std::string table_;
   std::string schema_;
+  std::string place_;
   std::string caller_;
   std::string mode_;
   Oid owner_;

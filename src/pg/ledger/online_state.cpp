@@ -36,7 +36,7 @@ std::int64_t number(const std::optional<std::string> &text) {
 
 OnlineLedger::OnlineLedger(const ResolvedTarget &target, Ledger &ledger)
     : target_(target.names), table_(target.extension.ledger), schema_(target.names.schema),
-      ledger_(ledger), owner_(target.extension.owner) {}
+      place_(ledger_place(target)), ledger_(ledger), owner_(target.extension.owner) {}
 
 std::vector<Row> OnlineLedger::rows(const std::string &sql,
                                     const std::vector<Parameter> &parameters) {
@@ -65,10 +65,9 @@ std::optional<OnlineState> OnlineLedger::unfinished() {
 
 std::optional<OnlineState> OnlineLedger::read_unfinished() {
   // A run that nobody holds the lock of and that has not ended did not survive.
-  rows("UPDATE " + table_ +
-           " SET status = 'interrupted' WHERE target_schema = $1::text AND mode = 'online' AND"
-           " phase IS NULL AND status = 'running'",
-       {schema_});
+  rows("UPDATE " + table_ + " AS l SET status = 'interrupted' WHERE " + about_place +
+           " AND l.mode = 'online' AND l.phase IS NULL AND l.status = 'running'",
+       {schema_, place_});
   std::string rejects;
   for (std::size_t i = 0; i < reject_reason_count; ++i)
     rejects += ", COALESCE((f.rejects ->> " +
@@ -77,13 +76,16 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
       "SELECT l.status, l.resume ->> 'first_run', l.resume ->> 'origin', l.resume ->>"
       " 'trigger', l.position, l.resume ->> 'completes', f.session_count, f.documents_fingerprint,"
       " f.times_fingerprint, f.settled_count, f.settled_documents, f.settled_times,"
-      " (EXTRACT(epoch FROM f.started_at - timestamptz '2000-01-01 00:00:00Z') *"
-      " 1000000)::int8, l.mode, l.resume ->> 'queue', l.resume ->> 'queue_length'" +
-          rejects + " FROM " + table_ + " AS l LEFT JOIN " + table_ +
+      " COALESCE((f.resume ->> 'settled_until')::int8, (EXTRACT(epoch FROM f.started_at -"
+      " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8), l.mode, l.resume ->> 'queue', "
+      "l.resume ->> 'queue_length', l.resume ->> 'queue_sum', l.resume ->> 'changes', " +
+          std::string(about_other_table) + rejects + " FROM " + table_ + " AS l LEFT JOIN " +
+          table_ +
           " AS f ON f.log_id = (l.resume ->> 'first_run')::int8"
-          " WHERE l.target_schema = $1::text AND l.phase IS NULL AND l.run_id = l.log_id ORDER"
-          " BY l.log_id DESC LIMIT 1",
-      {schema_});
+          " WHERE " +
+          about_place +
+          " AND l.phase IS NULL AND l.run_id = l.log_id ORDER BY l.log_id DESC LIMIT 1",
+      {schema_, place_});
   if (found.empty() || found.front()[13] != "online" || found.front()[0] == "done" ||
       !found.front()[1])
     return std::nullopt;
@@ -92,37 +94,48 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
   state.first_run = number(row[1]);
   state.origin = origin_of(row[2]);
   state.trigger = number(row[3]);
-  state.queue = {number(row[14]), number(row[15])};
+  state.queue = {number(row[14]), number(row[15]), row[16].value_or("")};
+  state.changes = number(row[17]);
+  state.other_table = row[18] == "t";
   if (state.queue.table != 0) // before 1.1 it was the key of a session
     state.position = number(row[4]);
   state.completes_snapshots = row[5] == "t";
   state.filled.before = fingerprint_in(row, 6);
   state.filled.settled = fingerprint_in(row, 9);
-  state.started = number(row[12]);
+  state.settled_until = number(row[12]);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
-    state.filled.rejects[i] = number(row[16 + i]);
+    state.filled.rejects[i] = number(row[19 + i]);
   // What was loaded before the sessions were staged anew is to be loaded again.
   for (const Row &step :
        rows("WITH steps AS (SELECT s.step, s.log_id FROM " + table_ + " AS s JOIN " + table_ +
-                " AS r ON r.log_id = s.run_id WHERE s.target_schema = $1::text AND s.status ="
-                " 'done' AND s.step IS NOT NULL AND (r.resume ->> 'first_run')::int8 = $2::int8 AND"
-                " (r.resume ->> 'trigger')::int8 = $3::int8)"
+                " AS r ON r.log_id = s.run_id WHERE s.status = 'done' AND s.step IS NOT NULL AND"
+                " (r.resume ->> 'first_run')::int8 = $1::int8 AND"
+                " (r.resume ->> 'trigger')::int8 = $2::int8)"
                 " SELECT DISTINCT step FROM steps WHERE step NOT LIKE 'load\\_%' OR log_id >"
                 " COALESCE((SELECT max(log_id) FROM steps WHERE step = 'stage_documents'), 0)",
-            {schema_, state.first_run, state.trigger}))
+            {state.first_run, state.trigger}))
     state.done.insert(step[0].value_or(""));
   return state;
 }
 
 void OnlineLedger::remember(std::int64_t run, const OnlineState &state) {
+  const std::int64_t until = state.settled_until.value_or(0); // where there is no queue, there is 0
   rows("UPDATE " + table_ +
-           " SET position = $2::text, rows = $3::int8, resume = jsonb_build_object('first_run',"
-           " $4::int8, 'origin', $5::text, 'trigger', $6::int8, 'completes', $7::text, 'queue',"
-           " $8::int8, 'queue_length', $9::int8) WHERE log_id = $1::int8",
+           " SET position = $2::text, rows = $3::int8, resume = COALESCE(resume, '{}') ||"
+           " jsonb_build_object('first_run', $4::int8, 'origin', $5::text, 'trigger', $6::int8,"
+           " 'completes', $7::text, 'queue', $8::int8, 'queue_length', $9::int8, 'settled_until',"
+           " NULLIF($10::int8, 0), 'queue_sum', $11::text, 'changes', $12::int8)"
+           " WHERE log_id = $1::int8",
        {run, state.position != 0 ? Parameter(std::to_string(state.position)) : Parameter(nullptr),
         state.filled.before.sessions, state.first_run, std::string(origin_name(state.origin)),
         state.trigger, std::string(state.completes_snapshots ? "t" : "f"), state.queue.table,
-        state.queue.length});
+        state.queue.length, until, state.queue.sum, state.changes});
+  // What the sums count is said beside them.
+  if (state.first_run != run)
+    rows("UPDATE " + table_ +
+             " SET resume = resume || jsonb_build_object('settled_until', NULLIF($2::int8, 0))"
+             " WHERE log_id = $1::int8",
+         {state.first_run, until});
   ledger_.record_proof(state.first_run, state.filled);
 }
 

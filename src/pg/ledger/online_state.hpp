@@ -22,6 +22,7 @@ private:
   const Target &target_;
   std::string table_;
   std::string schema_;
+  std::string place_; ///< ledger_place()
   Ledger &ledger_;
   Oid owner_;
 };

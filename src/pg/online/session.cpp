@@ -98,6 +98,28 @@ void OnlineSession::wait_us(std::int64_t duration) {
   }
 }
 
+// From shared memory: the view pg_stat_activity hides what other roles do. A process that does not
+// publish when its transaction began (track_activities) has begun after it was started.
+std::int64_t OnlineSession::settled_until_us() {
+  return call([]() -> std::int64_t {
+    TimestampTz until = GetCurrentStatementStartTimestamp();
+    pgstat_clear_backend_activity_snapshot();
+    for (int i = 1; i <= pgstat_fetch_stat_numbackends(); ++i) {
+      const LocalPgBackendStatus *local = compat::backend_status_unsafe(i);
+      if (!local || local->backendStatus.st_databaseid != MyDatabaseId ||
+          local->backendStatus.st_procpid == MyProcPid ||
+          local->backendStatus.st_backendType == B_AUTOVAC_WORKER)
+        continue;
+      const PgBackendStatus &each = local->backendStatus;
+      const TimestampTz began = each.st_state == STATE_DISABLED ? each.st_proc_start_timestamp
+                                                                : each.st_xact_start_timestamp;
+      if (began != 0)
+        until = std::min(until, began - 1);
+    }
+    return until;
+  });
+}
+
 bool OnlineSession::stop_requested() {
   bool result = false;
   in_transaction(TransactionKind::work, [&] { result = progress_.stop_requested(); });

@@ -23,6 +23,7 @@ public:
 
   void in_transaction(TransactionKind kind, const std::function<void()> &body) override;
   void wait_us(std::int64_t duration) override;
+  std::int64_t settled_until_us() override;
   bool stop_requested() override;
   void execute_alone(const std::string &sql, const std::string &by_hand) override;
 
