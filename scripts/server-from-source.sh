@@ -8,7 +8,8 @@
 #   PG=15               the major version, one that the release has a source package of
 #   COWRIE_SERVERS=DIR  where servers are kept, build/ by default; the user of the server must reach it
 #
-# One that is there is not built again until this script, test/asan or the installed package changes.
+# One that is there is not built again until this script, what it takes of test/asan or the installed package
+# changes. pg_cron is the installed one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,7 +47,7 @@ if [ "$(id -u)" -eq 0 ] && ! runuser -u postgres -- test -x "$servers"; then
   echo "the user postgres cannot reach $servers: COWRIE_SERVERS=/some/other/directory is where it can" >&2
   exit 1
 fi
-wanted=$(dpkg-query -W -f '${Version}' "postgresql-$pg"; cat "$0" test/asan/*.c test/asan/*/* | sha256sum)
+wanted=$(dpkg-query -W -f '${Version}' "postgresql-$pg"; cat "$checkout/scripts/server-from-source.sh" test/asan/options.c test/asan/valgrind/* | sha256sum)
 if [ "$(cat "$server/built-for" 2>/dev/null)" = "$wanted" ]; then
   echo "$server/bin/pg_config"
   exit 0

@@ -1,6 +1,7 @@
 /*
- * Errors that scripts/asan.sh makes to see that they are seen: a byte behind what malloc has given, one behind
- * what palloc has given, one of an allocation that has ended, one of a page that is not pinned.
+ * Errors that scripts/asan.sh makes to see that they are seen: a byte behind what malloc has given,
+ * one behind what palloc has given, one of an allocation that has ended, one of a page that is not
+ * pinned.
  */
 #include "postgres.h"
 
@@ -18,31 +19,27 @@ PG_FUNCTION_INFO_V1(deliberate_palloc);
 PG_FUNCTION_INFO_V1(deliberate_freed);
 PG_FUNCTION_INFO_V1(deliberate_unpinned);
 
-Datum deliberate_malloc(PG_FUNCTION_ARGS)
-{
+Datum deliberate_malloc(PG_FUNCTION_ARGS) {
   volatile char *four = malloc(4);
   four[4] = 'x';
-  free((void *) four);
+  free((void *)four);
   PG_RETURN_VOID();
 }
 
-Datum deliberate_palloc(PG_FUNCTION_ARGS)
-{
+Datum deliberate_palloc(PG_FUNCTION_ARGS) {
   volatile char *four = palloc(4);
   four[4] = 'x';
   PG_RETURN_VOID();
 }
 
-Datum deliberate_freed(PG_FUNCTION_ARGS)
-{
+Datum deliberate_freed(PG_FUNCTION_ARGS) {
   volatile char *four = palloc(4);
-  pfree((void *) four);
+  pfree((void *)four);
   four[0] = 'x';
   PG_RETURN_VOID();
 }
 
-Datum deliberate_unpinned(PG_FUNCTION_ARGS)
-{
+Datum deliberate_unpinned(PG_FUNCTION_ARGS) {
   Relation relation = relation_open(RelationRelationId, AccessShareLock);
   Buffer buffer = ReadBuffer(relation, 0);
   volatile char *page = BufferGetPage(buffer);
