@@ -13,6 +13,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The server's makefiles make their headers at the top level only; called by make, they would not think they are.
+unset MAKELEVEL MAKEFLAGS MFLAGS GNUMAKEFLAGS
+
 kind=${1:-}
 pg=${PG:-15}
 servers=${COWRIE_SERVERS:-$PWD/build}
@@ -20,7 +23,7 @@ server=$servers/server-$pg-$kind
 log=$server.log
 installed=/usr/lib/postgresql/$pg/bin/pg_config
 checkout=$PWD
-common=(--without-icu --without-readline --enable-tap-tests)
+common=(--without-icu --without-readline --with-lz4 --enable-tap-tests)
 contrib=(amcheck auto_explain dblink pageinspect pg_surgery pg_visibility test_decoding)
 
 # The sanitizer's options are linked into the programs, as tests clear the environment. libstdc++ is loaded
@@ -41,7 +44,7 @@ case $kind in
     ;;
 esac
 
-PG=$pg scripts/install-packages.sh bison flex zlib1g-dev >&2
+PG=$pg scripts/install-packages.sh bison flex pkg-config liblz4-dev zlib1g-dev >&2
 mkdir -p "$servers"
 if [ "$(id -u)" -eq 0 ] && ! runuser -u postgres -- test -x "$servers"; then
   echo "the user postgres cannot reach $servers: COWRIE_SERVERS=/some/other/directory is where it can" >&2
