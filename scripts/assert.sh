@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 PG_CONFIG=$(scripts/server-from-source.sh assert | tail -n 1)
 export PG_CONFIG
 
-sample=${TESTS-migrate identity}
+sample=${TESTS-objects documents}
 status=0
 if [ -n "$sample" ]; then
   echo "with debug_discard_caches = 1: $sample"
