@@ -4,13 +4,14 @@
 #
 #   scripts/matrix.sh              all of them
 #   PG=17 scripts/matrix.sh        one
+#   ASSERT=1 scripts/matrix.sh     make assert in place of make test: servers compiled with assertions
 #   PARTS="unit regress" TAP=…     as for scripts/test.sh
 #   DEBIAN_MIRROR=…                where debootstrap gets the packages; its own default otherwise
 #   MATRIX_JOBS="nice -n 10"       what to put in front of the tests
 #
-# The roots are kept in build/matrix: a second run starts with the tests. A version whose tests have passed
-# at this commit is not tested again (remove build/matrix/passed to do so). Uncommitted changes are
-# not tested. The last lines are one per version; the exit status tells whether all have passed.
+# The roots are kept in build/matrix, compiled servers in them: a second run starts with the tests. A version
+# whose tests have all passed at this commit is not tested again (remove build/matrix/passed to do so).
+# Uncommitted changes are not tested. The last lines are one per version; the exit status tells whether all have passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,16 +29,19 @@ fi
 # shellcheck source=scripts/debian-root.sh
 . scripts/debian-root.sh
 
+what='test'
+[ "${ASSERT:-}" != 1 ] || what=assert
 matrix=$PWD/build/matrix
 commit=$(git rev-parse HEAD)
 mkdir -p "$matrix/passed"
 
 test_version() {
-  local pg=$1 suite=${release[$1]} root log result carried
+  local pg=$1 suite=${release[$1]} root log passed result carried
   root=$matrix/$suite
-  log=$matrix/$pg.log
-  if [ -f "$matrix/passed/$pg-$commit" ]; then
-    echo "PostgreSQL $pg, $suite: $(cat "$matrix/passed/$pg-$commit") (before, at this commit)"
+  log=$matrix/$pg-$what.log
+  passed=$matrix/passed/$pg-$what-$commit
+  if [ -f "$passed" ]; then
+    echo "PostgreSQL $pg, $suite: $(cat "$passed") (before, at this commit)"
     return 0
   fi
   make_root "$suite" "$root" || { echo "PostgreSQL $pg, $suite: no root"; return 1; }
@@ -47,17 +51,20 @@ test_version() {
   cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
   # The lists of a release that is still moving expire sooner than some mirrors follow.
   echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99matrix"
-  if ! in_checkout "$root" "$pg" ${PARTS:+PARTS="$PARTS"} ${TAP:+TAP="$TAP"} -- make test >"$log" 2>&1; then
-    echo "PostgreSQL $pg, $suite: FAILED: $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1), see build/matrix/$pg.log"
+  if ! in_checkout "$root" "$pg" ${PARTS:+PARTS="$PARTS"} ${TAP:+TAP="$TAP"} \
+    COWRIE_SERVERS=/srv/servers -- make "$what" >"$log" 2>&1; then
+    echo "PostgreSQL $pg, $suite: FAILED: $(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1), see ${log#"$PWD/"}"
     return 1
   fi
   result=$(tail -n 1 "$log")
-  if ! carried=$(carry_over "$pg" "$root" 2>>"$log"); then
-    echo "PostgreSQL $pg, $suite: $result; FAILED: a migrated database does not carry over, see build/matrix/$pg.log"
-    return 1
+  if [ "$what" = test ]; then
+    carried=$(carry_over "$pg" "$root" 2>>"$log") || {
+      echo "PostgreSQL $pg, $suite: $result; FAILED: a migrated database does not carry over, see ${log#"$PWD/"}"
+      return 1
+    }
+    result="$result; $carried"
   fi
-  result="$result; $carried"
-  echo "$result" >"$matrix/passed/$pg-$commit"
+  [ -n "${PARTS:-}${TAP:-}" ] || echo "$result" >"$passed"
   echo "PostgreSQL $pg, $suite: $result"
 }
 

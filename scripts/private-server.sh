@@ -7,6 +7,7 @@
 #   private_server_start        initdb and start; sets PGHOST, PGPORT, PGUSER, PGDATABASE
 #   as_server_user CMD ...      runs a command as the user the server runs as
 #   private_server_remove       stop and delete (installed as the trap on EXIT, INT and TERM)
+#   private_server_reports DIR  how many reports a server that makes some has made, which are copied to DIR
 #   private_server_keep         leave the server running and its directory in place
 #
 # PostgreSQL looks for its share and lib directories relative to its own binary, so a tree with the
@@ -26,7 +27,7 @@ private_server_environment() {
   kept='PATH|PWD|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|SUDO_.*|DEBIAN_.*|APT_.*|.*_proxy|.*_PROXY'
   kept+='|CCACHE_.*|CPATH|CPLUS_INCLUDE_PATH|LIBRARY_PATH|LD_LIBRARY_PATH|CMAKE_PREFIX_PATH|PERL5LIB'
   kept+='|PG|PG_CONFIG|PG_TEST_TIMEOUT_DEFAULT|COWRIE_.*|BENCH_.*|MATRIX_.*|LINT_.*|JOBS'
-  kept+='|PARTS|TAP|TESTS|CHECKS|SESSIONS|KEEP'
+  kept+='|PARTS|TAP|TESTS|SETTINGS|CHECKS|SESSIONS|KEEP'
   for name in $(compgen -e); do
     # some, such as SHELLOPTS, cannot be unset
     [[ $name =~ ^($kept)$ ]] || unset "$name" 2>/dev/null || true
@@ -152,6 +153,11 @@ private_server_create() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   private_server_directory
+  # Asked once: that it makes some does not depend on what becomes of its files.
+  if [[ $("$PG_CONFIG" --configure) =~ --enable-cassert|-fsanitize=address ]]; then
+    as_server_user mkdir "$work/reports"
+    export ASAN_OPTIONS=log_path=$work/reports/asan
+  fi
   tree=$work/server
   programs=$("$PG_CONFIG" --bindir)
   bindir=$tree$programs
@@ -193,6 +199,21 @@ private_server_start() {
   as_server_user "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w -s start ||
     { tail -n 30 "$work/server.log" >&2; return 1; }
   export PGHOST=$work/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
+
+# Of a server that scripts/server-from-source.sh has compiled: what its sanitizer says, one file for each process,
+# and the assertions that have failed, from every log. They count where no test has noticed.
+private_server_makes_reports() {
+  [ -d "$work/reports" ]
+}
+private_server_reports() {
+  local log
+  while read -r log; do
+    grep -h -A 2 '^TRAP: ' "$log" >"$work/reports/${log//\//_}" || true
+  done < <(grep -rl --include='*.log' '^TRAP: ' "$work")
+  rm -rf "$1"
+  [ -z "$(ls "$work/reports")" ] || cp -R "$work/reports" "$1"
+  find "$work/reports" -type f | wc -l
 }
 
 private_server_keep() {

@@ -6,6 +6,8 @@
 #   COWRIE_FULL=1     full counts, ten minutes of fuzzing, a report in test/reports
 #   PARTS="unit tap"  only these parts: unit sanitized fuzz lint regress isolation tap
 #   TAP="t/001*.pl"   only these TAP tests
+#   TESTS="migrate"   only these tests of pg_regress
+#   SETTINGS="a = 1"  a line for the configuration of the server of pg_regress and the isolation tests
 #   JOBS=2            how many things are done at a time; one per core by default
 #
 # The parts, and of the TAP tests each file, are jobs of a queue that as many workers take from as there are
@@ -97,7 +99,7 @@ show_failure() {
   echo "---- $1: the end of build/test-logs/$1.log"
   case $1 in
     tap)
-      grep -E '^ *(not ok|#)|Result|Dubious|error' "$2" | tail -n 60
+      grep -E '^ *(not ok|#)|Dubious|error' "$2" | grep -vE '^(ok |# (figure: |initializing ))' | tail -n 60
       find "$work/run/tap" -name 'regress_log_*' -exec grep -h -A 6 '^error running' {} +
       ;;
     *) tail -n 60 "$2" ;;
@@ -161,9 +163,10 @@ regress() {
       return 1
     fi
   done
+  # shellcheck disable=SC2086 # names, or one option
   as_server_user "$pg_tests/regress/pg_regress" --inputdir="$work/run" \
     --outputdir="$work/run/regress" --bindir="$bindir" --dbname=regression \
-    --schedule="$work/run/test/regress_schedule"
+    ${TESTS:---schedule=$work/run/test/regress_schedule}
 }
 isolation() {
   local specs
@@ -281,6 +284,7 @@ compile_jobs=$(((workers + 1) / 2))
 private_server_create
 trap cleanup EXIT
 pg_tests=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
+server_settings=("${SETTINGS:-}")
 private_server_start
 copy_tests
 if wanted tap; then mount_small_disks; fi
@@ -313,9 +317,13 @@ for name in $parts; do
   fi
 done
 [ "${COWRIE_FULL:-}" != 1 ] || report "$passed" "$failed"
-if [ "$skipped" -eq 0 ]; then
-  echo "$passed passed, $failed failed"
-else
-  echo "$passed passed, $failed failed, $skipped skipped"
+total="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || total+=", $skipped skipped"
+reports=0
+if private_server_makes_reports; then
+  reports=$(private_server_reports "$logs/reports")
+  [ "$reports" -eq 0 ] || head -n 40 "$logs"/reports/*
+  total+=", $reports reports"
 fi
-[ "$failed" -eq 0 ]
+echo "$total"
+[ "$failed" -eq 0 ] && [ "$reports" -eq 0 ]
