@@ -15,7 +15,8 @@ struct Target {
   std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool has_raw_events = false;
-  bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
+  bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+  bool proves_columns = true;      ///< the extension's objects are new enough to prove every column
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pg/database/database.hpp"
+#include "pg/database/deferred.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/online/statement_worker.hpp"
@@ -23,6 +24,7 @@ public:
       call([&] { (void)ConditionalLockRelationOid(target.sessions, AccessShareLock); });
     refuse_changed_sessions(target);
     inspect_target(target, Access::change);
+    defer_nothing(target);
   }
 
 private:
