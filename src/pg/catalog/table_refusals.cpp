@@ -178,28 +178,6 @@ void refuse_checks_of_state(const ResolvedTarget &target) {
   }
 }
 
-// One that fires before a row is written can change it or leave it out; any can refuse it, after
-// all the work.
-void refuse_triggers_of_state(const ResolvedTarget &target) {
-  for (const Row &row : spi_query(
-           "SELECT t.tgname" + from_tables({"schema_state"}) +
-               "JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <>"
-               " 'D' AND t.tgtype & 28 <> 0 AND NOT (t.tgtype & 3 <> 3 AND t.tgname = ANY"
-               " (regexp_split_to_array(trim(current_setting('cowrie_migrate.harmless_triggers')),"
-               " '\\s*,\\s*'))) ORDER BY t.tgname LIMIT 1",
-           {target.names.schema}, true)) {
-    const std::string table = qualified(target.names.schema, "schema_state");
-    const std::string name = quote_identifier(*row[0]);
-    throw Failure(sqlstate::prerequisite_state,
-                  "trigger " + name + " on " + table + " fires when a run writes the version",
-                  "It could refuse or change that row after all the work.",
-                  "Run ALTER TABLE " + table + " DISABLE TRIGGER " + name +
-                      "; and afterwards the same with ENABLE TRIGGER. If it fires after the row is"
-                      " written and does no harm: SET cowrie_migrate.harmless_triggers = " +
-                      quote_literal(*row[0]) + ";");
-  }
-}
-
 // Such a table takes no UPDATE at all.
 void refuse_missing_replica_identity(const ResolvedTarget &target) {
   for (const Row &row : spi_query(
@@ -303,8 +281,7 @@ std::vector<Refusal> table_refusals() {
           refuse_row_security,
           refuse_missing_replica_identity,
           refuse_unsuitable_state,
-          refuse_checks_of_state,
-          refuse_triggers_of_state};
+          refuse_checks_of_state};
 }
 
 std::vector<Refusal> privilege_refusals() {
