@@ -68,6 +68,15 @@ CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
     'internal: the progress sequences, and the message that the ledger has of the latest failure';
 
+CREATE FUNCTION cowrie_migrate_internal.cowrie_columns_as_read(varchar, bigint) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_columns_as_read(varchar, bigint) IS
+    'internal: notes a session''s other columns as a batch has read them';
+CREATE FUNCTION cowrie_migrate_internal.cowrie_columns_unchanged(varchar, bigint) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_columns_unchanged(varchar, bigint) IS
+    'internal: raises unless a batch has left a session''s other columns as it has read them';
+
 -- Statements run as the owner of the sessions, whatever role that is. They call functions and aggregates;
 -- what only an aggregate or the update of the extension calls is nobody's.
 GRANT USAGE ON SCHEMA cowrie_migrate_internal TO PUBLIC;

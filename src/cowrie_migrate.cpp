@@ -11,6 +11,7 @@ namespace cowrie::pg {
 
 int setting_lock_timeout = 5000;
 bool setting_use_raw_events = true;
+char *setting_harmless_triggers = nullptr;
 char *setting_fail_at = nullptr;
 int setting_free_space = -1;
 int setting_preflight_sample = -1;
@@ -59,6 +60,12 @@ void _PG_init(void) {
                            "How a migration writes all sessions once more.",
                            "auto copies the heap alone where that is possible.", &setting_rewrite,
                            0, rewrites, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "cowrie_migrate.harmless_triggers",
+      "Triggers that may fire for what a migration writes: it does not refuse them.",
+      "Names, separated by commas. A trigger that fires before a row is written is refused all the"
+      " same.",
+      &setting_harmless_triggers, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("cowrie_migrate.fail_at", "Where a migration shall fail, for tests.",
                              "'<phase>.<step>', or '#<n>' for the n-th statement.",
                              &setting_fail_at, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);

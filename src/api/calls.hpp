@@ -7,6 +7,7 @@
 #include "pg/boundary/imports.h"
 
 #include "pg/database/database.hpp"
+#include "pg/database/deferred.hpp"
 #include "pg/database/run_lock.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"
@@ -55,8 +56,12 @@ template <typename Body> auto with_database(ResolvedTarget &target, Access acces
   const AsUser owner(target.owner, settings);
   inspect_raw_events(target);
   ServerDatabase database(target, progress, access == Access::read);
-  if (access != Access::read)
-    return body(database, ledger, progress);
+  if (access != Access::read) {
+    auto result = body(database, ledger, progress);
+    if (access == Access::change)
+      defer_again(target);
+    return result;
+  }
   decltype(body(database, ledger, progress)) result; // looked at in passing, no lock is kept
   database.in_passing([&] { result = body(database, ledger, progress); });
   return result;

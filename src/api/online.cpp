@@ -174,15 +174,27 @@ Datum stop_migration(FunctionCallInfo fcinfo) {
   PG_RETURN_BOOL(true);
 }
 
+[[noreturn]] void refuse_without_batch() {
+  throw Failure(sqlstate::prerequisite_state,
+                "functions that prove a batch are called by a migration only",
+                "No batch has just written this session.", "Do not call them.");
+}
+
+[[noreturn]] void refuse_changed_session(std::string_view session_id) {
+  throw Failure(sqlstate::data_corrupted,
+                "zero-loss gate: a batch changed a session that it should only fill",
+                "Session \"" + std::string(session_id) +
+                    "\" is not written as it was read. The batch is rolled back.",
+                "Look for triggers and rules on session_summaries with \\d session_summaries");
+}
+
 /** Called for every row that a batch has written: document and times must be as they were read. */
 Datum session_unchanged(FunctionCallInfo fcinfo) {
   const std::string_view session_id = text_argument(fcinfo, 0);
   const FillRun *run = FillRun::current();
   const SessionsFingerprint *before = run ? run->latest(session_id) : nullptr;
   if (!before)
-    throw Failure(sqlstate::prerequisite_state,
-                  "cowrie_session_unchanged is called by a migration only",
-                  "No batch has just written this session.", "Do not call it.");
+    refuse_without_batch();
   std::optional<std::string_view> document;
   Sum128 documents = before->documents;
   const auto first = time_argument(fcinfo, 2), last = time_argument(fcinfo, 3);
@@ -201,11 +213,29 @@ Datum session_unchanged(FunctionCallInfo fcinfo) {
     documents = now.documents;
   }
   if (documents.hex() != before->documents.hex() || now.times.hex() != before->times.hex())
-    throw Failure(sqlstate::data_corrupted,
-                  "zero-loss gate: a batch changed a session that it should only fill",
-                  "Session \"" + std::string(session_id) +
-                      "\" is not written as it was read. The batch is rolled back.",
-                  "Look for triggers and rules on session_summaries with \\d session_summaries");
+    refuse_changed_session(session_id);
+  PG_RETURN_BOOL(true);
+}
+
+/** Called for every row that a batch is going to write. */
+Datum columns_as_read(FunctionCallInfo fcinfo) {
+  FillRun *run = FillRun::current();
+  if (!run)
+    refuse_without_batch();
+  run->note_columns(text_argument(fcinfo, 0), PG_GETARG_INT64(1));
+  PG_RETURN_BOOL(true);
+}
+
+/** Called for every row that a batch has written: the columns that no other sum is over. */
+Datum columns_unchanged(FunctionCallInfo fcinfo) {
+  const std::string_view session_id = text_argument(fcinfo, 0);
+  const FillRun *run = FillRun::current();
+  const std::optional<std::int64_t> before =
+      run ? run->noted_columns(session_id) : std::optional<std::int64_t>();
+  if (!before)
+    refuse_without_batch();
+  if (*before != PG_GETARG_INT64(1))
+    refuse_changed_session(session_id);
   PG_RETURN_BOOL(true);
 }
 
@@ -227,6 +257,16 @@ PGDLLEXPORT Datum cowrie_stop_migration(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(cowrie_session_unchanged);
 PGDLLEXPORT Datum cowrie_session_unchanged(PG_FUNCTION_ARGS) {
   return cowrie::pg::entry([&] { return cowrie::pg::session_unchanged(fcinfo); });
+}
+
+PG_FUNCTION_INFO_V1(cowrie_columns_as_read);
+PGDLLEXPORT Datum cowrie_columns_as_read(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::columns_as_read(fcinfo); });
+}
+
+PG_FUNCTION_INFO_V1(cowrie_columns_unchanged);
+PGDLLEXPORT Datum cowrie_columns_unchanged(PG_FUNCTION_ARGS) {
+  return cowrie::pg::entry([&] { return cowrie::pg::columns_unchanged(fcinfo); });
 }
 
 } // extern "C"

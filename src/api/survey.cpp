@@ -10,6 +10,8 @@
 #include "core/survey/preflight.hpp"
 #include "core/schema/v16.hpp"
 #include "core/survey/probes.hpp"
+#include "core/online/refusals.hpp"
+#include "core/inspect/inspection.hpp"
 #include "api/row_builder.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/reading/session_memo.hpp"
@@ -212,6 +214,19 @@ std::vector<Hazard> unreadable(const ResolvedTarget &target) {
   return hazards;
 }
 
+/** What only the online mode refuses is no blocker, but a warning to who wants to use it. */
+void collect_online_refusals(std::vector<Hazard> &hazards, ServerDatabase &database) {
+  std::vector<Hazard> refused;
+  database.in_passing([&] {
+    const Inspection seen = inspect(database);
+    for (const OnlineRefusal refuse : online_refusals())
+      collect(refused, [&] { refuse(database, *seen.declared.table(sessions_table)); });
+  });
+  for (const Hazard &each : refused)
+    hazards.push_back(
+        {HazardSeverity::warning, hazards::online, each.hazard + ": " + each.detail, each.remedy});
+}
+
 /** Reads the tables as their owner. */
 std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target,
                                      const PinnedSettings &settings) {
@@ -219,7 +234,13 @@ std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &t
   inspect_raw_events(target);
   PreflightOptions options;
   options.sample = setting_preflight_sample;
-  return inspect_tables(database, options);
+  std::vector<Hazard> found = inspect_tables(database, options);
+  const bool ready = std::none_of(found.begin(), found.end(), [](const Hazard &each) {
+    return each.severity == HazardSeverity::blocker || each.hazard == hazards::nothing_to_do;
+  });
+  if (ready)
+    collect_online_refusals(found, database);
+  return found;
 }
 
 /** Sees as much of the server and its sessions as the caller may. */

@@ -17,6 +17,7 @@
 #include "core/sql/derivation.hpp"
 #include "core/base/failure.hpp"
 #include "core/inspect/replication.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/atomic_run.hpp"
@@ -110,6 +111,8 @@ public:
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
   std::vector<Row> taken_names, triggers;
+  std::vector<Row> row_type_users; ///< columns of other tables, and how they are dropped
+  std::vector<Row> carried_over;   ///< what hangs on columns that are replaced
   std::vector<std::string> column_users;
   std::vector<Loss> losses;      ///< what the comparison with the sessions finds
   std::int64_t own_rows = 0;     ///< rows with what is not declared, or with values, per question
@@ -239,6 +242,12 @@ public:
       return taken_names;
     if (sql == enabled_triggers_query)
       return triggers;
+    if (sql == index_expressions_query(target_) || sql == checks_query(target_))
+      return {}; // none of the user's
+    if (sql == row_type_users_query)
+      return row_type_users;
+    if (starts_with(sql, "WITH columns AS (\n  SELECT * FROM pg_attribute"))
+      return carried_over;
     if (sql == sample_query)
       return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000"}};
     if (sql == set_sample_query) {

@@ -471,7 +471,7 @@ TEST(Online, RefusesATableOfItsName) {
 
 TEST(Online, RefusesTriggersThatWouldFire) {
   FakeOnline fake;
-  fake.update_triggers = {{"trigger touch"}};
+  fake.update_triggers = {{"trigger touch", "f"}};
   const Failure failure = failure_of(fake);
   EXPECT_EQ(failure.sqlstate, sqlstate::prerequisite_state);
   EXPECT_EQ(failure.detail, "trigger touch");

@@ -11,11 +11,13 @@
 #include <gtest/gtest.h>
 
 #include "core/inspect/capacity_facts.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/online/refusals.hpp"
+#include "core/sql/carried_over.hpp"
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/fill.hpp"
@@ -127,6 +129,10 @@ void add_questions(Script &script, const Target &target, const Table &base) {
       orphans_query(target, sessions, *by_name(sessions.constraints, "fk_session_source_ip")));
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
+  script.add("index_expressions_query", index_expressions_query(target));
+  script.add("checks_query", checks_query(target));
+  script.add("row_type_users_query", row_type_users_query);
+  script.add("carried_over_query", carried_over_query({"ip_types"}, {"ip_inventory_pkey"}));
   script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
   script.add("alter_table_reason_query", alter_table_reason_query(target));
   script.add("wal_is_decoded_query", wal_is_decoded_query);

@@ -77,6 +77,42 @@ FROM (SELECT session_id FROM {sessions} GROUP BY session_id HAVING count(*) > 1)
                     sessions + " ADD CONSTRAINT pk_session_summaries PRIMARY KEY (session_id);");
 }
 
+const char *const row_type_users_query = R"(WITH RECURSIVE kinds (id) AS (
+  SELECT reltype FROM pg_class WHERE oid = $1::text::regclass
+  UNION SELECT t.oid FROM kinds AS k JOIN pg_type AS t ON t.typelem = k.id OR t.typbasetype = k.id
+    OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.typrelid AND a.atttypid = k.id
+               AND NOT a.attisdropped AND a.attnum > 0)
+)
+SELECT format('column %I of %s', a.attname, c.oid::regclass),
+  format('ALTER TABLE %s DROP COLUMN %I;', c.oid::regclass, a.attname)
+FROM kinds AS k JOIN pg_attribute AS a ON a.atttypid = k.id AND NOT a.attisdropped AND a.attnum > 0
+JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p', 'f') ORDER BY 1)";
+
+void refuse_row_type_users(Database &database, const std::vector<Step> &plan) {
+  const auto rewrites = [](const Step &each) {
+    return (each.kind == StepKind::fill_sessions && !each.heap_only) ||
+           each.kind == StepKind::repair;
+  };
+  for (const Step &each : plan) {
+    if (!rewrites(each))
+      continue;
+    std::string found, commands;
+    for (const Row &row :
+         database.query(row_type_users_query, {qualified(database.target().schema, each.table)})) {
+      append(found, row[0].value_or(""), "\n");
+      append(commands, row[1].value_or(""), " ");
+    }
+    if (!found.empty())
+      throw Failure(sqlstate::dependent_objects,
+                    "other tables have columns of the row type of \"" + each.table + "\"",
+                    found +
+                        "\nThe server changes no type of a column of such a table, as this run"
+                        " must" +
+                        (each.detail.empty() ? "." : ": " + each.detail + "."),
+                    "Save what they hold and drop them, where nobody needs them: " + commands);
+  }
+}
+
 void refuse_name(const Target &target, const std::string &name, const std::string &what) {
   const std::string full_name = qualified(target.schema, name);
   throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",

@@ -24,6 +24,13 @@ void refuse_duplicates(Database &database);
 
 /** Asks whether something keeps the keys of the table $1 apart. */
 extern const char *const unique_sessions_query;
+/** Asks for columns of other tables that have the row type of the table $1, by themselves or inside
+ *  a type. */
+extern const char *const row_type_users_query;
+
+/** Refuses a plan that must change the type of a column by ALTER TABLE, which the server does not
+ *  do to a table whose rows are stored in others. */
+void refuse_row_type_users(Database &database, const std::vector<Step> &plan);
 
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
  *  that it makes: indexes and keys share their names with all relations. */

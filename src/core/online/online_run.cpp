@@ -13,6 +13,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/inspect/row_conflicts.hpp"
@@ -104,8 +105,12 @@ private:
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
     refuse_duplicates(database_);
-    refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
+    refuse_unusable_indexes(database_);
+    for (const OnlineRefusal refuse : online_refusals())
+      refuse(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());
+    if (state_.origin == Origin::repair)
+      refuse_row_type_users(database_, schema_.planned());
     refuse_taken_names(database_, schema_.planned());
     if (!resuming_) // one that has begun fits
       refuse_full_disk(database_, seen(), Way::online);

@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/sql/fill.hpp"
 #include "core/sql/online.hpp"
 
@@ -16,16 +17,19 @@ std::string sessions_of(const Target &target) {
 } // namespace
 
 // Type bits of pg_trigger: 1 is FOR EACH ROW, 2 BEFORE, 16 UPDATE. One with a list of columns fires
-// for those only. The trigger that an earlier call has left lets the batches pass.
+// for those only. What fires before an update can change the row that is written; what fires after
+// it cannot. The trigger that an earlier call has left lets the batches pass.
 std::string firing_triggers_query(const std::string &columns) {
-  return sql::fill(R"(SELECT format('trigger %I', tgname) FROM pg_trigger
-WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 19 = 19
+  return sql::fill(R"(SELECT format('trigger %I', tgname), tgtype & 3 <> 3 FROM pg_trigger
+WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY ({columns})))
 AND NOT (tgname = {ours} AND EXISTS (
   SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = {function}))
-UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
+AND NOT (tgtype & 3 <> 3 AND tgname = ANY (
+  regexp_split_to_array(trim(current_setting('cowrie_migrate.harmless_triggers')), '\s*,\s*')))
+UNION ALL SELECT format('rule %I', rulename), false FROM pg_rewrite
 WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1)",
                    {{"columns", columns},
                     {"ours", quote_literal(online::change_trigger)},
@@ -38,15 +42,27 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
   for (const Column &each : declared_sessions.columns)
     columns.push_back(each.name);
   std::string found;
+  bool after = false;
   for (const Row &row :
-       database.query(firing_triggers_query(text_array(columns)), {sessions_of(target)}))
+       database.query(firing_triggers_query(text_array(columns)), {sessions_of(target)})) {
     append(found, row[0].value_or(""), "\n");
+    after = after || row[1] == "t";
+  }
   if (!found.empty())
-    throw Failure(sqlstate::prerequisite_state,
-                  "triggers or rules of session_summaries would fire for every batch", found,
-                  "Disable them meanwhile, as in ALTER TABLE " + sessions_of(target) +
-                      " DISABLE TRIGGER name; or migrate at once, which fires none: " +
-                      target.command("cowrie_migrate_v16"));
+    throw Failure(
+        sqlstate::prerequisite_state,
+        "triggers or rules of session_summaries would fire for every batch", found,
+        "Disable them meanwhile, as in ALTER TABLE " + sessions_of(target) +
+            " DISABLE TRIGGER name;" +
+            (after ? " or let those fire once for every session that fire after an update and may"
+                     " do so: SET cowrie_migrate.harmless_triggers = 'name, ...';"
+                   : "") +
+            " or migrate at once, which fires none: " + target.command("cowrie_migrate_v16"));
+}
+
+std::vector<OnlineRefusal> online_refusals() {
+  return {refuse_update_triggers,
+          [](Database &database, const Table &) { refuse_unusable_checks(database); }};
 }
 
 void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {

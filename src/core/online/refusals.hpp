@@ -10,11 +10,16 @@
 
 namespace cowrie {
 
-/** Asks for triggers and rules of the table $1 that fire when these columns are updated. */
+/** Asks for triggers and rules of the table $1 that fire when these columns are updated, and which
+ *  of them the operator may declare harmless. */
 std::string firing_triggers_query(const std::string &columns);
 
 /** Refuses triggers and rules that would fire for the rows that the batches write. */
 void refuse_update_triggers(Database &database, const Table &declared_sessions);
+
+/** Every refusal of this mode that is no refusal of the atomic one. */
+using OnlineRefusal = void (*)(Database &, const Table &declared_sessions);
+std::vector<OnlineRefusal> online_refusals();
 
 /** Refuses a plan that changes the type of a column of the sessions: that rewrites the whole table
  *  under a lock. */

@@ -50,9 +50,10 @@ struct Step {
   std::string detail;               ///< what it does, where the name does not tell
   std::string relation;             ///< the table or index that a step of cleanup drops
   // Of a repair.
-  std::vector<Count> counts;      ///< asked before the statements
-  std::vector<Replaced> replaced; ///< compared and dropped, or kept, after the statements
-  std::string aside;              ///< the new name of a table that has lost its key
+  std::vector<Count> counts;         ///< asked before the statements
+  std::vector<std::string> replaces; ///< columns that give way to new ones of the same names
+  std::vector<Replaced> replaced;    ///< compared and dropped, or kept, after the statements
+  std::string aside;                 ///< the new name of a table that has lost its key
 };
 
 } // namespace cowrie

@@ -159,14 +159,16 @@ private:
     }
   }
 
-  /** A column that must become a generated one gives up its name; a generated one is dropped. */
+  /** A column that must become a generated one gives up its name; a generated one is dropped. What
+   *  of the user's hangs on it is carried over by the run. */
   void make_way(const Column &column, const Column &found) {
+    step_.replaces.push_back(column.name);
     if (!found.generated.empty()) {
       loosening_.push_back("DROP COLUMN " + quote_identifier(column.name));
     } else {
       const std::string name = free_column_name(seen_, column.name);
       for (const Index &each : seen_.indexes)
-        if (concerns(each, column.name) && each.ordinary)
+        if (concerns(each, column.name) && by_name(declared_.indexes, each.name))
           step_.statements.push_back(ddl::drop_index(target_.schema, each.name));
       rename(column.name, name);
       step_.replaced.push_back({column.name, name});

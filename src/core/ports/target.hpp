@@ -18,7 +18,8 @@ struct Target {
   /** ` COLLATE …` where session_id of raw_events has another collation than that of the sessions:
    * which of the two a comparison means must be said. */
   std::string events_collation;
-  bool raw_events_indexed = false;                ///< an index leads with raw_events.session_id
+  bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
+  bool proves_columns = true;      ///< the extension's objects are new enough to prove every column
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */

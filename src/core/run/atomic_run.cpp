@@ -6,6 +6,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/inspect/capacity.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/replication.hpp"
@@ -73,6 +74,7 @@ private:
       rows_.alter_table_reason = alter_table_reason(database_);
     plan_ = plan_migration(inspection_.declared, inspection_.observed, target(),
                            inspection_.situation, rows_);
+    refuse_row_type_users(database_, plan_);
     refuse_taken_names(database_, plan_);
     has_work_table(database_, derivation::chosen_table); // refused now, not after the rewrite
     return options_.dry_run ? estimate(database_, plan_) : apply();
@@ -93,6 +95,7 @@ private:
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
     refuse_duplicates(database_);
+    refuse_unusable_indexes(database_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and

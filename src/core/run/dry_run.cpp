@@ -2,6 +2,7 @@
 #include "core/run/dry_run.hpp"
 
 #include "core/base/text.hpp"
+#include "core/run/shared_steps.hpp"
 #include "core/schema/schema.hpp"
 
 namespace cowrie {
@@ -27,6 +28,7 @@ std::vector<StepResult> estimate(Database &database, const std::vector<Step> &pl
     row.detail = "lock " + step.lock_mode + " on " + step.table;
     if (!step.detail.empty())
       row.detail += ", " + step.detail;
+    row.detail += in_words(carried_over(database, step));
     std::int64_t estimate = 0;
     if (step.kind == StepKind::fill_sessions)
       estimate = bytes;

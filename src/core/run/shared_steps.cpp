@@ -9,6 +9,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/schema/diff.hpp"
 #include "core/schema/v16.hpp"
+#include "core/sql/carried_over.hpp"
 
 namespace cowrie {
 std::string describe(const RejectCounts &rejects) {
@@ -63,14 +64,45 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
                       database.target().command("cowrie_validate_schema"));
 }
 
+std::vector<CarriedOver> carried_over(Database &database, const Step &step) {
+  std::vector<CarriedOver> result;
+  if (step.replaces.empty())
+    return result;
+  const Table &declared = *schema_v16().table(step.table);
+  std::vector<std::string> names;
+  for (const Index &each : declared.indexes)
+    names.push_back(each.name);
+  for (const Constraint &each : declared.constraints)
+    names.push_back(each.name);
+  for (const Row &row : database.query(carried_over_query(step.replaces, names),
+                                       {qualified(database.target().schema, step.table)}))
+    result.push_back({row[0].value_or(""), row[1].value_or(""), row[2].value_or("")});
+  return result;
+}
+
+std::string in_words(const std::vector<CarriedOver> &carried) {
+  std::string result, last;
+  for (const CarriedOver &each : carried)
+    if (each.words != last)
+      append(result, last = each.words);
+  return result.empty() ? result : "; carried over: " + result;
+}
+
 void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row) {
   row.detail = step.detail;
   const std::string table = qualified(database.target().schema, step.table);
   for (const Count &each : step.counts)
     if (const std::int64_t counted = database.number(each.query); counted > 0)
       row.detail += "; " + each.words + ": " + std::to_string(counted);
+  const std::vector<CarriedOver> carried = carried_over(database, step);
+  for (const CarriedOver &each : carried)
+    if (!each.drop.empty())
+      database.execute(each.drop);
   for (const std::string &sql : step.statements)
     database.execute(sql);
+  for (const CarriedOver &each : carried)
+    database.execute(each.make);
+  row.detail += in_words(carried);
   if (!step.aside.empty())
     monitor.warning("\"" + step.table +
                         "\" is made anew: the rows that were there have lost their key and are"

@@ -19,6 +19,17 @@ std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
  *  skipped; throws what differs. */
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped = {});
 
+/** What hangs on a column that a repair replaces, is dropped with it and made again on the new one.
+ */
+struct CarriedOver {
+  std::string words; ///< `index my_index`
+  std::string drop;  ///< empty: it goes with the column
+  std::string make;
+};
+std::vector<CarriedOver> carried_over(Database &database, const Step &step);
+/** `; carried over: index my_index, grants of is_scanner`; nothing: empty. */
+std::string in_words(const std::vector<CarriedOver> &carried);
+
 /** Runs a repair step: columns of an existing table become the declared ones. */
 void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row);
 

@@ -79,18 +79,38 @@ struct FillValues {
   }
 };
 
-// RETURNING checks of every row written that document and times are as they were.
+/** A number that tells whether any other column has changed: version 15's and the user's. Document
+ *  and event times are proved by themselves; a generated column follows from others. */
+std::string other_columns(const Table &declared, const Table &observed) {
+  std::string columns;
+  for (const Column &each : observed.columns)
+    if (!declared.column(each.name) && each.generated.empty() && each.name != "session_id" &&
+        each.name != "enrichment" && each.name != "first_event_at" && each.name != "last_event_at")
+      append(columns, quote_identifier(each.name));
+  return "hashtextextended(ROW(" + columns + ")::text, 0)";
+}
+
+// RETURNING checks of every row written that all that was there before is as it was read. What has
+// been read is noted in WHERE, of which the server computes anew what somebody else has changed.
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
                        const std::string &which, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
-  return sql::fill(target, R"(UPDATE {sessions} SET {assignments}
-{which} AND {differ}
-RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}))",
-                   {{"assignments", values.assignments()},
-                    {"which", which},
-                    {"differ", values.differ()},
-                    {"first", derivation::utc(observed, "first_event_at")},
-                    {"last", derivation::utc(observed, "last_event_at")}});
+  const std::string others = other_columns(declared, observed);
+  const auto proof = [&](std::string_view text) {
+    return target.proves_columns ? sql::fill(target, text, {{"others", others}}) : std::string();
+  };
+  return sql::fill(
+      target, R"(UPDATE {sessions} SET {assignments}
+{which} AND {differ}{as_read}
+RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}){unchanged})",
+      {{"assignments", values.assignments()},
+       {"which", which},
+       {"differ", values.differ()},
+       {"as_read", proof(R"( AND {cowrie_columns_as_read}(session_id::varchar, {others}))")},
+       {"unchanged", proof(R"(,
+  {cowrie_columns_unchanged}(session_id::varchar, {others}))")},
+       {"first", derivation::utc(observed, "first_event_at")},
+       {"last", derivation::utc(observed, "last_event_at")}});
 }
 
 } // namespace

@@ -37,6 +37,7 @@ inline constexpr const char *archiving = "WAL archiving fails";
 inline constexpr const char *wraparound = "wraparound";
 inline constexpr const char *timeout = "statement timeout";
 inline constexpr const char *trigger = "trigger";
+inline constexpr const char *online = "online migration";
 inline constexpr const char *event_trigger = "event trigger";
 inline constexpr const char *row_security = "row-level security";
 inline constexpr const char *view = "view";

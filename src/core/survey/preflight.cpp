@@ -7,8 +7,11 @@
 #include "core/base/text.hpp"
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/estimates.hpp"
+#include "core/inspect/expressions.hpp"
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/replication.hpp"
+#include "core/inspect/rewrite_way.hpp"
+#include "core/inspect/row_conflicts.hpp"
 #include "core/plan/plan.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/survey/assessment_query.hpp"
@@ -58,10 +61,21 @@ public:
       add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
       return std::move(found_);
     }
-    if (attempt([this] { refuse_incomplete(target_, inspection_.situation); }))
+    attempt([this] { refuse_unusable_indexes(database_); });
+    if (!attempt([this] { refuse_incomplete(target_, inspection_.situation); }))
+      // What a repair refuses.
       attempt([this] {
-        refuse_taken_names(database_, plan_migration(inspection_.declared, inspection_.observed,
-                                                     target_, inspection_.situation, {}));
+        refuse_losses(database_, inspection_);
+        (void)row_facts(database_, inspection_);
+      });
+    else
+      attempt([this] {
+        RowFacts rows;
+        rows.alter_table_reason = alter_table_reason(database_);
+        const std::vector<Step> plan = plan_migration(inspection_.declared, inspection_.observed,
+                                                      target_, inspection_.situation, rows);
+        refuse_row_type_users(database_, plan);
+        refuse_taken_names(database_, plan);
         for (const char *each :
              {derivation::staging_table, derivation::event_table, derivation::chosen_table})
           has_work_table(database_, each);

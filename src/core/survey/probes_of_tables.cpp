@@ -34,8 +34,9 @@ Probe triggers() {
       hazards::trigger,
       tables() +
           "SELECT 'warning', format('trigger %I on %s calls %s: ' || CASE t.relname WHEN"
-          " 'session_summaries' THEN 'the one rewrite fires none, an online migration does, and"
-          " refuses it' ELSE 'it may change or swallow what the migration writes' END, g.tgname,"
+          " 'session_summaries' THEN 'the one rewrite fires none, batches of an online migration"
+          " fire those for updates' ELSE 'it may change or swallow what the migration writes' END, "
+          "g.tgname,"
           " t.name, g.tgfoid::regproc),"
           " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
           " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"

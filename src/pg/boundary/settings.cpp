@@ -30,6 +30,10 @@ LockTimeout::LockTimeout(int milliseconds) {
   call([=] { pin_unsafe("lock_timeout", psprintf("%d", milliseconds)); });
 }
 
+CountedWrites::CountedWrites() {
+  call([] { pin_unsafe("track_counts", "on", PGC_SUSET); });
+}
+
 // Whoever waits for a strong lock stalls all writers that come after it, so it waits for a tenth of
 // a second at most. The deadlock check comes earlier than that: it is what makes an autovacuum give
 // way, and it makes this run the one that gives way to a writer.

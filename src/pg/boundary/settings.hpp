@@ -44,6 +44,12 @@ public:
   explicit OnlineSettings(TransactionKind kind);
 };
 
+/** Counts what is written to tables, whatever track_counts says. */
+class CountedWrites : SettingsLevel {
+public:
+  CountedWrites();
+};
+
 /** Has the privileges of a role until the end of the scope, in a security-restricted context:
  * enough for a server function that executes no SQL. */
 class PrivilegesOf : Live {
@@ -73,8 +79,9 @@ public:
 extern int setting_lock_timeout;
 extern bool setting_use_raw_events;
 extern char *setting_fail_at;
-extern int setting_rewrite;          ///< only SHOW reads it: see core/inspect/rewrite_way.cpp
-extern int setting_free_space;       ///< megabytes; -1: ask the operating system
-extern int setting_preflight_sample; ///< sessions; 0: all, -1: all unless there are very many
+extern char *setting_harmless_triggers; ///< only SHOW reads it: see core/online/refusals.cpp
+extern int setting_rewrite;             ///< only SHOW reads it: see core/inspect/rewrite_way.cpp
+extern int setting_free_space;          ///< megabytes; -1: ask the operating system
+extern int setting_preflight_sample;    ///< sessions; 0: all, -1: all unless there are very many
 
 } // namespace cowrie::pg

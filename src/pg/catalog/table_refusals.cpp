@@ -117,6 +117,67 @@ void refuse_row_security(const ResolvedTarget &target) {
   }
 }
 
+// The version is what a run writes last: what would refuse it is asked before everything else.
+void refuse_unsuitable_state(const ResolvedTarget &target) {
+  const std::string table = qualified(target.names.schema, "schema_state");
+  const std::string alter = "Run ALTER TABLE " + table + " ";
+  for (const Row &row : spi_query(
+           "SELECT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique AND"
+           " i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND"
+           " i.indnkeyatts = 1 AND i.indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid ="
+           " c.oid AND attname = 'key')), (SELECT string_agg(format('DROP CONSTRAINT %I, ',"
+           " conname), '') FROM pg_constraint WHERE conrelid = c.oid AND contype IN ('p', 'u') AND"
+           " condeferrable), (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > "
+           "0"
+           " AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = '' AND attname"
+           " NOT IN ('key', 'value') ORDER BY attnum LIMIT 1)" +
+               from_tables({"schema_state"}),
+           {target.names.schema}, true)) {
+    if (row[0] != "t")
+      throw Failure(
+          sqlstate::prerequisite_state, table + " has no unique key that is checked at once",
+          "A run writes the version to the one row of its key.",
+          alter + row[1].value_or("") +
+              "ADD PRIMARY KEY (key); after any key that is there twice has been removed.");
+    if (row[2])
+      throw Failure(sqlstate::prerequisite_state,
+                    table + " has column \"" + *row[2] + "\", which must not be NULL",
+                    "A run adds a row of key and value, and the column has no default.",
+                    alter + "ALTER COLUMN " + quote_identifier(*row[2]) + " DROP NOT NULL;");
+  }
+}
+
+// A CHECK of key and value is asked about every row that a run writes.
+void refuse_checks_of_state(const ResolvedTarget &target) {
+  const std::string table = qualified(target.names.schema, "schema_state");
+  std::string rows = "('schema_version'::varchar, '16'::varchar)";
+  for (int phase = 1; phase <= phase_count; ++phase)
+    rows += ", ('schema_subphase', '16." + std::to_string(phase) + "')";
+  for (const Row &row : spi_query(
+           "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)" +
+               from_tables({"schema_state"}) +
+               "JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c' WHERE (SELECT"
+               " bool_and(a.attname IN ('key', 'value')) FROM pg_attribute AS a WHERE a.attrelid ="
+               " c.oid AND a.attnum = ANY (k.conkey)) AND NOT EXISTS (SELECT FROM pg_depend AS d"
+               " WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid "
+               "<>"
+               " 'pg_class'::regclass) ORDER BY k.conname",
+           {target.names.schema}, true)) {
+    const std::string name = quote_identifier(*row[0]);
+    const std::vector<Row> refused = spi_query("SELECT key, value FROM (VALUES " + rows +
+                                                   ") AS schema_state (key, value)"
+                                                   " WHERE NOT (" +
+                                                   row[1].value_or("") + ") LIMIT 1",
+                                               {}, true);
+    if (!refused.empty())
+      throw Failure(sqlstate::prerequisite_state,
+                    "constraint " + name + " on " + table + " refuses what a run writes",
+                    "The row is " + refused[0][0].value_or("") + " = " +
+                        refused[0][1].value_or("") + ".",
+                    "Run ALTER TABLE " + table + " DROP CONSTRAINT " + name + ";");
+  }
+}
+
 // Such a table takes no UPDATE at all.
 void refuse_missing_replica_identity(const ResolvedTarget &target) {
   for (const Row &row : spi_query(
@@ -214,8 +275,13 @@ void refuse_missing_execute_privilege(const ResolvedTarget &target) {
 } // namespace
 
 std::vector<Refusal> table_refusals() {
-  return {refuse_missing_table_privilege, refuse_inheritance, refuse_rules, refuse_row_security,
-          refuse_missing_replica_identity};
+  return {refuse_missing_table_privilege,
+          refuse_inheritance,
+          refuse_rules,
+          refuse_row_security,
+          refuse_missing_replica_identity,
+          refuse_unsuitable_state,
+          refuse_checks_of_state};
 }
 
 std::vector<Refusal> privilege_refusals() {

@@ -70,6 +70,7 @@ void read_target(ResolvedTarget &target) {
   });
   target.names.schema = names.schema;
   target.names.extension_schema = names.internal;
+  target.names.proves_columns = target.extension.internal != target.extension.schema;
   target.names.owner = name_of_role(facts.owner);
   refuse_unsupported_kind(target, facts);
   read_column_types(target);

@@ -15,6 +15,9 @@ std::vector<std::string> ServerDatabase::users_of_columns(const std::string &tab
   for (const Column &each : schema_v16().table(table)->columns)
     if (!each.generated.empty())
       generated += (generated.back() == '[' ? "" : ",") + quote_literal(each.name);
+  std::vector<std::string> tables; // foreign keys between them change their type together
+  for (const Table &each : schema_v16().tables)
+    tables.push_back(each.name);
   std::vector<std::string> found;
   for (const Row &row : query(
            "WITH columns AS (SELECT a.attrelid, a.attnum FROM pg_attribute AS a JOIN pg_class AS c"
@@ -31,7 +34,12 @@ std::vector<std::string> ServerDatabase::users_of_columns(const std::string &tab
                " pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum WHERE f.oid ="
                " d.objid AND a.attgenerated <> '' AND NOT (a.attrelid = c.attrelid AND (a.attnum ="
                " c.attnum OR a.attname = ANY (" +
-               generated + "]::text[]))))) ORDER BY 1",
+               generated +
+               "]::text[]))))) OR (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM"
+               " pg_constraint AS k JOIN pg_class AS f ON f.oid = k.conrelid WHERE k.oid = d.objid"
+               " AND k.contype = 'f' AND k.confrelid = c.attrelid AND NOT (f.relnamespace ="
+               " (SELECT relnamespace FROM pg_class WHERE oid = c.attrelid) AND f.relname = ANY (" +
+               text_array(tables) + ")))) ORDER BY 1",
            {target_.names.schema, table}))
     found.push_back(row[0].value_or(""));
   return found;

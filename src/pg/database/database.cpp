@@ -72,11 +72,44 @@ void ServerDatabase::lock_sessions_to_fill() {
   refuse_changed_sessions(target_);
 }
 
+std::array<std::int64_t, 3> ServerDatabase::written_sessions() {
+  const Row row =
+      query("SELECT pg_stat_get_xact_tuples_updated(id),"
+            " pg_stat_get_xact_tuples_inserted(id),"
+            " pg_stat_get_xact_tuples_deleted(id) FROM (SELECT $1::int8::oid) AS s (id)",
+            {std::int64_t(target_.sessions)})
+          .front();
+  return {to_number(row[0]), to_number(row[1]), to_number(row[2])};
+}
+
+// A trigger that fires after the update could write sessions by itself: then more of them have been
+// written in this transaction than this statement has.
+void ServerDatabase::refuse_more_writes(const std::array<std::int64_t, 3> &before,
+                                        std::int64_t rows) {
+  const std::array<std::int64_t, 3> after = written_sessions();
+  const std::int64_t updated = after[0] - before[0] - rows;
+  if (updated == 0 && after[1] == before[1] && after[2] == before[2])
+    return;
+  throw Failure(
+      sqlstate::data_corrupted,
+      "zero-loss gate: something else writes session_summaries during a batch",
+      "Beside the " + std::to_string(rows) + " sessions of the batch, " + std::to_string(updated) +
+          " were updated, " + std::to_string(after[1] - before[1]) + " inserted and " +
+          std::to_string(after[2] - before[2]) +
+          " deleted by its own transaction. The batch is rolled back.",
+      "Look for triggers on session_summaries with \\d session_summaries and disable them"
+      " meanwhile: ALTER TABLE " +
+          qualified(target_.names.schema, "session_summaries") + " DISABLE TRIGGER name;");
+}
+
 FillResult ServerDatabase::fill(const std::string &sql, bool stage,
                                 std::optional<std::int64_t> start) {
   lock_sessions_to_fill();
+  const CountedWrites counted;
+  const std::array<std::int64_t, 3> before = written_sessions();
   FillRun run(target_, progress_, stage, expected_sessions(), start);
   const std::int64_t rows = execute(sql, {});
+  refuse_more_writes(before, rows);
   FillResult result = run.finish();
   result.rows = rows;
   return result;

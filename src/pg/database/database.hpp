@@ -43,6 +43,9 @@ public:
 private:
   std::int64_t expected_sessions();
   void lock_sessions_to_fill();
+  /** How many sessions this transaction has updated, inserted and deleted so far. */
+  std::array<std::int64_t, 3> written_sessions();
+  void refuse_more_writes(const std::array<std::int64_t, 3> &before, std::int64_t rows);
   /** Locks tables as lock_tables() does, without looking at what was locked. */
   void acquire(const std::vector<TableLock> &wanted);
   /** Locks all tables that are there, so that they can be looked at as of one moment. */

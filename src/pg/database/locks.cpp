@@ -9,6 +9,7 @@
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
 #include "pg/catalog/refusals.hpp"
+#include "pg/database/deferred.hpp"
 #include "pg/database/run_lock.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -170,6 +171,7 @@ void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
     if (each.mode == "ACCESS EXCLUSIVE")
       refuse_table_in_use(each.table);
   refuse_unsuitable_tables(target_);
+  defer_nothing(target_);
 }
 
 void ServerDatabase::refuse_unlocked_table(const std::string &table,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pg/database/database.hpp"
+#include "pg/database/deferred.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/online/statement_worker.hpp"
@@ -17,14 +18,13 @@ class TransactionScope : Live {
 public:
   TransactionScope(const ResolvedTarget &target, TransactionKind kind)
       : more_(kind), owner_(target.owner, settings_) {
-    // What is read without a statement of its own needs a snapshot as well.
-    call([] { EnsurePortalSnapshotExists(); });
     // Between two transactions the tables belong to everybody. Who takes a strong lock looks again
     // once it is granted; the others hold what they have seen, if that can be had at once.
     if (kind != TransactionKind::catalog)
       call([&] { (void)ConditionalLockRelationOid(target.sessions, AccessShareLock); });
     refuse_changed_sessions(target);
     inspect_target(target, Access::change);
+    defer_nothing(target);
   }
 
 private:
@@ -57,27 +57,33 @@ OnlineSession::~OnlineSession() {
   }
 }
 
+// Whatever fails is rolled back with the subtransaction, and the transaction around it, in which
+// nothing has happened, is committed: the abort of a transaction releases the session's locks, too,
+// and with them the run lock.
 void OnlineSession::in_transaction(TransactionKind kind, const std::function<void()> &body) {
   MemoryContext outer = CurrentMemoryContext;
-  try {
-    const TransactionScope scope(target_, kind);
-    call([this] { MemoryContextSwitchTo(transaction_context_); });
-    Subtransaction all;
-    body();
-    all.commit();
-  } catch (...) {
+  const auto end = [&] {
     call([&] {
       MemoryContextSwitchTo(outer);
-      SPI_rollback();
+      SPI_commit();
       MemoryContextReset(transaction_context_);
     });
+  };
+  try {
+    // What is read without a statement of its own needs a snapshot as well.
+    call([] { EnsurePortalSnapshotExists(); });
+    Subtransaction all;
+    {
+      const TransactionScope scope(target_, kind);
+      call([this] { MemoryContextSwitchTo(transaction_context_); });
+      body();
+    }
+    all.commit();
+  } catch (...) {
+    end();
     throw;
   }
-  call([&] {
-    MemoryContextSwitchTo(outer);
-    SPI_commit();
-    MemoryContextReset(transaction_context_);
-  });
+  end();
 }
 
 // Between transactions: nothing is held but the run lock, so nobody waits for us.

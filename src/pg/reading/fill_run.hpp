@@ -6,6 +6,10 @@
 // at the end of the (sub)transaction it was begun in, whatever happens.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <unordered_map>
+
 #include "core/document/enrichment.hpp"
 #include "core/document/fingerprint.hpp"
 #include "core/ports/ports.hpp"
@@ -72,6 +76,17 @@ public:
     return latest_.taken && latest_.session_id == session_id ? &latest_.proof.all : nullptr;
   }
 
+  /** Notes the columns that no sum is over, of a session as it is read; a newer version of its row
+   *  replaces what was noted. */
+  void note_columns(std::string_view session_id, std::int64_t columns) {
+    noted_columns_[std::string(session_id)] = columns;
+  }
+  std::optional<std::int64_t> noted_columns(std::string_view session_id) const {
+    const auto found = noted_columns_.find(std::string(session_id));
+    return found == noted_columns_.end() ? std::nullopt
+                                         : std::optional<std::int64_t>(found->second);
+  }
+
   /** Where sessions without a usable address are looked up; null where that is not wanted. */
   EventLookup *events() noexcept { return events_ ? &*events_ : nullptr; }
 
@@ -99,6 +114,7 @@ private:
   ProofSum proof_;
   SessionsFingerprint kept_; ///< the same over the bytes that a rewrite leaves as they are
   const TimestampTz start_;  ///< derivation::run_start, or that of an earlier call
+  std::unordered_map<std::string, std::int64_t> noted_columns_;
   RejectCounts rejects_{};
   std::int64_t null_escapes_ = 0;
   std::int64_t expected_rows_;

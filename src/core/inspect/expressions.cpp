@@ -1,0 +1,109 @@
+// Expressions: what of the user's the server evaluates for every row that a run writes.
+#include "core/inspect/expressions.hpp"
+
+#include "core/base/failure.hpp"
+#include "core/schema/v16.hpp"
+#include "core/sql/fill.hpp"
+
+namespace cowrie {
+namespace {
+
+/** The commands that give a search_path to the functions that the object {object} of the catalog
+ *  {catalog} calls. */
+constexpr const char *functions =
+    R"((SELECT string_agg(format('ALTER FUNCTION %s SET search_path = %I, pg_temp;',
+    p.oid::regprocedure, n.nspname), ' ' ORDER BY p.oid::regprocedure::text)
+  FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.refobjid JOIN pg_namespace AS n ON n.oid = p.pronamespace
+  JOIN pg_language AS l ON l.oid = p.prolang
+  WHERE d.classid = '{catalog}'::regclass AND d.objid = {object} AND d.refclassid = 'pg_proc'::regclass
+  AND l.lanname NOT IN ('internal', 'c')
+  AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE starts_with(s, 'search_path=')))
+)";
+
+std::string functions_of(const char *catalog, const char *object) {
+  return sql::fill(functions, {{"catalog", catalog}, {"object", object}});
+}
+
+// The first rows tell: a name is found for all rows or for none.
+constexpr const char *some_rows = " LIMIT 10";
+
+/** Evaluates an expression as a run will do; throws when that raises. */
+void evaluate(Database &database, const std::string &sql, const std::string &what,
+              const std::optional<std::string> &commands) {
+  try {
+    database.in_subtransaction([&] { database.query(sql); });
+  } catch (const Failure &failure) {
+    if (failure.must_propagate)
+      throw;
+    throw Failure(sqlstate::prerequisite_state,
+                  what + " cannot be evaluated under the settings of a migration",
+                  failure.message + ". What it calls finds names without schema in pg_catalog only,"
+                                    " the search_path of a migration.",
+                  commands ? "Give its functions a search_path of their own: " + *commands
+                           : "Drop it, migrate, and make it again afterwards.");
+  }
+}
+
+} // namespace
+
+std::string index_expressions_query(const Target &target) {
+  std::vector<std::string> tables;
+  for (const Table &each : schema_v16().tables)
+    tables.push_back(each.name);
+  return sql::fill(R"(SELECT c.oid::regclass, i.indexrelid::regclass,
+  concat_ws(', ', 'ROW(' || pg_get_expr(i.indexprs, i.indrelid) || ')::text', pg_get_expr(i.indpred, i.indrelid)),
+  {functions}
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indrelid = c.oid
+WHERE n.nspname = {schema} AND c.relname = ANY ({tables})
+AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) ORDER BY 1, 2)",
+                   {{"functions", functions_of("pg_class", "i.indexrelid")},
+                    {"schema", quote_literal(target.schema)},
+                    {"tables", text_array(tables)}});
+}
+
+std::string checks_query(const Target &target) {
+  std::vector<std::string> declared;
+  for (const Constraint &each : schema_v16().table("session_summaries")->constraints)
+    declared.push_back(each.name);
+  return sql::fill(R"(SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), k.convalidated,
+  {functions}
+FROM pg_constraint AS k WHERE k.conrelid = {sessions}::regclass AND k.contype = 'c'
+AND k.conname <> ALL ({declared}) ORDER BY k.conname)",
+                   {{"functions", functions_of("pg_constraint", "k.oid")},
+                    {"sessions", quote_literal(qualified(target.schema, "session_summaries"))},
+                    {"declared", text_array(declared)}});
+}
+
+void refuse_unusable_indexes(Database &database) {
+  for (const Row &row : database.query(index_expressions_query(database.target())))
+    evaluate(database, "SELECT " + row[2].value_or("") + " FROM " + row[0].value_or("") + some_rows,
+             "index " + row[1].value_or(""), row[3]);
+}
+
+void refuse_unusable_checks(Database &database) {
+  const std::string sessions = qualified(database.target().schema, "session_summaries");
+  for (const Row &row : database.query(checks_query(database.target()))) {
+    const std::string name = row[0].value_or(""), expression = "(" + row[1].value_or("") + ")";
+    evaluate(database, "SELECT " + expression + " FROM " + sessions + some_rows,
+             "constraint \"" + name + "\"", row[3]);
+    const std::int64_t violating =
+        row[2] == "t"
+            ? 0
+            : database.number("SELECT count(*) FROM " + sessions + " WHERE NOT " + expression);
+    const std::string alter = "ALTER TABLE " + sessions;
+    if (violating > 0)
+      throw Failure(sqlstate::prerequisite_state,
+                    "rows of session_summaries violate constraint \"" + name + "\"",
+                    std::to_string(violating) +
+                        " rows; it has not been validated, and the server refuses any UPDATE of"
+                        " them.",
+                    "Run " + alter + " DROP CONSTRAINT " + quote_identifier(name) +
+                        "; and afterwards " + alter + " ADD CONSTRAINT " + quote_identifier(name) +
+                        " CHECK " + expression +
+                        " NOT VALID; or migrate at once, which updates no"
+                        " row: " +
+                        database.target().command("cowrie_migrate_v16"));
+  }
+}
+
+} // namespace cowrie
