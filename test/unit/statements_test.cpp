@@ -20,6 +20,7 @@
 #include "core/sql/fill.hpp"
 #include "core/sql/lock_holders.hpp"
 #include "core/sql/online.hpp"
+#include "core/sql/run_objects.hpp"
 #include "core/sql/unexplained_rows.hpp"
 #include "fake_schema.hpp"
 
@@ -125,7 +126,11 @@ void add_questions(Script &script, const Target &target, const Table &base) {
       orphans_query(target, sessions, *by_name(sessions.constraints, "fk_session_source_ip")));
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
-  script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
+  script.add("lock_holders_query, readers too",
+             lock_holders_query(text_array({"session_summaries"}), true));
+  script.add("lock_holders_query, writers",
+             lock_holders_query(text_array({"session_summaries"}), false));
+  script.add("run_objects::state_query", run_objects::state_query());
   script.add("alter_table_reason_query", alter_table_reason_query(target));
   script.add("sample_documents_query", sample_documents_query(target, 0.5));
   script.add("sessions_size_query", std::string(sessions_size_query));

@@ -91,6 +91,7 @@ private:
     }
     if (state_.origin == Origin::repair)
       view_.rows = row_facts(database_, seen());
+    view_.rows.complete = false;          // others write meanwhile
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
     refuse_rewrites(target(), schema_.planned());

@@ -40,8 +40,7 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
     throw Failure(sqlstate::prerequisite_state,
                   "triggers or rules of session_summaries would fire for every batch", found,
                   "Disable them meanwhile, as in ALTER TABLE " + sessions_of(target) +
-                      " DISABLE TRIGGER name; or migrate at once, which fires none: " +
-                      target.command("cowrie_migrate_v16"));
+                      " DISABLE TRIGGER name; then run " + target.again());
 }
 
 void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
@@ -52,8 +51,11 @@ void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported,
                   "columns of session_summaries cannot be changed while others write", detail,
-                  "Repair it at once, which locks the table: " +
-                      target.command("cowrie_migrate_v16", "repair => true"));
+                  "Change their types while nobody writes, with the statements that " +
+                      target.call("cowrie_migrate_v16", "repair => true, dry_run => true") +
+                      " lists, or let the same call without dry_run do it, which locks the"
+                      " tables; or drop the columns, if nothing in them is needed, and run " +
+                      target.again());
 }
 
 } // namespace cowrie

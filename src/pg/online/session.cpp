@@ -57,20 +57,34 @@ OnlineSession::~OnlineSession() {
   }
 }
 
+// A transaction that aborts gives up the locks of its session, too: the run lock would go with an
+// attempt that was in vain. So the body is rolled back as a subtransaction, and the transaction
+// around it, which has done nothing, is committed.
 void OnlineSession::in_transaction(TransactionKind kind, const std::function<void()> &body) {
   MemoryContext outer = CurrentMemoryContext;
+  bool rolled_back = false;
   try {
     const TransactionScope scope(target_, kind);
     call([this] { MemoryContextSwitchTo(transaction_context_); });
-    Subtransaction all;
-    body();
-    all.commit();
+    try {
+      Subtransaction all;
+      body();
+      all.commit();
+    } catch (...) {
+      rolled_back = true;
+      throw;
+    }
   } catch (...) {
     call([&] {
       MemoryContextSwitchTo(outer);
-      SPI_rollback();
+      if (rolled_back)
+        SPI_commit();
+      else
+        SPI_rollback();
       MemoryContextReset(transaction_context_);
     });
+    if (!rolled_back && !lock_.try_for_session())
+      refuse_run("It has begun while this one was being rolled back.");
     throw;
   }
   call([&] {
