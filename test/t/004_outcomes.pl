@@ -75,7 +75,7 @@ sub finishes_nothing
 	copy('gives_up');
 	my (undef, $stderr) = call('gives_up', fail_at('2.load_asn_inventory'));
 	like($stderr, qr/injected/, 'interrupted after the sessions were filled');
-	my $holder = Session->new($node, 'gives_up', application => 'report');
+	my $holder = Session->new($node, 'gives_up', application => 'report', user => 'app_owner');
 	$holder->run('BEGIN; LOCK TABLE asn_inventory IN SHARE MODE');
 	my $pid = $holder->pid;
 	($stderr) = (call('gives_up', q{SET cowrie_migrate.lock_timeout = '20ms'}))[1];

@@ -94,7 +94,8 @@ private:
     view_.rows.complete = false;          // others write meanwhile
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_update_triggers(database_, *seen().declared.table("session_summaries"));
-    refuse_rewrites(target(), schema_.planned());
+    refuse_rewrites(target(), schema_.planned(), *seen().declared.table("session_summaries"),
+                    *seen().observed.table("session_summaries"));
     refuse_taken_names(database_, schema_.planned());
     if (!resuming_) // one that has begun fits
       refuse_full_disk(database_, seen(), Way::online);

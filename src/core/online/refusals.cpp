@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
+#include "core/plan/table_repair.hpp"
 #include "core/sql/fill.hpp"
 
 namespace cowrie {
@@ -43,8 +44,12 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
                       " DISABLE TRIGGER name; then run " + target.again());
 }
 
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
+                     const Table &observed) {
   std::string detail;
+  for (const Column &each : declared.columns)
+    if (const Column *seen = observed.column(each.name); seen && must_be_retyped(each, *seen))
+      append(detail, each.name + " is of type " + seen->type + " and must be " + each.type, "\n");
   for (const Step &each : plan)
     if (each.kind == StepKind::repair && each.table == "session_summaries")
       append(detail, each.detail, "\n");

@@ -16,8 +16,10 @@ std::string firing_triggers_query(const std::string &columns);
 /** Refuses triggers and rules that would fire for the rows that the batches write. */
 void refuse_update_triggers(Database &database, const Table &declared_sessions);
 
-/** Refuses a plan that changes the type of a column of the sessions: that rewrites the whole table
+/** Refuses a plan that changes the type of a column of the sessions, by a step of its own or in the
+ *  one rewrite: that rewrites the whole table
  *  under a lock. */
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan);
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
+                     const Table &observed);
 
 } // namespace cowrie
