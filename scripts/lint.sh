@@ -135,11 +135,26 @@ of_this_release() { # of_this_release NAME TOOL: whether the tool is the one tha
   fi
 }
 
+# Files of one folder, as one: their headers are read once, which takes a fifth of the time. Where that does not
+# go, as two have a name of their own in common or as something is wrong, each half by itself.
 tidy() {
+  local text=$work/${1//\//_}.$#.cpp half=$(($# / 2)) result=0
+  if [ $# -eq 1 ]; then
+    tidy_one "$1" || { echo "$1: failed"; return 1; }
+  else
+    printf '#include "%s"\n' "${@/#/$PWD/}" >"$text"
+    if ! tidy_one --checks=-bugprone-suspicious-include "$text" >/dev/null 2>&1; then
+      tidy "${@:1:half}" || result=1
+      tidy "${@:half+1}" || result=1
+    fi
+  fi
+  return "$result"
+}
+tidy_one() {
   local extra=()
   [ "${COWRIE_FULL:-}" != 1 ] || extra=(--checks=clang-analyzer-*)
-  clang-tidy --quiet "${extra[@]}" "$1" -- -std=gnu++17 -Isrc -isystem "$("$pg_config" --includedir-server)" \
-    '-DPGDLLEXPORT=__attribute__((visibility("default")))' -Wno-register
+  clang-tidy --quiet --config-file=.clang-tidy "${extra[@]}" "$@" -- -std=gnu++17 -Isrc \
+    -isystem "$("$pg_config" --includedir-server)" '-DPGDLLEXPORT=__attribute__((visibility("default")))' -Wno-register
 }
 # The modules of the server's own tests are part of its development files.
 compile_perl() {
@@ -147,8 +162,8 @@ compile_perl() {
   said=$(perl -wc -I "$(dirname "$("$pg_config" --pgxs)")/../test/perl" -I test/t "$1" 2>&1) || { echo "$said"; return 1; }
   [ "$said" = "$1 syntax OK" ] || { echo "$said"; return 1; }
 }
-export -f tidy compile_perl
-export pg_config
+export -f tidy tidy_one compile_perl
+export pg_config work
 
 # The modules: what must stand in one place only. Each rule: a name, the files that may, a pattern.
 rules() {
@@ -180,7 +195,13 @@ if wanted clang-format && of_this_release clang-format clang-format; then
 fi
 if wanted clang-tidy && of_this_release clang-tidy clang-tidy; then
   select_changed sources 'src/*.cpp'
-  each clang-tidy "${sources[@]}" -- bash -c 'tidy "$@"' tidy
+  ok=yes
+  mapfile -t folders < <(printf '%s\n' "${sources[@]}" | sed 's:[^/]*$::' | sort -u)
+  for folder in "${folders[@]}"; do
+    printf '%s\n' "${sources[@]}" | grep "^${folder}[^/]*\$" | xargs
+  done | xargs -r -P "$jobs" -I '{}' bash -c 'tidy {}' >"$work/tidy" 2>&1 || ok=no
+  failed=$(grep -c '^src/[^ ]*: failed$' "$work/tidy") || [ "$ok" = yes ] || failed=1
+  report clang-tidy "${#sources[@]}" "$failed" "$work/tidy"
 fi
 if wanted rules; then
   select_files sources 'src/*.cpp' 'src/*.hpp' 'src/*.h' 'sql/cowrie_migrate--*.sql'

@@ -87,7 +87,8 @@ private_server_directory() {
 }
 
 # A process and when it began, as numbers come round again: "PID TICKS"; nothing when there is no such
-# process, its number alone where /proc does not say more.
+# process or when it has ended (its parent need not have asked for its status: where nobody does, it stays in
+# the list of processes), its number alone where /proc does not say more.
 identity_of_process() {
   local stat
   kill -0 "$1" 2>/dev/null || [ -e "/proc/$1" ] || return 0
@@ -95,6 +96,7 @@ identity_of_process() {
   # behind the name, which may have spaces and brackets, come 19 fields before it
   # shellcheck disable=SC2086 # words
   set -- "$1" ${stat##*) }
+  [ "${2:-}" != Z ] || return 0
   echo "$1${21:+ ${21}}"
 }
 

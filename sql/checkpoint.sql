@@ -1,13 +1,10 @@
 -- Checkpoint: what it says, word by word, before a migration, after it, and when something is wrong; in a
 -- schema of an odd name whose owner is no superuser. (Times, run numbers and plans are left out.)
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \set schema 'x\'y"z'
 SET client_min_messages = error;
-\i :refusal
 CREATE ROLE "o'wn""er";
 CREATE ROLE cowrie_stranger;
 CREATE SCHEMA :"schema" AUTHORIZATION "o'wn""er";

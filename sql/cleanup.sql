@@ -1,14 +1,8 @@
 -- The way back: to version 15 and to the end of each phase, and forwards again.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-\set schema app
-\set n 200
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 SET client_min_messages = error;
-\i :refusal
 \i :v15
 \i :sessions
 \set ECHO all

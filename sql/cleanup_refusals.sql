@@ -1,15 +1,10 @@
 -- What cleanup refuses to destroy: objects that depend on version 16, data that no migration can
 -- derive again, and the ground that a later version builds on.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-\set schema app
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \set n 400
 SET client_min_messages = error;
-\i :refusal
 \i :v15
 \i :sessions
 \set ECHO all

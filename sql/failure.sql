@@ -1,14 +1,7 @@
 -- A failing statement: what is left, what is said, and that the next call succeeds.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-\set schema app
-\set n 200
-SET client_min_messages = warning;
-\i :refusal
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \i :v15
 \i :sessions
 \set ECHO all

@@ -3,15 +3,8 @@
 -- calls. Planted types, operators, functions and temporary tables have no effect. A role without rights
 -- calls everything there is.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-\set schema app
-\set n 200
-SET client_min_messages = warning;
-\i :refusal
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 CREATE ROLE cowrie_app LOGIN;
 CREATE ROLE cowrie_mallory LOGIN;
 SELECT current_user AS dba \gset

@@ -1,13 +1,9 @@
 -- The main job: a version 15 database becomes version 16, and knows it.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-CREATE EXTENSION cowrie_migrate;
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 CREATE SCHEMA app;
-\set ECHO none
-\set schema app
 \set n 400
-SET client_min_messages = warning;
 \i :v15
 \i :sessions
 \set ECHO all
@@ -65,3 +61,4 @@ SELECT ip_address, geo_country, ip_types, is_scanner, is_bogon
 FROM ip_inventory WHERE ip_address IN ('203.0.113.77', '203.0.113.78') ORDER BY 1;
 
 DROP SCHEMA app CASCADE;
+DROP FUNCTION refusal;

@@ -2,15 +2,10 @@
 -- migrated; in a schema of an odd name whose owner is no superuser. (Bytes, times and what depends on the
 -- server are left out.)
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \set schema 'x\'y"z'
 \set n 400
-SET client_min_messages = warning;
-\i :refusal
 CREATE ROLE "o'wn""er";
 CREATE ROLE cowrie_stranger;
 CREATE SCHEMA :"schema" AUTHORIZATION "o'wn""er";

@@ -1,12 +1,7 @@
 -- What is refused, how it is said, and that nothing has changed afterwards.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-SET client_min_messages = warning;
-\i :refusal
-\set schema app
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \i :v15
 \set ECHO all
 \pset format unaligned

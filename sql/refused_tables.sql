@@ -1,15 +1,9 @@
 -- Tables that something else has a hand in, and privileges that are missing: each is named before
 -- anything changes, with the command that mends it; what the HINT says is then run.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-CREATE EXTENSION cowrie_migrate;
-\set ECHO none
-\set schema app
-\set n 200
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 SET client_min_messages = error; -- a publication warns of wal_level
-\i :refusal
 CREATE ROLE cowrie_app;
 CREATE SCHEMA app AUTHORIZATION cowrie_app;
 SET ROLE cowrie_app;

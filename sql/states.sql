@@ -1,13 +1,8 @@
 -- The states in which production databases were found, each with its findings and the result of
 -- repair. The states themselves are in test/fixtures/states.
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set v15 :abs_srcdir '/test/fixtures/v15.sql'
-\set sessions :abs_srcdir '/test/fixtures/sessions.sql'
-\set refusal :abs_srcdir '/test/fixtures/refusal.sql'
-\set state_script :abs_srcdir '/test/fixtures/state.sql'
-CREATE EXTENSION cowrie_migrate;
-\i :refusal
-SET client_min_messages = warning;
+\set begin :abs_srcdir '/test/fixtures/begin.sql'
+\i :begin
 \pset format unaligned
 \pset tuples_only on
 

@@ -62,28 +62,11 @@ my $duration = time - $began;
 like($out, qr/^\d+$/, sprintf('undisturbed: %.1f s', $duration));
 is(compare($node, 'timed'), $no_difference, 'as the reference');
 
-# Kills the postmaster, and waits until its processes, which go on until they notice, are gone: before
-# that no other can start.
-sub kill_postmaster
-{
-	my ($with_children) = @_;
-	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
-	$node->kill9;
-	kill 'KILL', @children if $with_children;
-	for (1 .. 600)
-	{
-		return if !grep { kill 0, $_ } $postmaster, @children;
-		usleep(50_000);
-	}
-	die 'processes of the dead postmaster remain';
-}
-
 my %kill = (
 	'kill -9 of the backend' => sub { kill_backend($node, $_[0]) },
 	'immediate stop' => sub { $node->stop('immediate') },
-	'kill -9 of the postmaster' => sub { kill_postmaster(0) },
-	'kill -9 of all processes' => sub { kill_postmaster(1) });
+	'kill -9 of the postmaster' => sub { kill_postmaster($node, 0) },
+	'kill -9 of all processes' => sub { kill_postmaster($node, 1) });
 
 foreach my $kind (sort keys %kill)
 {

@@ -303,25 +303,10 @@ SELECT count(*) FROM pg_logical_slot_get_changes('decoded', NULL, NULL) WHERE da
 }
 
 # Crashes: during the rewrite, and right after the commit, before any checkpoint.
-sub kill_postmaster
-{
-	my ($server) = @_;
-	my ($postmaster) = slurp_file($server->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
-	$server->kill9;
-	kill 'KILL', @children;
-	for (1 .. 600)
-	{
-		return if !grep { kill 0, $_ } $postmaster, @children;
-		usleep(50_000);
-	}
-	die 'processes of the dead postmaster remain';
-}
-
 sub crash
 {
 	my ($server, $database, $kind) = @_;
-	$kind eq 'immediate stop' ? $server->stop('immediate') : kill_postmaster($server);
+	$kind eq 'immediate stop' ? $server->stop('immediate') : kill_postmaster($server, 1);
 	$server->start;
 	return;
 }

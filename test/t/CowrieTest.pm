@@ -11,10 +11,11 @@ use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More ();
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
-  schema_dump quote_name quote_text figure kill_backend
+  schema_dump quote_name quote_text figure kill_backend kill_postmaster
 );
 
 our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
@@ -48,6 +49,23 @@ sub kill_backend
 	kill 'KILL', $pid;
 	$node->wait_for_log(qr/database system is ready to accept connections/, $log_size);
 	return;
+}
+
+# Kills the postmaster, its children with it where that is asked for, and waits until their numbers are free:
+# before that no other server starts there.
+sub kill_postmaster
+{
+	my ($node, $with_children) = @_;
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
+	$node->kill9;
+	kill 'KILL', @children if $with_children;
+	for (1 .. 600)
+	{
+		return if !grep { kill 0, $_ } $postmaster, @children;
+		usleep(50_000);
+	}
+	die 'processes of the dead postmaster remain';
 }
 
 # A figure that scripts/test.sh repeats at the end: how many of how many, how long at worst.
