@@ -49,6 +49,25 @@ BEGIN
 END
 $do$;
 
+-- What the latest run waits for between two attempts, and whether it has stopped as it was asked to.
+CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_awaited MINVALUE 0 START 0;
+CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_holder MINVALUE 0 START 0;
+CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_attempt MINVALUE 0 START 0;
+CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_attempts MINVALUE 0 START 0;
+CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_stopped MINVALUE 0 START 0;
+DO $do$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{awaited,holder,attempt,attempts,stopped}'::text[] LOOP
+        name := 'cowrie_migrate_internal.cowrie_progress_' || name;
+        EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';
+        EXECUTE 'GRANT SELECT ON SEQUENCE ' || name || ' TO PUBLIC';
+        EXECUTE 'COMMENT ON SEQUENCE ' || name || ' IS ''progress of the latest run, see cowrie_migration_status''';
+    END LOOP;
+END
+$do$;
+
 CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
     OUT pid bigint,
     OUT mode bigint,
@@ -63,7 +82,11 @@ CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
     OUT updated_at bigint,
     OUT last_sqlstate text,
     OUT rejects jsonb,
-    OUT last_message text
+    OUT last_message text,
+    OUT running boolean,
+    OUT holder_pid integer,
+    OUT waits_for text,
+    OUT outcome text
 ) AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
     'internal: the progress sequences, and the message that the ledger has of the latest failure';
@@ -99,11 +122,9 @@ $do$;
 CREATE VIEW @extschema@.cowrie_migration_status AS
 WITH progress AS (
     SELECT p.*,
-           holder.running,
-           holder.pid AS holder_pid,
-           holder.waits_for,
            -- Filling the sessions is most of the work; the other phases share the rest.
            CASE
+               WHEN p.outcome = 'undone' THEN 0
                WHEN p.phase > 5 THEN 100
                WHEN p.phase <= 1 AND p.rows_total = 0 THEN 0
                WHEN p.phase <= 1 THEN 60 * LEAST(p.rows_done::numeric / p.rows_total, 1)
@@ -116,34 +137,11 @@ WITH progress AS (
            to_timestamp(p.updated_at / 1000000.0) AS updated,
            p.started_at > 0 AS begun
     FROM cowrie_migrate_internal.cowrie_progress() AS p
-    LEFT JOIN LATERAL (
-        -- Whoever holds the lock on the extension runs: a session, or a transaction that was prepared.
-        SELECT true AS running, l.pid,
-               CASE WHEN l.pid IS NULL THEN
-                   (SELECT format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', x.gid)
-                    FROM pg_locks AS t JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
-                    WHERE t.locktype = 'transactionid' AND t.pid IS NULL
-                      AND t.virtualtransaction = l.virtualtransaction LIMIT 1)
-               ELSE
-                   (SELECT format('%s of %s, held by %s', w.mode, COALESCE(w.relation::regclass::text, w.locktype),
-                        (SELECT string_agg(format('process %s of user %s (%s)', b.pid,
-                                COALESCE(a.usename, '?'), COALESCE(a.state, '?')), ', ' ORDER BY b.pid)
-                         FROM unnest(pg_blocking_pids(w.pid)) AS b (pid)
-                         LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid))
-                    FROM pg_locks AS w WHERE w.pid = l.pid AND NOT w.granted LIMIT 1)
-               END AS waits_for
-        FROM pg_locks AS l
-        JOIN pg_extension AS e ON e.extname = 'cowrie_migrate' AND l.objid = e.oid
-        WHERE l.locktype = 'object' AND l.granted AND l.classid = 'pg_extension'::regclass
-          AND l.objsubid = 16
-          AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-        LIMIT 1
-    ) AS holder ON true
 )
-SELECT COALESCE(running, false) AS running,
-       CASE WHEN running IS NULL OR holder_pid IS NOT NULL THEN
+SELECT running,
+       CASE WHEN NOT running OR holder_pid IS NOT NULL THEN
            COALESCE(holder_pid, NULLIF(progress.pid, 0)::integer) END AS pid,
-       CASE WHEN NOT begun THEN NULL WHEN mode = 1 THEN 'online' ELSE 'atomic' END AS mode,
+       CASE WHEN begun THEN CASE mode WHEN 1 THEN 'online' WHEN 2 THEN 'cleanup' ELSE 'atomic' END END AS mode,
        CASE WHEN begun THEN LEAST(phase, 5)::integer END AS phase,
        CASE WHEN NOT begun THEN NULL WHEN phase > 5 THEN 'finished' ELSE step END AS step,
        rows_done,
@@ -162,7 +160,8 @@ SELECT COALESCE(running, false) AS running,
        NULLIF(batch, 0) AS batch,
        CASE WHEN begun THEN pg_get_userbyid(caller::oid) END AS run_by,
        last_message,
-       waits_for AS waiting_for
+       waits_for AS waiting_for,
+       outcome
 FROM progress;
 GRANT SELECT ON @extschema@.cowrie_migration_status TO PUBLIC;
 COMMENT ON VIEW @extschema@.cowrie_migration_status IS
@@ -171,7 +170,7 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.running IS
     'whether a session, or a prepared transaction, holds the run lock';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.pid IS
     'of the running or latest run; NULL: a prepared transaction has it';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.mode IS 'atomic or online';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.mode IS 'atomic, online or cleanup';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.phase IS '1 to 5; 0 before and after them';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.step IS 'the step it is at, or was at when it ended';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions done';
@@ -190,7 +189,9 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.batch IS 'number of the ba
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that called';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS 'of the error, where the ledger has it';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
-    'the lock that the run waits for and who holds it, or the command that ends its prepared transaction';
+    'the lock that the run waits for, who holds it and which attempt it is, or the command that ends its prepared transaction';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS
+    'running, waiting, done, stopped, failed, died (its process ended without a word) or undone (by a cleanup or a ROLLBACK)';
 
 -- Names and SQLSTATEs come from cowrie_progress() now.
 DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);

@@ -5,6 +5,7 @@
 #include "pg/boundary/imports.h"
 
 #include "core/online/online_run.hpp"
+#include "core/sql/run_objects.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/ledger/online_state.hpp"
 #include "pg/online/session.hpp"
@@ -16,10 +17,10 @@ namespace cowrie::pg {
 namespace {
 
 /** `CALL cowrie_migrate_v16_online(…);` with the schema of this call. */
-std::string this_call(const std::optional<std::string> &schema) {
+std::string this_call(const std::optional<std::string> &schema, const std::string &with = {}) {
   Target target;
   target.named_schema = schema.value_or("");
-  return target.online_call();
+  return target.online_call(with);
 }
 
 /** Tells whether the client's statement is this CALL itself: not a block, a function or another
@@ -77,11 +78,11 @@ OnlineOptions options_of(FunctionCallInfo fcinfo, const std::optional<std::strin
   return options;
 }
 
-Datum migrate_v16_online(FunctionCallInfo fcinfo) {
-  const auto schema = schema_argument(fcinfo, 0);
+Datum run_online(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
   refuse_unless_bare_call(fcinfo, schema);
   const OnlineOptions options = options_of(fcinfo, schema);
   ResolvedTarget target = target_of(fcinfo, schema, Access::change);
+  target.names.arguments = options.repair ? "repair => true" : "";
   fault::begin_call();
   if (RunningHere::now())
     refuse_run("This session itself runs it.");
@@ -101,6 +102,18 @@ Datum migrate_v16_online(FunctionCallInfo fcinfo) {
   return Datum(0);
 }
 
+// Whatever refuses or fails, in whichever module: the next command is this CALL.
+Datum migrate_v16_online(FunctionCallInfo fcinfo) {
+  const auto schema = schema_argument(fcinfo, 0);
+  try {
+    return run_online(fcinfo, schema);
+  } catch (Failure &failure) {
+    failure.hint = hint_with_call(
+        failure.hint, this_call(schema, flag_argument(fcinfo, 1) ? "repair => true" : ""));
+    throw;
+  }
+}
+
 /** Who runs an online migration, and whose tables they are. */
 struct RunningMigration {
   int pid;
@@ -109,12 +122,10 @@ struct RunningMigration {
 };
 
 /** The process that is in a run; 0: none. */
-int running_process(const Extension &extension) {
+int running_process() {
   const std::vector<Row> found =
-      spi_query("SELECT l.pid FROM pg_locks AS l WHERE l.granted AND l.pid IS NOT NULL AND"
-                " l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                " AND " +
-                    RunLock(extension.id).condition(),
+      spi_query("SELECT l.pid FROM pg_locks AS l WHERE l.pid IS NOT NULL AND " +
+                    run_objects::is_run_lock("l"),
                 {}, false);
   return found.empty() ? 0 : std::stoi(found.front()[0].value_or("0"));
 }
@@ -135,7 +146,7 @@ Oid owner_of_migrated(const Extension &extension) {
 
 std::optional<RunningMigration> running_online_migration(const Extension &extension,
                                                          const Progress &progress) {
-  const int pid = running_process(extension);
+  const int pid = running_process();
   if (pid == 0 || progress.get("pid") != pid)
     return std::nullopt;
   if (progress.get("mode") != 1) {

@@ -1,5 +1,5 @@
-// What the status view shows: the progress sequences, and of the ledger the latest failure's
-// message.
+// What the status view shows: the progress sequences, who runs now and what that waits for, how
+// the latest run has ended, and of the ledger its message.
 //
 // The view is looked at by roles of every rank, while the sequences and the ledger belong to
 // whoever owns the extension: both are read here, as that role. Error regime: every function runs
@@ -7,7 +7,9 @@
 #include "pg/boundary/imports.h"
 
 #include "api/values.hpp"
+#include "core/base/text.hpp"
 #include "core/plan/step_names.hpp"
+#include "core/sql/run_objects.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/ledger/ledger_store.hpp"
@@ -36,6 +38,59 @@ std::string recorded_message(const Extension &extension, std::int64_t started_at
   return found.empty() ? std::string() : found.front()[0].value_or("");
 }
 
+/** Tells whether the ledger has a run that came to its end after this moment: one that was rolled
+ *  back has left no row. */
+bool is_recorded(const Extension &extension, std::int64_t started_at) {
+  const SpiSession spi;
+  return !ledger_rows(extension.owner,
+                      "SELECT FROM " + extension.ledger +
+                          " WHERE phase IS NULL AND run_id = log_id AND status = 'done' AND"
+                          " finished_at >= timestamptz '2000-01-01 00:00:00Z' + $1::int8 * interval"
+                          " '1 microsecond' LIMIT 1",
+                      {started_at - unix_epoch_us}, true)
+              .empty();
+}
+
+/** The run that is going on, as far as the caller may see it. */
+struct Going {
+  bool on = false;
+  std::optional<std::int64_t> pid;
+  std::string waits_for;
+};
+
+Going going_on(const Progress &progress) {
+  const PinnedSettings settings;
+  const SpiSession spi;
+  const std::vector<Row> found = spi_query(run_objects::state_query(),
+                                           {progress.get("awaited"), progress.get("holder"),
+                                            progress.get("attempt"), progress.get("attempts")},
+                                           true);
+  Going result;
+  if (found.empty())
+    return result;
+  result.on = true;
+  if (found.front()[0])
+    result.pid = to_number(found.front()[0]);
+  result.waits_for = found.front()[1].value_or("");
+  return result;
+}
+
+/** How the latest run has ended, or that it goes on. */
+std::string outcome_of(const Extension &extension, const Progress &progress, const Going &going) {
+  constexpr std::int64_t finished = phase_count + 1, mode_cleanup = 2;
+  if (going.on)
+    return going.waits_for.empty() ? "running" : "waiting";
+  const std::int64_t started_at = progress.get("started_at");
+  if (started_at == 0)
+    return {};
+  if (progress.get("phase") == finished)
+    return is_recorded(extension, started_at) && progress.get("mode") != mode_cleanup ? "done"
+                                                                                      : "undone";
+  if (progress.get("sqlstate") != 0)
+    return "failed";
+  return progress.get("stopped") != 0 ? "stopped" : "died";
+}
+
 std::string rejects_as_json(const Progress &progress) {
   std::string json;
   for (std::size_t i = 0; i < reject_reason_count; ++i) {
@@ -62,6 +117,8 @@ Datum progress_row(FunctionCallInfo fcinfo) {
   const std::string step = step_name(progress.get("step"));
   const std::string rejects = rejects_as_json(progress);
   const std::string message = recorded_message(extension, started_at, sqlstate);
+  const Going going = going_on(progress);
+  const std::string outcome = outcome_of(extension, progress, going);
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };
   number("pid");
@@ -75,6 +132,11 @@ Datum progress_row(FunctionCallInfo fcinfo) {
     row.put_text_unsafe(sqlstate);
     row.put(true, jsonb_datum_unsafe(rejects));
     row.put(!message.empty(), message.empty() ? Datum(0) : server_text_datum_unsafe(message));
+    row.put(true, BoolGetDatum(going.on));
+    row.put(going.pid.has_value(), Int32GetDatum(static_cast<int>(going.pid.value_or(0))));
+    row.put(!going.waits_for.empty(),
+            going.waits_for.empty() ? Datum(0) : server_text_datum_unsafe(going.waits_for));
+    row.put_text_unsafe(outcome);
     return row.row_unsafe(shape);
   });
 }

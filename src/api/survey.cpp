@@ -227,6 +227,15 @@ void collect_online_refusals(std::vector<Hazard> &hazards, ServerDatabase &datab
         {HazardSeverity::warning, hazards::online, each.hazard + ": " + each.detail, each.remedy});
 }
 
+/** The refusal of another run, where one is going on; asked as the owner, as the run would. */
+std::vector<Hazard> other_run(ServerDatabase &database, const ResolvedTarget &target,
+                              const PinnedSettings &settings) {
+  std::vector<Hazard> hazards;
+  const AsUser owner(target.owner, settings);
+  collect(hazards, [&] { database.refuse_other_run(); });
+  return hazards;
+}
+
 /** Reads the tables as their owner. */
 std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target,
                                      const PinnedSettings &settings) {
@@ -249,6 +258,13 @@ std::vector<Hazard> preflight_of(ResolvedTarget &target) {
   const PinnedSettings settings;
   const SpiSession spi;
   ServerDatabase database(target, progress, true);
+  // A running migration holds its locks to its end, and what it changes cannot be judged yet: it is
+  // the one blocker, and its tables are not read.
+  if (std::vector<Hazard> found = other_run(database, target, settings); !found.empty()) {
+    const std::vector<Hazard> more = probe_server(database);
+    found.insert(found.end(), more.begin(), more.end());
+    return found;
+  }
   const std::vector<Hazard> kept_from_reading = unreadable(target);
   std::vector<Hazard> inspected;
   if (kept_from_reading.empty())
@@ -272,7 +288,7 @@ Datum preflight_v16(FunctionCallInfo fcinfo) {
   collect(hazards,
           [&] { target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid); });
   if (target) {
-    target->repeat = target->names.command("cowrie_migrate_v16"); // what the refusals are about
+    target->repeat = target->names.migration(); // what the refusals are about
     hazards = preflight_of(*target);
   }
   put_hazards(result, hazards);

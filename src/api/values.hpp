@@ -68,8 +68,8 @@ inline Datum server_text_array_unsafe(const std::string_view *items, int count) 
 
 /** Collects the columns of one composite value. */
 struct Columns {
-  Datum values[16] = {};
-  bool nulls[16] = {};
+  Datum values[24] = {};
+  bool nulls[24] = {};
   int count = 0;
   void put(bool present, Datum value) {
     nulls[count] = !present;

@@ -885,7 +885,81 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) ORDER BY 1;
+AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) AND l.mode <> ALL (ARRAY[]::text[])
+AND NOT EXISTS (SELECT FROM run_processes AS r WHERE r.certain AND (r.pid = l.pid
+  OR r.pid IS NULL AND l.pid IS NULL AND r.virtualtransaction = l.virtualtransaction))
+GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid;
+
+-- lock_holders_query, writers
+WITH run_processes AS MATERIALIZED (
+  SELECT h.pid, h.virtualtransaction, true AS certain FROM pg_locks AS h WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION
+  SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
+    OR w.datname = current_database()
+      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+  WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
+  COALESCE(a.usename, '?'), string_agg(DISTINCT l.mode || ' on ' || c.relname, ', '), COALESCE(a.state, '?'),
+  COALESCE(a.xact_start::text, '?')), l.pid, min(c.oid::int8)
+FROM pg_locks AS l
+JOIN pg_class AS c ON c.oid = l.relation
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) AND l.mode <> ALL (ARRAY['AccessShareLock']::text[])
+AND NOT EXISTS (SELECT FROM run_processes AS r WHERE r.certain AND (r.pid = l.pid
+  OR r.pid IS NULL AND l.pid IS NULL AND r.virtualtransaction = l.virtualtransaction))
+GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid;
+
+-- run_objects::state_query
+WITH run_processes AS MATERIALIZED (
+  SELECT h.pid, h.virtualtransaction, true AS certain FROM pg_locks AS h WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION
+  SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
+    OR w.datname = current_database()
+      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+  WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), run AS (
+  SELECT h.pid, h.virtualtransaction FROM pg_locks AS h WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1
+), awaited AS ( -- this moment, or between two attempts
+  SELECT COALESCE(w.relation::regclass::text, w.locktype) AS what, pg_blocking_pids(w.pid) AS holders
+  FROM pg_locks AS w JOIN run_processes AS p ON p.pid = w.pid AND p.certain WHERE NOT w.granted
+  UNION ALL
+  SELECT $1::int8::oid::regclass::text, ARRAY[NULLIF($2::int8, 0)::integer] WHERE $3::int8 > 0
+  LIMIT 1
+)
+SELECT run.pid, CASE WHEN run.pid IS NULL THEN
+  (SELECT format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', x.gid)
+   FROM pg_locks AS t JOIN pg_prepared_xacts AS x ON x.transaction = t.transactionid
+   WHERE t.locktype = 'transactionid' AND t.pid IS NULL
+   AND t.virtualtransaction = run.virtualtransaction LIMIT 1)
+ELSE (SELECT a.what || ', held by ' || COALESCE(
+    (SELECT string_agg(CASE b.pid WHEN 0 THEN 'a prepared transaction' ELSE
+       format('process %s (%s, %s, since %s)', b.pid, COALESCE(s.usename, '?'),
+         COALESCE(s.state, '?'), COALESCE(date_trunc('second', s.xact_start)::text, '?')) END,
+       ' and ' ORDER BY b.pid)
+     FROM unnest(a.holders) AS b (pid) LEFT JOIN pg_stat_activity AS s ON s.pid = b.pid
+     WHERE b.pid = 0 OR s.pid IS NOT NULL), 'nobody any more')
+    || CASE WHEN $3::int8 > 0 THEN format(', attempt %s of %s', $3::int8, $4::int8) ELSE '' END
+  FROM awaited AS a) END
+FROM run;
 
 -- alter_table_reason_query
 SELECT CASE

@@ -152,7 +152,7 @@ sub free_space
 	my ($server, $database) = @_;
 	return map { [ split /\|/ ] } split /\n/, $server->safe_psql($database, q{
 SELECT (regexp_match(detail, 'file system of (.*) \('))[1], (regexp_match(detail, '(\d+) bytes free'))[1]
-FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
+FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one transaction: %'});
 }
 
 sub available
@@ -198,7 +198,7 @@ SKIP:
 {
 	my $hash = data_hash($node, 'space') . schema_dump($node, 'space');
 	my ($status, $out, $err) = $node->psql('space', q{SET cowrie_migrate.free_space = '1MB';
-SELECT hazard || E'\nDETAIL:  ' || detail || E'\nHINT:  ' || remedy FROM cowrie_preflight_v16() WHERE severity = 'blocker';
+SELECT hazard || E'\nDETAIL:  ' || detail || E'\nHINT:  ' || remedy FROM cowrie_preflight_v16() WHERE severity = 'blocker' AND detail LIKE 'in one transaction: %';
 SELECT * FROM cowrie_migrate_v16()});
 	like($err, qr/ERROR:  not enough free space for the migration/, 'refused');
 	my ($words) = $err =~ /ERROR:  (.*?)\nCONTEXT/s;
@@ -210,21 +210,38 @@ SET cowrie_migrate.free_space = '1MB'; SELECT * FROM cowrie_migrate_v16()});
 
 	# Close to it is a warning, and the migration runs.
 	my ($need) = $node->safe_psql('space', q{SELECT (regexp_match(detail, 'about (\d+) bytes needed'))[1]
-FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
+FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one transaction: %'});
 	my $close = int($need / 1048576 * 1.1) + 1;
 	my ($severity, $remedy) = split /\|/, $node->safe_psql('space', "SET cowrie_migrate.free_space = '${close}MB';"
-		  . q{SELECT severity, remedy FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
+		  . q{SELECT severity, remedy FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one transaction: %'});
 	is($severity, 'warning', 'hardly enough is a warning');
 	# what the remedies say, pasted
 	my ($hint) = $err =~ /HINT:  .*(SET cowrie_migrate\.free_space = '100GB';)/;
-	foreach my $pasted ($remedy, $hint)
+	like($remedy, qr/^Free that much there.*ALTER TABLE \S*raw_events\S* SET TABLESPACE/, 'first what to free or to move');
+	foreach my $pasted ($remedy =~ s/.*(SET cowrie)/$1/sr, $hint)
 	{
 		is($node->safe_psql('space', "SET cowrie_migrate.free_space = '1MB'; $pasted\n"
-				  . q{SELECT string_agg(severity, ' ') FROM cowrie_preflight_v16() WHERE hazard ~ 'free space'}),
+				  . q{SELECT string_agg(severity, ' ') FROM cowrie_preflight_v16() WHERE hazard ~ 'free space' AND detail LIKE 'in one transaction: %'}),
 			'info', "gone with its remedy: $pasted");
 	}
 	is($node->safe_psql('space', "$quiet SET cowrie_migrate.free_space = '${close}MB'; SELECT count(*) > 30 FROM cowrie_migrate_v16()"),
 		't', 'and the migration runs');
+
+	# A row for each way of migrating, and a blocker only for the one that does not fit.
+	create_v15($node, 'ways', n => 4000, pad => 6000);
+	my %need = map { split /\|/ } split /\n/, $node->safe_psql('ways', q{
+SELECT split_part(detail, ':', 1), (regexp_match(detail, 'about (\d+) bytes needed'))[1]
+FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
+	is(join(', ', sort keys %need), 'in one transaction, online', 'both ways are told of');
+	my ($less, $more) = sort { $need{$a} <=> $need{$b} } keys %need;
+	my $between = int(($need{$less} + $need{$more}) / 2 / 1024);
+	is($node->safe_psql('ways', "SET cowrie_migrate.free_space = '${between}kB';" . q{
+SELECT hazard, split_part(detail, ':', 1) FROM cowrie_preflight_v16()
+WHERE severity = 'blocker' OR hazard = 'free space' ORDER BY 1}),
+		"free space|$less\nnot enough free space for the migration|$more", "a blocker only for one: $more");
+	my $call = $less eq 'online' ? 'CALL cowrie_migrate_v16_online()' : 'SELECT count(*) FROM cowrie_migrate_v16()';
+	$node->safe_psql('ways', "$quiet SET cowrie_migrate.free_space = '${between}kB';\n$call");
+	is($node->safe_psql('ways', 'SELECT count(*) FROM cowrie_validate_schema()'), '0', "the other one runs: $less");
 }
 
 # A real small disk: the table is in its tablespace. Moved to another one, it can be migrated.
@@ -239,7 +256,7 @@ SKIP:
 	$node->safe_psql('postgres', qq{CREATE TABLESPACE "small disk" LOCATION '$directory'});
 	create_v15($node, 'cramped', n => 8000, pad => 4000);
 	$node->safe_psql('cramped', 'ALTER TABLE session_summaries SET TABLESPACE "small disk"; CREATE TABLE ballast TABLESPACE "small disk" AS SELECT md5(i::text) FROM generate_series(1, 600000) AS i');
-	my $detail = $node->safe_psql('cramped', q{SELECT detail FROM cowrie_preflight_v16() WHERE hazard = 'not enough free space for the migration'});
+	my $detail = $node->safe_psql('cramped', q{SELECT detail FROM cowrie_preflight_v16() WHERE hazard = 'not enough free space for the migration' AND detail LIKE 'in one transaction: %'});
 	like($detail, qr/needed on the file system of tablespace "small disk" \(tables \d+, indexes \d+\), \d+ bytes free/, 'a small disk is a blocker');
 	my ($free) = $detail =~ /(\d+) bytes free/;
 	near($free // 0, "$disks/small-data", 'a small disk');

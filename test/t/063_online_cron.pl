@@ -23,7 +23,7 @@ is(join(' ', sort keys %job), 'cowrie_done cowrie_migrate cowrie_migrate_at_once
 	'the jobs of docs/CRON.md');
 
 my $node = start_node('cron', 'max_worker_processes = 20');
-create_v15($node, 'app', n => 600);
+create_v15($node, 'app', owner => 'app_owner', n => 600);
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE app');
 load_reference($node, 'app');
 # Only now: its launcher stays connected, and a database in use cannot be copied.
@@ -31,6 +31,12 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = pg_cron\n"
 	  . "cron.database_name = 'app'\ncron.host = '" . $node->host . "'");
 $node->restart;
 $node->safe_psql('app', 'CREATE EXTENSION pg_cron');
+# The jobs are those of a role without superuser, with what the page grants it and nothing else.
+my ($grants) = $page =~ /```sql\n((?:GRANT [^;]*;\n)+)```/;
+$node->safe_psql('app', $grants);
+my @as_owner = (extra_params => [ '-U', 'app_owner' ]);
+is($node->safe_psql('app', 'SELECT current_setting(q) FROM (VALUES (\'is_superuser\')) AS v (q)', @as_owner), 'off',
+	'the role that schedules is no superuser');
 
 # Schedules these jobs (name => command) for a start of the server, starts it, waits until they have run.
 # Returns name => [status, message, milliseconds].
@@ -38,7 +44,7 @@ sub run_jobs
 {
 	my (%jobs) = @_;
 	$node->safe_psql('app', 'DELETE FROM cron.job; TRUNCATE cron.job_run_details');
-	$node->safe_psql('app', "SELECT cron.schedule('$_', '\@reboot', \$job\$$jobs{$_}\$job\$)")
+	$node->safe_psql('app', "SELECT cron.schedule('$_', '\@reboot', \$job\$$jobs{$_}\$job\$)", @as_owner)
 	  for sort keys %jobs;
 	my $names = $node->safe_psql('app', 'SELECT jobid, jobname FROM cron.job');
 	my %name = map { split /\|/ } split /\n/, $names;
@@ -126,7 +132,7 @@ foreach my $mode ('off', 'on')
 
 # A real tick of the clock on a finished migration.
 $node->safe_psql('app', 'TRUNCATE cron.job_run_details; DELETE FROM cron.job');
-$node->safe_psql('app', qq{SELECT cron.schedule('tick', '* * * * *', \$job\$$job{cowrie_migrate}\$job\$)});
+$node->safe_psql('app', qq{SELECT cron.schedule('tick', '* * * * *', \$job\$$job{cowrie_migrate}\$job\$)}, @as_owner);
 $node->poll_query_until('app', q{SELECT count(*) > 0 FROM cron.job_run_details
 	WHERE status IN ('failed', 'succeeded')}) or die 'no tick';
 is($node->safe_psql('app', q{SELECT DISTINCT status FROM cron.job_run_details

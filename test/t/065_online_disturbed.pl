@@ -203,7 +203,7 @@ copy('cramped');
 ($status, $stderr) = call('cramped', "SET cowrie_migrate.free_space = '1MB'");
 isnt($status, 0, 'cramped: refused');
 like($stderr, qr/ERROR:  not enough free space for the migration
-DETAIL:  about \d+ bytes needed on the file system of tablespace "pg_default", pg_wal \(tables .*\), 1048576 bytes free
+DETAIL:  online: about \d+ bytes needed on the file system of tablespace "pg_default", pg_wal \(tables .*\), 1048576 bytes free
 HINT:  .*run CALL cowrie_migrate_v16_online\(\);/, 'cramped: in the words of the atomic one');
 is(schema_dump($node, 'cramped'), $clean, 'cramped: nothing is begun');
 is($node->safe_psql('cramped', 'SELECT count(*) FROM cowrie_migration_log'), '0', 'cramped: not in the ledger either');

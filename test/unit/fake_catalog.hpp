@@ -53,6 +53,10 @@ public:
   std::optional<std::int64_t> change(const Table &declared, const std::string &sql) {
     const std::string &schema = target_.schema;
     Table *seen = schema_.table(declared.name);
+    if (sql == ddl::comment_on_table(schema, declared)) {
+      require(seen, "42P01", sql);
+      return 0;
+    }
     if (sql == ddl::create_table(schema, declared)) {
       require(!seen, "42P07", sql);
       Table made = declared;

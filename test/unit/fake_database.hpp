@@ -441,6 +441,7 @@ public:
   }
   void finished() override { ++finishes; }
   void failed(std::string_view sqlstate) override { failures.emplace_back(sqlstate); }
+  void stopped() override { failures.emplace_back("stopped"); }
   void notice(const std::string &message, const std::string &) override {
     notices.push_back(message);
   }

@@ -33,7 +33,13 @@ class FakeOnline : public FakeDatabase,
                    public OnlineMonitor,
                    public Transactions {
 public:
-  explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase) {}
+  explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase, online_target()) {}
+
+  static Target online_target() {
+    Target target = test_target();
+    target.entry = Entry::online; // as find_target() has it for the procedure
+    return target;
+  }
 
   OnlineParts parts;
   std::int64_t sessions = 600;
@@ -46,7 +52,8 @@ public:
   bool queue_name_taken = false;      ///< or that of the queue
   bool stays_in_page = false;         ///< every row, when it is filled
   std::vector<Row> update_triggers;   ///< the user's own
-  std::vector<std::int64_t> waits;    ///< between attempts and batches
+  std::vector<LockWait> lock_waits;   ///< as the status was told of them
+  std::vector<std::int64_t> pauses;   ///< between attempts and batches
   std::vector<TransactionKind> kinds; ///< of the transactions, as they began
   std::vector<std::string> alone;     ///< statements in a process of their own
   std::function<void(TransactionKind)> before_transaction; ///< may throw, may change the parts
@@ -95,8 +102,8 @@ public:
       throw;
     }
   }
-  void wait_us(std::int64_t duration) override { waits.push_back(duration); }
   std::int64_t settled_until_us() override { return clock_us() - 1; }
+  void wait_us(std::int64_t duration) override { pauses.push_back(duration); }
   bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
   void execute_alone(const std::string &sql, const std::string &) override {
     alone.push_back(sql);
@@ -124,6 +131,7 @@ public:
   }
   void at_batch(std::int64_t, const FillResult &, std::int64_t) override {}
   void hold_rows(const FillResult &) override {}
+  void waits(const LockWait &wait) override { lock_waits.push_back(wait); }
 
   // Database
   std::vector<Row> query(const std::string &sql,
@@ -170,8 +178,9 @@ public:
       return some_notes(std::stoul(limit->front()));
     if (is_like(sql, online::staged_keys(target(), {mark}), marks))
       return {{"192.0.2.1", "64500"}};
-    if (is_like(sql, lock_holders_query(mark), marks))
-      return {{"process 42 holds everything"}};
+    if (is_like(sql, lock_holders_query(mark, true), marks) ||
+        is_like(sql, lock_holders_query(mark, false), marks))
+      return {{"process 42 holds everything", "42", "16384"}};
     return FakeDatabase::query(sql, parameters);
   }
 

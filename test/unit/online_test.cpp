@@ -528,14 +528,14 @@ TEST(Online, TriesAgainForALockWithGrowingJitteredPauses) {
   refuse(fake, "add_columns", 20);
   EXPECT_TRUE(fake.migrate());
   expect_complete(fake);
-  ASSERT_EQ(fake.waits.size(), 20u);
-  for (std::size_t i = 0; i < fake.waits.size(); ++i) {
+  ASSERT_EQ(fake.pauses.size(), 20u);
+  for (std::size_t i = 0; i < fake.pauses.size(); ++i) {
     const std::int64_t pause = std::min<std::int64_t>(
         2'000'000, std::int64_t{50'000} << std::min<std::size_t>((i + 1) / 2, 10));
-    EXPECT_GE(fake.waits[i], pause / 2) << i;
-    EXPECT_LT(fake.waits[i], pause / 2 + pause) << i;
+    EXPECT_GE(fake.pauses[i], pause / 2) << i;
+    EXPECT_LT(fake.pauses[i], pause / 2 + pause) << i;
   }
-  EXPECT_GT(std::set<std::int64_t>(fake.waits.begin(), fake.waits.end()).size(), 15u); // jitter
+  EXPECT_GT(std::set<std::int64_t>(fake.pauses.begin(), fake.pauses.end()).size(), 15u); // jitter
   const Strings steps = fake.steps();
   EXPECT_EQ(std::count(steps.begin(), steps.end(), "add_columns"), 1);
 }
@@ -547,7 +547,7 @@ TEST(Online, GivesUpAfterManyAttemptsAndNamesWhoIsInTheWay) {
   EXPECT_EQ(failure.sqlstate, sqlstate::lock_not_available);
   EXPECT_EQ(failure.message, "no lock could be had in 100 attempts");
   EXPECT_EQ(failure.detail, "process 42 holds everything");
-  EXPECT_EQ(fake.waits.size(), 99u);
+  EXPECT_EQ(fake.pauses.size(), 99u);
   fake.before_record = {};
   EXPECT_TRUE(fake.migrate());
   expect_complete(fake);
@@ -576,7 +576,7 @@ TEST(Online, TriesNothingAgainThatIsNoLock) {
       throw failure;
     };
     failure_of(fake);
-    EXPECT_TRUE(fake.waits.empty());
+    EXPECT_TRUE(fake.pauses.empty());
   }
 }
 

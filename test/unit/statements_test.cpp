@@ -23,6 +23,7 @@
 #include "core/sql/fill.hpp"
 #include "core/sql/lock_holders.hpp"
 #include "core/sql/online.hpp"
+#include "core/sql/run_objects.hpp"
 #include "core/sql/unexplained_rows.hpp"
 #include "fake_schema.hpp"
 
@@ -133,7 +134,11 @@ void add_questions(Script &script, const Target &target, const Table &base) {
   script.add("checks_query", checks_query(target));
   script.add("row_type_users_query", row_type_users_query);
   script.add("carried_over_query", carried_over_query({"ip_types"}, {"ip_inventory_pkey"}));
-  script.add("lock_holders_query", lock_holders_query(text_array({"session_summaries"})));
+  script.add("lock_holders_query, readers too",
+             lock_holders_query(text_array({"session_summaries"}), true));
+  script.add("lock_holders_query, writers",
+             lock_holders_query(text_array({"session_summaries"}), false));
+  script.add("run_objects::state_query", run_objects::state_query());
   script.add("alter_table_reason_query", alter_table_reason_query(target));
   script.add("wal_is_decoded_query", wal_is_decoded_query);
   script.add("published_query", published_query);

@@ -186,6 +186,15 @@ Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) 
   return need;
 }
 
+std::string in_words(Way way) { return way == Way::online ? "online" : "in one transaction"; }
+
+std::string how_to_make_room(const Target &target) {
+  return "Free that much there: drop what is no longer needed (files that a kill -9 has left, too:"
+         " docs/RECOVERY.md), or move something to another file system, as in ALTER TABLE " +
+         qualified(target.schema, target.has_raw_events ? "raw_events" : "large_table") +
+         " SET TABLESPACE other;";
+}
+
 double dead_rows_before_vacuum(double sessions) {
   return std::max(least_dead_rows, sessions * dead_part);
 }
@@ -254,12 +263,13 @@ void refuse_full_disk(Database &database, const Inspection &inspection, const Ca
   std::string detail;
   for (const DiskNeed &each : disk_needs(need_of(facts, inspection, way), database.disks()))
     if (each.need > each.free)
-      append(detail, each.detail, "\n");
+      append(detail, in_words(way) + ": " + each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::disk_full, "not enough free space for the migration", detail,
-                  "Make room there, or move what is there to another file system. Where the figure"
-                  " of the operating system does not hold (compression, thin provisioning), give"
-                  " your own: SET cowrie_migrate.free_space = '100GB'; then run " +
+                  how_to_make_room(database.target()) +
+                      " Only where the figure of the operating system does not hold (compression,"
+                      " thin provisioning), give your own: SET cowrie_migrate.free_space = "
+                      "'100GB'; then run " +
                       (way == Way::online ? database.target().online_call()
                                           : database.target().command("cowrie_migrate_v16")));
 }

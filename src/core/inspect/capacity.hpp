@@ -31,6 +31,12 @@ enum class Way : std::uint8_t {
   online, ///< batches of UPDATE, with a VACUUM now and then
 };
 
+/** `in one transaction`, `online`. */
+std::string in_words(Way way);
+
+/** What makes room on a file system, in the order in which to think of it. */
+std::string how_to_make_room(const Target &target);
+
 Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way = Way::atomic);
 
 /** A file system and what of the need falls to it. */

@@ -50,15 +50,21 @@ OnlineObjects find_online_objects(Database &database) {
   return {to_number(row[0]), row[1] == "t", row[2] == "t", to_number(row[4]), to_number(row[3])};
 }
 
+std::string repair_call(const Target &target, const Situation &situation) {
+  return situation.online.any() && target.entry == Entry::atomic
+             ? target.online_call()
+             : target.migration("repair => true");
+}
+
 Inspection inspect(Database &database) {
   const Schema base = database.observe(schema_v15());
   if (!base.table("schema_state"))
     throw Failure(sqlstate::undefined_object,
                   "the schema version of schema \"" + database.target().schema + "\" is unknown",
                   "There is no table " + state_table(database) + ".",
-                  "Name the schema of the application, as in"
-                  " SELECT * FROM cowrie_migrate_v16(target_schema => 'public');"
-                  " schema_metadata is not the version table.");
+                  "Name the schema of the application, as in " +
+                      database.target().with_schema("public").migration() +
+                      " schema_metadata is not the version table.");
   const std::optional<std::string> version = state_value(database, "schema_version");
   if (!version)
     throw Failure(sqlstate::undefined_object,
@@ -81,7 +87,7 @@ Inspection inspect(Database &database) {
         "It starts at version 15; " + state_table(database) + " holds \"" + *version +
             "\". What is not a whole number counts as 0, as in the application.",
         "Bring the schema to version 15 with the application's own migrations, then run " +
-            database.target().command("cowrie_migrate_v16"));
+            database.target().migration());
   return result;
 }
 

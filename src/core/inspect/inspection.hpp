@@ -15,6 +15,10 @@ struct Inspection {
   Situation situation;
 };
 
+/** The call that repairs, in the form of the entry point that is running; where an online migration
+ *  has not ended, the CALL that resumes it. */
+std::string repair_call(const Target &target, const Situation &situation);
+
 /** Reads the catalog and the recorded version. Throws: no schema_state, or no version in it. */
 Inspection inspect(Database &database);
 

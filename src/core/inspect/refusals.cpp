@@ -10,7 +10,6 @@
 namespace cowrie {
 namespace {
 
-constexpr const char *migrate_function = "cowrie_migrate_v16";
 constexpr const char *validate_function = "cowrie_validate_schema";
 constexpr const char *cleanup_function = "cowrie_cleanup_v16";
 
@@ -24,13 +23,13 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
     if (each.object_type == ObjectType::version)
       append(detail, each.object + ": " + (each.actual.empty() ? "missing" : each.actual), "\n");
   throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
-                (situation.online.any()
-                     ? "To go on with the online migration that has not ended, run " +
-                           target.online_call() + " to"
-                     : std::string("To")) +
-                    " complete it in place and keep every row, run " +
-                    target.command(migrate_function, "repair => true") +
-                    " to go back to version 15, run " + target.command(cleanup_function));
+                situation.online.any() && target.entry == Entry::atomic
+                    ? "Resume the online migration that has not ended: run " +
+                          target.online_call() +
+                          " Other ways are in docs/RECOVERY.md, \"An online migration\"."
+                    : "To complete it in place and keep every row, run " +
+                          target.migration("repair => true") + " to go back to version 15, run " +
+                          target.command(cleanup_function));
 }
 
 void refuse_losses(Database &database, Inspection &inspection) {
@@ -47,7 +46,7 @@ void refuse_losses(Database &database, Inspection &inspection) {
                   "Decide about these rows, as the remedies say in SELECT object_name, actual,"
                   " remedy FROM " +
                       target.call(validate_function) + " WHERE loses_data; then run " +
-                      target.command(migrate_function, "repair => true"));
+                      target.migration("repair => true"));
 }
 
 const char *const unique_sessions_query =

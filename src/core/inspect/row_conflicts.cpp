@@ -6,6 +6,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/replication.hpp"
+#include "core/inspect/validate.hpp"
 #include "core/plan/table_repair.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/v16.hpp"
@@ -80,7 +81,7 @@ public:
 
 private:
   const Target &target() const { return database_.target(); }
-  std::string repair() const { return target().command("cowrie_migrate_v16", "repair => true"); }
+  std::string repair() const { return repair_call(target(), inspection_.situation); }
 
   // The remedy only decides about the rows; repair does the rest.
   static void loses(Finding &finding, const std::string &what, std::string remedy) {
@@ -275,8 +276,7 @@ void refuse_dependent_columns(Database &database, const Inspection &inspection) 
                     "other objects depend on columns of \"" + table.name + "\" that must change",
                     join(users, "\n"),
                     "Save their definitions and drop them, run " +
-                        database.target().command("cowrie_migrate_v16", "repair => true") +
-                        " and create them again.");
+                        database.target().migration("repair => true") + " and create them again.");
   }
 }
 
@@ -305,6 +305,30 @@ FillBy choose_fill(Database &database, const Inspection &inspection) {
              : FillBy::update;
 }
 
+/** Tells whether a run has come to its end, and only indexes and constraints differ since. */
+bool only_catalog_differs(const Inspection &inspection) {
+  const Situation &situation = inspection.situation;
+  return situation.version >= 16 && situation.subphase == phase_count &&
+         std::all_of(situation.findings.begin(), situation.findings.end(), [](const Finding &each) {
+           return each.object_type == ObjectType::index ||
+                  each.object_type == ObjectType::constraint ||
+                  each.object_type == ObjectType::version;
+         });
+}
+
+/** Where a foreign key is there and validated, there is none. */
+bool has_orphans(Database &database, const Inspection &inspection) {
+  for (const Table &table : inspection.declared.tables)
+    for (const Constraint &each : table.constraints) {
+      if (each.kind != ConstraintKind::foreign_key)
+        continue;
+      const Constraint *same = same_definition(*inspection.observed.table(table.name), each);
+      if ((!same || !same->validated) && orphans_of(database, table, each) > 0)
+        return true;
+    }
+  return false;
+}
+
 } // namespace
 
 RowFacts row_facts(Database &database, const Inspection &inspection) {
@@ -312,6 +336,8 @@ RowFacts row_facts(Database &database, const Inspection &inspection) {
   facts.filled_tables = filled_tables(database, inspection);
   refuse_dependent_columns(database, inspection);
   facts.fill_by = choose_fill(database, inspection);
+  facts.complete = facts.fill_by == FillBy::nothing && only_catalog_differs(inspection) &&
+                   !has_orphans(database, inspection);
   return facts;
 }
 

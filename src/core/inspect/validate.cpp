@@ -6,6 +6,7 @@
 #include "core/base/failure.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/schema/ddl.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
 #include "core/sql/fill.hpp"
@@ -43,7 +44,7 @@ std::int64_t orphans_of(Database &database, const Table &table, const Constraint
 
 std::vector<Finding> data_findings(Database &database, const Situation &situation) {
   std::vector<Finding> findings;
-  const std::string repair_call = database.target().command("cowrie_migrate_v16", "repair => true");
+  const std::string repair = repair_call(database.target(), situation);
   // After a completed run it is the application that adds sessions without a snapshot.
   const FillCount unfilled = count_unfilled(database, situation);
   if (unfilled.sessions > 0)
@@ -51,7 +52,7 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
         "session_summaries", "every session with a usable document has its snapshot",
         std::to_string(unfilled.sessions) + " of " + std::to_string(unfilled.of) +
             " sessions without",
-        situation.subphase == phase_count ? Severity::warning : Severity::error, repair_call));
+        situation.subphase == phase_count ? Severity::warning : Severity::error, repair));
 
   for (const Table &table : schema_v16().tables)
     for (const Constraint &each : table.constraints) {
@@ -61,11 +62,38 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
       if (rows > 0)
         findings.push_back(data_finding(
             each.target_table, "a row for every " + each.columns.front() + " of " + table.name,
-            std::to_string(rows) + " rows of " + table.name + " without", Severity::error,
-            repair_call));
+            std::to_string(rows) + " rows of " + table.name + " without", Severity::error, repair));
     }
   return findings;
 }
+
+namespace {
+
+/** Indexes that are not declared and that the server uses for no query, while every write pays for
+ *  them: what a cancelled CREATE INDEX or REINDEX CONCURRENTLY leaves. */
+void add_invalid_indexes(std::vector<Finding> &findings, const Inspection &found,
+                         const std::string &schema) {
+  for (const Table &table : found.observed.tables)
+    for (const Index &each : table.indexes) {
+      const bool known = std::any_of(findings.begin(), findings.end(), [&](const Finding &other) {
+        return other.table == table.name && other.observed_name == each.name;
+      });
+      if (each.valid || known)
+        continue;
+      Finding finding;
+      finding.severity = Severity::warning;
+      finding.object_type = ObjectType::index;
+      finding.problem = Problem::invalid;
+      finding.table = table.name;
+      finding.object = each.name;
+      finding.expected = "no index that is INVALID";
+      finding.actual = "INVALID " + ddl::definition(each);
+      finding.remedy = ddl::drop_index(schema, each.name);
+      findings.push_back(std::move(finding));
+    }
+}
+
+} // namespace
 
 std::vector<Finding> validate(Database &database, int version) {
   if (version == 16) {
@@ -79,6 +107,7 @@ std::vector<Finding> validate(Database &database, int version) {
     if (whole_columns)
       for (Finding &each : data_findings(database, found.situation))
         findings.push_back(std::move(each));
+    add_invalid_indexes(findings, found, database.target().schema);
     return std::move(findings);
   }
   if (version != 15)

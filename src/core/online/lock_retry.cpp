@@ -19,20 +19,32 @@ constexpr int most_waiting_attempts = 5;
 constexpr std::int64_t first_pause_us = 50'000;
 constexpr std::int64_t longest_pause_us = 2'000'000;
 
+std::string every_table() {
+  std::vector<std::string> tables;
+  for (const Schema *schema : {&schema_v15(), &schema_v16()})
+    for (const Table &table : schema->tables)
+      tables.push_back(table.name);
+  return text_array(tables);
+}
+
+} // namespace
+
 bool is_lock_failure(const Failure &failure) {
   return !failure.must_propagate && (failure.sqlstate == sqlstate::lock_not_available ||
                                      failure.sqlstate == sqlstate::deadlock_detected);
 }
-
-} // namespace
 
 LockRetry::LockRetry(const OnlinePorts &ports)
     : ports_(ports),
       random_(static_cast<std::minstd_rand::result_type>(ports.database.clock_us())) {}
 
 bool LockRetry::if_locked(TransactionKind kind, const std::function<void()> &body) {
+  awaited_.clear();
   try {
     ports_.transactions.in_transaction(kind, body);
+    if (failures_ > 0)
+      ports_.transactions.in_transaction(TransactionKind::work,
+                                         [this] { ports_.online_monitor.waits({}); });
     failures_ = 0;
     return true;
   } catch (const Failure &failure) {
@@ -40,7 +52,9 @@ bool LockRetry::if_locked(TransactionKind kind, const std::function<void()> &bod
       throw;
   }
   ++failures_;
-  if (failures_ >= (kind == TransactionKind::work ? most_waiting_attempts : most_attempts))
+  const int most = kind == TransactionKind::work ? most_waiting_attempts : most_attempts;
+  report(kind, most);
+  if (failures_ >= most)
     give_up(failures_);
   // Jittered: two processes that step aside for each other shall not meet again.
   const std::int64_t pause =
@@ -57,22 +71,38 @@ void LockRetry::until_locked(TransactionKind kind, const std::function<void()> &
   }
 }
 
+// A reader is in the way of a strong lock only.
+void LockRetry::report(TransactionKind kind, int most) {
+  LockWait wait{failures_, most, 0, 0};
+  ports_.transactions.in_transaction(TransactionKind::work, [&] {
+    const std::vector<Row> found = ports_.database.query(
+        lock_holders_query(awaited_.empty() ? every_table() : text_array({awaited_}),
+                           kind == TransactionKind::catalog),
+        {ports_.database.target().schema});
+    if (!found.empty())
+      holders_.clear();
+    for (const Row &row : found) {
+      append(holders_, row[0].value_or(""), "\n");
+      if (wait.holder == 0) {
+        wait.holder = to_number(row[1]);
+        wait.table = to_number(row[2]);
+      }
+    }
+    ports_.online_monitor.waits(wait);
+  });
+}
+
+std::string LockRetry::who_holds() {
+  if (holders_.empty())
+    report(TransactionKind::catalog, most_attempts);
+  return holders_.empty() ? "Nobody holds a lock on the tables any more." : holders_;
+}
+
 void LockRetry::give_up(int attempts) {
   failures_ = 0;
-  std::vector<std::string> tables;
-  for (const Schema *schema : {&schema_v15(), &schema_v16()})
-    for (const Table &table : schema->tables)
-      tables.push_back(table.name);
-  std::string holders;
-  ports_.transactions.in_transaction(TransactionKind::work, [&] {
-    for (const Row &row : ports_.database.query(lock_holders_query(text_array(tables)),
-                                                {ports_.database.target().schema}))
-      append(holders, row[0].value_or(""), "\n");
-  });
   throw Failure(
       sqlstate::lock_not_available,
-      "no lock could be had in " + std::to_string(attempts) + " attempts",
-      holders.empty() ? "Nobody holds a lock on the tables any more." : holders,
+      "no lock could be had in " + std::to_string(attempts) + " attempts", who_holds(),
       "Wait for these transactions or end them with SELECT pg_terminate_backend(pid); then run " +
           ports_.database.target().online_call() + " it resumes there.");
 }

@@ -8,6 +8,7 @@
 
 #include <random>
 
+#include "core/base/failure.hpp"
 #include "core/ports/online_ports.hpp"
 
 namespace cowrie {
@@ -23,12 +24,25 @@ public:
    *  when that has happened too often in a row. */
   bool if_locked(TransactionKind kind, const std::function<void()> &body);
 
+  /** The table that the next attempt will lock, where one statement locks one table. */
+  void awaits(const std::string &table) { awaited_ = table; }
+
+  /** Says who holds locks on the tables now, a line each, or who did when it was last asked. */
+  std::string who_holds();
+
 private:
   [[noreturn]] void give_up(int attempts);
+  /** Asks who holds the lock that was not granted, and says so in the status. */
+  void report(TransactionKind kind, int most);
 
   const OnlinePorts &ports_;
   std::minstd_rand random_;
-  int failures_ = 0; ///< attempts in a row that were in vain
+  int failures_ = 0;    ///< attempts in a row that were in vain
+  std::string awaited_; ///< a table; empty: not known
+  std::string holders_; ///< of the last attempt that was in vain, in words
 };
+
+/** Tells whether a lock was not granted. */
+bool is_lock_failure(const Failure &failure);
 
 } // namespace cowrie

@@ -101,6 +101,7 @@ private:
     }
     if (state_.origin == Origin::repair)
       view_.rows = row_facts(database_, seen());
+    view_.rows.complete = false;          // others write meanwhile
     view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
@@ -108,7 +109,8 @@ private:
     refuse_unusable_indexes(database_);
     for (const OnlineRefusal refuse : online_refusals())
       refuse(database_, *seen().declared.table("session_summaries"));
-    refuse_rewrites(target(), schema_.planned());
+    refuse_rewrites(target(), schema_.planned(), *seen().declared.table("session_summaries"),
+                    *seen().observed.table("session_summaries"));
     if (state_.origin == Origin::repair)
       refuse_row_type_users(database_, schema_.planned());
     refuse_taken_names(database_, schema_.planned());

@@ -4,6 +4,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/expressions.hpp"
+#include "core/plan/table_repair.hpp"
 #include "core/sql/fill.hpp"
 #include "core/sql/online.hpp"
 
@@ -57,7 +58,7 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
             (after ? " or let those fire once for every session that fire after an update and may"
                      " do so: SET cowrie_migrate.harmless_triggers = 'name, ...';"
                    : "") +
-            " or migrate at once, which fires none: " + target.command("cowrie_migrate_v16"));
+            " then run " + target.again());
 }
 
 std::vector<OnlineRefusal> online_refusals() {
@@ -65,16 +66,23 @@ std::vector<OnlineRefusal> online_refusals() {
           [](Database &database, const Table &) { refuse_unusable_checks(database); }};
 }
 
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan) {
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
+                     const Table &observed) {
   std::string detail;
+  for (const Column &each : declared.columns)
+    if (const Column *seen = observed.column(each.name); seen && must_be_retyped(each, *seen))
+      append(detail, each.name + " is of type " + seen->type + " and must be " + each.type, "\n");
   for (const Step &each : plan)
     if (each.kind == StepKind::repair && each.table == "session_summaries")
       append(detail, each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported,
                   "columns of session_summaries cannot be changed while others write", detail,
-                  "Repair it at once, which locks the table: " +
-                      target.command("cowrie_migrate_v16", "repair => true"));
+                  "Change their types while nobody writes, with the statements that " +
+                      target.call("cowrie_migrate_v16", "repair => true, dry_run => true") +
+                      " lists, or let the same call without dry_run do it, which locks the"
+                      " tables; or drop the columns, if nothing in them is needed, and run " +
+                      target.again());
 }
 
 } // namespace cowrie

@@ -21,8 +21,10 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions);
 using OnlineRefusal = void (*)(Database &, const Table &declared_sessions);
 std::vector<OnlineRefusal> online_refusals();
 
-/** Refuses a plan that changes the type of a column of the sessions: that rewrites the whole table
+/** Refuses a plan that changes the type of a column of the sessions, by a step of its own or in the
+ *  one rewrite: that rewrites the whole table
  *  under a lock. */
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan);
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
+                     const Table &observed);
 
 } // namespace cowrie

@@ -17,7 +17,7 @@ std::string milliseconds(std::int64_t microseconds) {
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
     : ports_(ports), monitor_(ports.monitor),
-      position_(ports.monitor, ports.database.target().online_call()), lock_retry_(ports) {}
+      position_(ports.monitor, ports.database.target().again()), lock_retry_(ports) {}
 
 void OnlineSteps::begin(std::int64_t run) {
   run_ = run;
@@ -25,6 +25,7 @@ void OnlineSteps::begin(std::int64_t run) {
 }
 
 void OnlineSteps::lock(const std::string &table, const std::string &mode) {
+  lock_retry_.awaits(table);
   database().execute("LOCK TABLE " + qualified(target().schema, table) + " IN " + mode + " MODE");
   database().inspect_again();
   locked_at_ = database().clock_us();
@@ -73,12 +74,16 @@ void OnlineSteps::record_stop() {
         run_, {0, "", "stopped", state.filled.before.sessions, elapsed_us(), position_.words()}, {},
         {});
   });
+  in(TransactionKind::work, [&] { monitor_.stopped(); });
   monitor_.warning("the online migration has stopped as it was asked to",
                    "It was at " + position_.words() + ", after " + words + ".",
                    "Resume it with " + target().online_call());
 }
 
 void OnlineSteps::record(Failure &failure) {
+  const bool refused = is_lock_failure(failure);
+  if (refused && failure.from_server) // the server does not say who has the lock
+    append(failure.detail, lock_retry_.who_holds(), "\n");
   if (run_ != 0) {
     failure.context = position_.words();
     try {
@@ -89,10 +94,15 @@ void OnlineSteps::record(Failure &failure) {
                               "failed",
                               std::nullopt,
                               database().clock_us() - step_begun_,
-                              failure.from_server ? std::string() : failure.detail};
+                              failure.from_server && !refused ? std::string() : failure.detail};
         ledger().record(run_, step, failure.sqlstate, failure.message);
-        const StepResult outcome{
-            0, "", "failed", state.filled.before.sessions, elapsed_us(), position_.words()};
+        // Whoever looks into the ledger next morning finds who was in the way.
+        const StepResult outcome{0,
+                                 "",
+                                 "failed",
+                                 state.filled.before.sessions,
+                                 elapsed_us(),
+                                 position_.words() + (refused ? ": " + failure.detail : "")};
         ledger().finish_run(run_, outcome, failure.sqlstate, failure.message);
       });
     } catch (const Failure &second) { // the first one is what matters
@@ -103,7 +113,7 @@ void OnlineSteps::record(Failure &failure) {
     failure.detail = run_ == 0 ? "Nothing has been changed."
                                : "What has been committed stays: " + words_of_position() + ".";
   if (failure.hint.empty())
-    failure.hint = "Mend the cause, then run " + target().online_call() +
+    failure.hint = "Mend the cause, then run " + target().again() +
                    (run_ == 0 ? "" : " it resumes there.") +
                    " docs/RECOVERY.md tells what to look for.";
 }

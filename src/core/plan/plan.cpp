@@ -29,7 +29,7 @@ public:
       fill_rows_added_meanwhile();
     for (int phase = first_phase_; phase <= phase_count; ++phase) {
       phase_ = phase;
-      if (phase == 1 && !resuming_)
+      if (phase == 1 && !resuming_ && !rows_.complete)
         set_foreign_keys_aside();
       add_repairs();
       if (phase == 1)
@@ -39,7 +39,8 @@ public:
           inventory(table);
       if (phase == 4) {
         indexes_of(sessions_);
-        analyze();
+        if (!rows_.complete)
+          analyze();
       }
       if (phase == 5)
         finish();
@@ -172,13 +173,17 @@ private:
     const Table *seen = found(table);
     if (!seen) {
       add("create_" + table.name, StepKind::create_table, table, "ACCESS EXCLUSIVE",
-          {ddl::create_table(target_.schema, table)});
+          {ddl::create_table(target_.schema, table), ddl::comment_on_table(target_.schema, table)});
       load(table, OnExisting::none_there);
       constraints_of(table);
     } else {
       alter_columns(table, *seen);
       constraints_of(table);
       relax_undeclared(table, *seen);
+      if (rows_.complete) {
+        indexes_of(table);
+        return;
+      }
       load(table, resuming_ ? OnExisting::refresh : OnExisting::keep);
       complete_columns(table, *seen);
       if (table.name == "ip_inventory")
@@ -298,8 +303,8 @@ private:
         if (each.phase != 5)
           continue;
         const Table *seen = found(table);
-        // Phase 1 has set them aside.
-        if (seen && first_phase_ > 1 && reuse(table, *seen, each))
+        // Else phase 1 has set them aside.
+        if (seen && (first_phase_ > 1 || rows_.complete) && reuse(table, *seen, each))
           continue;
         // Adding it takes a short lock, validating it reads both tables under a weak one.
         add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
@@ -308,7 +313,8 @@ private:
             {ddl::validate_constraint(target_.schema, table.name, each.name)});
       }
     add("verify", StepKind::verify, sessions_, "ACCESS SHARE");
-    add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
+    if (!rows_.complete) // no statement has written a row
+      add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
     add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE").table = "schema_state";
   }
 

@@ -19,6 +19,8 @@ enum class FillBy : std::uint8_t {
 /** What a repair has read from the rows. */
 struct RowFacts {
   FillBy fill_by = FillBy::rewrite;
+  bool complete =
+      false; ///< a completed run has left every row, only indexes or keys are to be mended
   std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
   std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
 };

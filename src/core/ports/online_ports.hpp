@@ -86,6 +86,14 @@ public:
   virtual void remember(std::int64_t run, const OnlineState &state) = 0;
 };
 
+/** A lock that was not granted, and the attempt that is made for it. */
+struct LockWait {
+  int attempt = 0;         ///< of these in a row; 0: it was granted
+  int most = 0;            ///< attempts, then the run gives up
+  std::int64_t table = 0;  ///< OID of the table, as far as that is known
+  std::int64_t holder = 0; ///< process that holds it
+};
+
 /** What the status view shows of the batches, in this call and in earlier ones. */
 class OnlineMonitor {
 public:
@@ -94,6 +102,8 @@ public:
   virtual void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) = 0;
   /** There are no more batches: from now on the numbers of rows stay as they are. */
   virtual void hold_rows(const FillResult &filled) = 0;
+  /** A lock was not granted, or is granted at last; said when either happens. */
+  virtual void waits(const LockWait &wait) = 0;
 };
 
 /** Everything that an online run works with. */

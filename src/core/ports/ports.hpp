@@ -192,6 +192,8 @@ public:
   virtual void at(int phase, std::string_view step) = 0;
   virtual void finished() = 0;
   virtual void failed(std::string_view sqlstate) = 0;
+  /** It ends before its end because it was asked to. */
+  virtual void stopped() = 0;
   virtual void notice(const std::string &message, const std::string &detail = {}) = 0;
   virtual void warning(const std::string &message, const std::string &detail,
                        const std::string &hint) = 0;

@@ -13,6 +13,28 @@ std::string Target::online_call(const std::string &arguments) const {
   return "CALL " + call("cowrie_migrate_v16_online", arguments) + ";";
 }
 
+std::string Target::migration(const std::string &with) const {
+  return entry == Entry::online ? online_call(with) : command("cowrie_migrate_v16", with);
+}
+
+Target Target::with_schema(const std::string &name) const {
+  Target result = *this;
+  result.named_schema = name;
+  return result;
+}
+
+std::string hint_with_call(std::string hint, const std::string &call) {
+  for (const std::string words : {"repeat the call", "repeat this call"})
+    if (const std::size_t at = hint.find(words); at != std::string::npos) {
+      hint.replace(at, words.size(), "run " + call);
+      if (const std::size_t end = at + 4 + call.size(); hint.compare(end, 1, ".") == 0)
+        hint.erase(end, 1); // the semicolon ends it
+    }
+  if (hint.find("CALL ") != std::string::npos)
+    return hint;
+  return hint + (hint.empty() ? "Run " : " Then run ") + call;
+}
+
 std::string Target::call(const std::string &function, const std::string &arguments) const {
   std::string result = function + "(";
   if (!named_schema.empty())

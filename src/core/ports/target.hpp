@@ -3,9 +3,16 @@
 // Error regime: plain data.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace cowrie {
+
+/** The two ways of migrating, by what an operator calls. */
+enum class Entry : std::uint8_t {
+  atomic, ///< SELECT * FROM cowrie_migrate_v16()
+  online, ///< CALL cowrie_migrate_v16_online()
+};
 
 /** Where the sessions are, and what the migration must know of that place. */
 struct Target {
@@ -20,6 +27,8 @@ struct Target {
   std::string events_collation;
   bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
   bool proves_columns = true;      ///< the extension's objects are new enough to prove every column
+  Entry entry = Entry::atomic;     ///< what is running, or what a look at the tables is about
+  std::string arguments;           ///< of that call, but for the schema: `repair => true`
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
@@ -28,6 +37,16 @@ struct Target {
   std::string call(const std::string &function, const std::string &arguments = {}) const;
   /** `CALL cowrie_migrate_v16_online();`, ready to be pasted. */
   std::string online_call(const std::string &arguments = {}) const;
+  /** The call that migrates, in the form of the entry point that is running: what a HINT names. */
+  std::string migration(const std::string &with = {}) const;
+  /** The call that is running, with its own arguments. */
+  std::string again() const { return migration(arguments); }
+  /** The same target with the schema named, for a HINT that shows how that is done. */
+  Target with_schema(const std::string &name) const;
 };
+
+/** A HINT that names this CALL: where it says `repeat the call`, in these words; where it names no
+ *  CALL, at its end. */
+std::string hint_with_call(std::string hint, const std::string &call);
 
 } // namespace cowrie

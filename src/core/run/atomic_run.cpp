@@ -65,11 +65,12 @@ private:
       position_.at(0, "inspect");
       inspection_ = inspect(database_); // what it was before the locks were granted does not count
       refuse_unsuitable();
-      refuse_full_disk(database_, inspection_);
     }
     if (inspection_.situation.state != SchemaState::version15 &&
         inspection_.situation.state != SchemaState::resumable)
       rows_ = row_facts(database_, inspection_);
+    if (!options_.dry_run && !rows_.complete) // an index or a key takes what it took before
+      refuse_full_disk(database_, inspection_);
     if (rows_.fill_by == FillBy::rewrite)
       rows_.alter_table_reason = alter_table_reason(database_);
     plan_ = plan_migration(inspection_.declared, inspection_.observed, target(),
@@ -167,7 +168,7 @@ private:
   void run_phase(int phase) {
     const std::int64_t begun = database_.clock_us();
     begin_step(phase, "start");
-    if (!proof_taken_ && !plans(StepKind::fill_sessions))
+    if (!proof_taken_ && plans(StepKind::zero_loss_gate) && !plans(StepKind::fill_sessions))
       take_proof_by_scan();
     for (const Step &step : plan_)
       if (step.phase == phase)

@@ -52,7 +52,7 @@ private:
                options_.to_phase == 0 ? "schema version 15, nothing to remove"
                                       : "nothing of the later phases is there"}};
     if (!options_.dry_run) {
-      monitor_.started("atomic", 0);
+      monitor_.started("cleanup", 0);
       position_.at(0, "lock_tables");
       database_.lock_tables(locks("SHARE ROW EXCLUSIVE"));
       position_.at(0, "inspect");

@@ -64,6 +64,11 @@ std::string create_table(const std::string &schema, const Table &table) {
          join(table.columns, ", ", [](const Column &each) { return column_clause(each); }) + ")";
 }
 
+std::string comment_on_table(const std::string &schema, const Table &table) {
+  return "COMMENT ON TABLE " + qualified(schema, table.name) + " IS " +
+         quote_literal(table.comment);
+}
+
 std::string add_columns(const std::string &schema, const std::string &table,
                         const std::vector<const Column *> &columns) {
   return alter_table(schema, table) + join(columns, ", ", [](const Column *each) {
@@ -98,6 +103,10 @@ std::string create_index(const std::string &schema, const std::string &table, co
   return std::string(index.unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ") +
          (concurrently == Concurrently::yes ? "CONCURRENTLY " : "") + quote_identifier(index.name) +
          " ON " + qualified(schema, table) + " USING " + definition(body);
+}
+
+std::string reindex_concurrently(const std::string &schema, const std::string &name) {
+  return "REINDEX INDEX CONCURRENTLY " + qualified(schema, name);
 }
 
 std::string drop_index(const std::string &schema, const std::string &name) {

@@ -21,6 +21,8 @@ std::string create_table(const std::string &schema, const Table &table);
 /** `"c" integer NOT NULL DEFAULT 0`, as it stands in CREATE TABLE or after ADD COLUMN. */
 std::string column_clause(const Column &column);
 
+/** Says what a table is for. */
+std::string comment_on_table(const std::string &schema, const Table &table);
 /** `ALTER TABLE "s"."t" ADD COLUMN …, ADD COLUMN …`. */
 std::string add_columns(const std::string &schema, const std::string &table,
                         const std::vector<const Column *> &columns);
@@ -36,6 +38,8 @@ std::string create_index(const std::string &schema, const std::string &table, co
                          Concurrently concurrently = Concurrently::no);
 
 std::string drop_index(const std::string &schema, const std::string &name);
+/** Builds an index anew beside its writers; no transaction may contain it. */
+std::string reindex_concurrently(const std::string &schema, const std::string &name);
 std::string drop_constraint(const std::string &schema, const std::string &table,
                             const std::string &name);
 std::string drop_columns(const std::string &schema, const std::string &table,

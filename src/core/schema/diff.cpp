@@ -247,7 +247,8 @@ private:
     const std::string create_it = ddl::create_index(schema_, declared_.name, index);
     if (found) {
       finding.actual = same ? "INVALID " + ddl::definition(*found) : found_definition(*found);
-      finding.remedy = ddl::drop_index(schema_, found->name) + "; " + create_it;
+      finding.remedy = same ? ddl::reindex_concurrently(schema_, found->name)
+                            : ddl::drop_index(schema_, found->name) + "; " + create_it;
       finding.observed_name = found->name;
     } else {
       finding.remedy = create_it;

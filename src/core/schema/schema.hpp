@@ -93,6 +93,7 @@ struct Table {
   std::vector<Column> columns;
   std::vector<Constraint> constraints;
   std::vector<Index> indexes;
+  std::string comment; ///< what \d+ says of it, where this declaration creates it
   std::vector<std::string>
       retired_columns; ///< columns that older attempts left; cleanup drops them
   // Observed only.

@@ -176,6 +176,7 @@ Table session_summaries() {
 Table asn_inventory() {
   Table table;
   table.name = "asn_inventory";
+  table.comment = "autonomous systems that sessions came from, one row each (tier 1, ADR-007)";
   table.phase = 2;
   table.columns = {
       column("asn_number", integer, not_null),
@@ -211,6 +212,7 @@ Table asn_inventory() {
 Table ip_inventory() {
   Table table;
   table.name = "ip_inventory";
+  table.comment = "source addresses with their current enrichment, one row each (tier 2, ADR-007)";
   table.phase = 3;
   table.columns = {
       column("ip_address", ip_text, not_null),
@@ -249,6 +251,7 @@ Table ip_inventory() {
 Table ip_asn_history() {
   Table table;
   table.name = "ip_asn_history";
+  table.comment = "which autonomous system an address was seen in, and since when (ADR-007)";
   table.phase = 4;
   table.columns = {
       column("ip_address", ip_text, not_null),

@@ -3,6 +3,7 @@
 
 #include "core/schema/schema.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/run_objects.hpp"
 
 namespace cowrie {
 
@@ -15,16 +16,25 @@ std::string holder_in_words(const std::string &pid, const std::string &locks,
       {{"pid", pid}, {"locks", locks}, {"a", activity}, {"unknown", quote_literal(unknown)}});
 }
 
-std::string lock_holders_query(const std::string &tables) {
-  return sql::fill(R"(SELECT DISTINCT {holder}
+std::string lock_holders_query(const std::string &tables, bool readers) {
+  return sql::fill(R"(WITH {run_processes}
+SELECT {holder}, l.pid, min(c.oid::int8)
 FROM pg_locks AS l
 JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND n.nspname = $1::text AND c.relname = ANY ({tables}) ORDER BY 1)",
-                   {{"holder", holder_in_words("l.pid", "l.mode || ' on ' || c.relname", "a", "?")},
+AND n.nspname = $1::text AND c.relname = ANY ({tables}) AND l.mode <> ALL ({mild})
+AND {is_other}
+GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid)",
+                   {{"run_processes", run_objects::processes()},
+                    {"is_other", run_objects::is_surely_no_part("l.pid", "l.virtualtransaction")},
+                    {"holder", holder_in_words("l.pid",
+                                               "string_agg(DISTINCT l.mode || ' on ' || c.relname,"
+                                               " ', ')",
+                                               "a", "?")},
+                    {"mild", readers ? "ARRAY[]::text[]" : text_array({"AccessShareLock"})},
                     {"tables", tables}});
 }
 

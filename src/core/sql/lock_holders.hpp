@@ -14,7 +14,9 @@ namespace cowrie {
 std::string holder_in_words(const std::string &pid, const std::string &locks,
                             const std::string &activity, const std::string &unknown);
 
-/** Asks who holds locks on these tables of the schema $1, a line each. */
-std::string lock_holders_query(const std::string &tables);
+/** Asks who holds locks on these tables of the schema $1, other processes than those of the run,
+ * the longest transactions first: in words, the process, the table.
+ *  @param readers whether locks that only read count, too */
+std::string lock_holders_query(const std::string &tables, bool readers);
 
 } // namespace cowrie

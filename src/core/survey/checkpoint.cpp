@@ -20,12 +20,6 @@ namespace {
 
 constexpr std::int64_t longest_query_us = 10'000'000;
 
-/** `93.4 %`, rounded down: what is just below a target is not shown as the target. */
-std::string percent(double share) {
-  const auto tenths = static_cast<std::int64_t>(std::floor(share * 1000 + 1e-9));
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
-}
-
 std::string seconds(std::int64_t microseconds) {
   const std::string thousandths = std::to_string(microseconds / 1000 % 1000);
   return std::to_string(microseconds / 1'000'000) + "." + std::string(3 - thousandths.size(), '0') +
@@ -113,7 +107,7 @@ private:
       const bool none =
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
       row.passed = none;
-      row.measured = none ? "no sessions" : "";
+      row.measured = none ? "no sessions" : "not measured";
       row.detail = "the ledger has no run that recorded what there was before";
       return;
     }

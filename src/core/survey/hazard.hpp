@@ -36,6 +36,7 @@ inline constexpr const char *synchronous = "synchronous standby missing";
 inline constexpr const char *archiving = "WAL archiving fails";
 inline constexpr const char *wraparound = "wraparound";
 inline constexpr const char *timeout = "statement timeout";
+inline constexpr const char *unfinished = "unfinished migration";
 inline constexpr const char *trigger = "trigger";
 inline constexpr const char *online = "online migration";
 inline constexpr const char *event_trigger = "event trigger";
@@ -62,6 +63,10 @@ inline constexpr const char *null_escapes = "documents with \\u0000";
 inline constexpr const char *sampled = "sampled";
 inline constexpr const char *unreadable = "sessions cannot be read";
 } // namespace hazards
+
+/** `96.1 %`, rounded down, so that a share below a target never looks like it: the one way in which
+ * a preflight foretells and a checkpoint measures. */
+std::string percent(double share);
 
 /** One acceptance criterion, or one of several queries of it. */
 struct Criterion {

@@ -52,10 +52,7 @@ public:
       : database_(database), target_(database.target()), options_(options) {}
 
   std::vector<Hazard> run() {
-    // A running migration holds its locks to its end: it is told of without waiting for them.
-    if (!guarded(
-            [this] { database_.in_subtransaction([this] { database_.refuse_other_run(); }); }) ||
-        !attempt([this] { inspection_ = inspect(database_); }))
+    if (!attempt([this] { inspection_ = inspect(database_); }))
       return std::move(found_);
     if (inspection_.situation.state == SchemaState::complete) {
       add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
@@ -85,13 +82,18 @@ public:
     attempt([this] { refuse_duplicates(database_); });
     // What the sample tells refuses, as in the migration; the documents tell more.
     std::optional<CapacityFacts> facts;
-    const bool fits = attempt([&] {
-      facts = read_capacity(database_);
-      refuse_full_disk(database_, inspection_, *facts);
-    });
+    std::vector<Way> fitting;
+    attempt([&] { facts = read_capacity(database_); });
+    for (const Way way : {Way::atomic, Way::online})
+      if (facts && attempt([&] {
+            if (way == Way::atomic ||
+                !inspection_.situation.online.any()) // one that has begun fits
+              refuse_full_disk(database_, inspection_, *facts, way);
+          }))
+        fitting.push_back(way);
     attempt([&] { documents(facts.value_or(CapacityFacts())).improve(facts); });
     if (facts)
-      attempt([&] { capacity(*facts, fits); });
+      attempt([&] { capacity(*facts, fitting); });
     return std::move(found_);
   }
 
@@ -133,7 +135,7 @@ private:
   }
 
   /** What it will cost, by what is known now. */
-  void capacity(const CapacityFacts &facts, bool fits) {
+  void capacity(const CapacityFacts &facts, const std::vector<Way> &fitting) {
     const Need need = need_of(facts, inspection_);
     add(HazardSeverity::info, hazards::tables,
         about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
@@ -147,16 +149,8 @@ private:
         "");
     add(HazardSeverity::info, hazards::temporary,
         about(need.temporary) + " for the work table and for sorts, while it runs", "");
-    if (fits)
-      for (const DiskNeed &each : disk_needs(need, database_.disks())) {
-        const bool close = each.need > each.free - each.free / 5;
-        add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
-            each.detail,
-            close ? "SET cowrie_migrate.free_space = '" +
-                        std::to_string(each.need / (1 << 20) * 5 / 4 + 1) +
-                        "MB';  -- if there is as much, whatever the operating system says"
-                  : "");
-      }
+    for (const Way way : fitting)
+      free_space(way, need_of(facts, inspection_, way));
     if (facts.sampled > 0)
       add(HazardSeverity::info, hazards::duration,
           "about " + clock(need.duration_us) + " for " + std::to_string(need.sessions) +
@@ -164,6 +158,20 @@ private:
               " of them were read in " + std::to_string(std::llround(facts.sample_us / 1000)) +
               " ms",
           "");
+  }
+
+  /** A row for each file system, of one way of migrating that fits. */
+  void free_space(Way way, const Need &need) {
+    for (const DiskNeed &each : disk_needs(need, database_.disks())) {
+      const bool close = each.need > each.free - each.free / 5;
+      add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
+          in_words(way) + ": " + each.detail,
+          close ? how_to_make_room(target_) +
+                      "  -- only if there is more than the operating system says: SET"
+                      " cowrie_migrate.free_space = '" +
+                      std::to_string(each.need / (1 << 20) * 5 / 4 + 1) + "MB';"
+                : "");
+    }
   }
 
   /** What the documents tell better than the small sample did. */
@@ -261,10 +269,8 @@ private:
 
   template <typename Of> void coverage(const Amounts &amounts, Of of) {
     const auto percent = [](std::int64_t part, std::int64_t whole) {
-      const double value =
-          whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
-      const std::int64_t tenths = std::llround(value * 10);
-      return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
+      return cowrie::percent(whole > 0 ? static_cast<double>(part) / static_cast<double>(whole)
+                                       : 1);
     };
     const auto with = [&](Measure measure) {
       return std::to_string(of(measure)) + " (" + percent(of(measure), of(Measure::sessions)) + ")";

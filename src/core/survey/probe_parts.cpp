@@ -3,6 +3,7 @@
 
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
+#include "core/sql/run_objects.hpp"
 
 namespace cowrie::probes {
 
@@ -25,12 +26,14 @@ std::string tables() {
 }
 
 std::string other_sessions() {
-  return "WITH others AS (SELECT *, format('process %s of user %s%s', pid, COALESCE(usename, '?'),"
+  return "WITH " + run_objects::processes() +
+         ", others AS (SELECT *, format('process %s of user %s%s', pid, COALESCE(usename, '?'),"
          " COALESCE(' (' || NULLIF(application_name, '') || ')', '')) AS who FROM pg_stat_activity"
          " WHERE datid = " +
          std::string(this_database) +
          " AND pid <> pg_backend_pid() AND leader_pid IS NULL AND COALESCE(backend_type, '') <>"
-         " 'autovacuum worker') ";
+         " 'autovacuum worker' AND " +
+         run_objects::is_other("pg_stat_activity.pid") + ") ";
 }
 
 } // namespace cowrie::probes

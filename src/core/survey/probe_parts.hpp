@@ -30,7 +30,8 @@ std::vector<std::string> inventories();
 /** The tables that a migration reads or changes: WITH tables (oid, relname, name, …). */
 std::string tables();
 
-/** Other sessions in this database: WITH others (pid, …, who). */
+/** Other sessions in this database that have no part in a migration: WITH run_processes, others
+ * (pid, …, who). */
 std::string other_sessions();
 
 } // namespace cowrie::probes

@@ -42,8 +42,9 @@ HazardSeverity severity_of(const std::string &name) {
 
 std::vector<Hazard> probe_server(Database &database) {
   std::vector<Hazard> found;
-  for (const auto &group : {probes::of_sessions(), probes::of_wal(), probes::of_tables(),
-                            std::vector<probes::Probe>{probes::cron(), probes::server_version()}})
+  for (const auto &group :
+       {probes::of_sessions(), probes::of_wal(), probes::of_tables(database.target()),
+        std::vector<probes::Probe>{probes::cron(), probes::server_version()}})
     for (const probes::Probe &probe : group)
       try {
         database.in_subtransaction([&] {

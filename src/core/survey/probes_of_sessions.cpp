@@ -3,6 +3,7 @@
 
 #include "core/sql/fill.hpp"
 #include "core/sql/lock_holders.hpp"
+#include "core/sql/run_objects.hpp"
 
 namespace cowrie::probes {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 // nobody can tell since when is.
 Probe conflicting_locks() {
   return {hazards::lock,
-          sql::fill(R"({tables}, holders AS (
+          sql::fill(R"({tables}, {run_processes}, holders AS (
   SELECT l.pid, l.virtualtransaction, string_agg(DISTINCT l.mode || ' on ' || t.name, ', ') AS locks,
     bool_and(l.mode = 'ShareUpdateExclusiveLock') AS mild
   FROM tables AS t JOIN pg_locks AS l ON l.relation = t.id
@@ -34,8 +35,11 @@ LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid
 LEFT JOIN prepared AS p ON h.pid IS NULL AND p.virtualtransaction = h.virtualtransaction
 WHERE pg_backend_pid() IS DISTINCT FROM h.pid AND pg_backend_pid() IS DISTINCT FROM a.leader_pid
 AND NOT (h.mild AND a.usesysid IS NULL AND h.pid IS NOT NULL)
+AND {is_other}
 ORDER BY a.xact_start LIMIT 20)",
                     {{"tables", tables()},
+                     {"run_processes", run_objects::processes()},
+                     {"is_other", run_objects::is_other("h.pid", "h.virtualtransaction")},
                      {"database", this_database},
                      {"longest_wait", longest_wait},
                      {"holder", holder_in_words("h.pid", "h.locks", "a", "not visible to you")}})};
@@ -78,10 +82,14 @@ Probe long_transactions() {
 
 Probe prepared_transactions() {
   return {hazards::prepared_transaction,
-          "SELECT 'warning', format('transaction %L of user %s is prepared since %s; it keeps its"
-          " locks, over restarts too', gid, owner, prepared), format('ROLLBACK PREPARED %L;  -- or"
-          " COMMIT PREPARED', gid) FROM pg_prepared_xacts WHERE database = current_database()"
-          " ORDER BY prepared LIMIT 10"};
+          "WITH " + run_objects::processes() +
+              " SELECT 'warning', format('transaction %L of user %s is prepared since %s; it keeps"
+              " its locks, over restarts too', gid, owner, prepared), format('ROLLBACK PREPARED %L;"
+              "  -- or COMMIT PREPARED', gid) FROM pg_prepared_xacts AS p WHERE database ="
+              " current_database() AND NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype ="
+              " 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL AND NOT " +
+              run_objects::is_other("NULL", "l.virtualtransaction") +
+              ") ORDER BY prepared LIMIT 10"};
 }
 
 // Of this session, and of the roles that a job or another session may start as.

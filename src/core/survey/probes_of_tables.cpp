@@ -2,6 +2,9 @@
 #include "core/survey/probes_of_tables.hpp"
 
 #include "core/schema/schema.hpp"
+#include "core/sql/fill.hpp"
+#include "core/sql/online.hpp"
+#include "core/sql/run_objects.hpp"
 
 namespace cowrie::probes {
 namespace {
@@ -40,8 +43,36 @@ Probe triggers() {
           " t.name, g.tgfoid::regproc),"
           " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
           " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
-          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events'"
-          " ORDER BY t.name, g.tgname"};
+          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events' AND NOT " +
+          run_objects::is_own_trigger("g") + " ORDER BY t.name, g.tgname"};
+}
+
+// What an online migration has left, or works with, is told of by one row: it is to be left alone.
+Probe unfinished_migration(const Target &target) {
+  return {hazards::unfinished,
+          sql::fill(R"({tables}, {run_processes}, own AS (
+  SELECT format('trigger %I on %s', g.tgname, t.name) AS what
+  FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE {is_own_trigger}
+  UNION ALL
+  SELECT format('table %I.%I', n.nspname, c.relname)
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1::text AND c.relkind = 'r' AND c.relname = ANY ({work_tables})
+  AND (c.relpersistence = 'u'
+    OR obj_description(c.oid, 'pg_class') IN ({changes_comment}, {queue_comment}))
+)
+SELECT 'info', format(CASE WHEN running.now THEN '%s: these belong to the running migration; leave'
+    ' them' ELSE '%s: these belong to a migration that has not ended; leave them' END,
+    string_agg(own.what, ', ' ORDER BY own.what)),
+  CASE WHEN NOT running.now THEN {call} END
+FROM own CROSS JOIN (SELECT EXISTS (SELECT FROM run_processes) AS now) AS running
+GROUP BY running.now HAVING bool_or(own.what LIKE 'trigger %'))",
+                    {{"tables", tables()},
+                     {"run_processes", run_objects::processes()},
+                     {"call", quote_literal(target.online_call())},
+                     {"is_own_trigger", run_objects::is_own_trigger("g")},
+                     {"work_tables", run_objects::work_tables()},
+                     {"changes_comment", quote_literal(online::changes_comment)},
+                     {"queue_comment", quote_literal(online::queue_comment)}})};
 }
 
 Probe event_triggers() {
@@ -133,9 +164,12 @@ Probe subscriptions() {
 
 } // namespace
 
-std::vector<Probe> of_tables() {
-  return {wraparounds(), triggers(),     event_triggers(), row_securities(),
-          views(),       publications(), subscribers(),    subscriptions()};
+std::vector<Probe> of_tables(const Target &target) {
+  return {wraparounds(),    unfinished_migration(target),
+          triggers(),       event_triggers(),
+          row_securities(), views(),
+          publications(),   subscribers(),
+          subscriptions()};
 }
 
 } // namespace cowrie::probes

@@ -106,7 +106,7 @@ void raise_pending_unsafe() {
     MemoryContext previous = MemoryContextSwitchTo(error_context_unsafe());
     if (!data->detail && !pending.detail.empty())
       data->detail = pstrdup(pending.detail.c_str());
-    if (!data->hint && !pending.hint.empty())
+    if (!pending.hint.empty()) // the server's, and the next command
       data->hint = pstrdup(pending.hint.c_str());
     if (!pending.context.empty()) {
       char *joined = data->context ? psprintf("%s\n%s", data->context, pending.context.c_str())

@@ -2,30 +2,41 @@
 // Asked of the catalog, without a lock.
 #include "pg/catalog/refusals.hpp"
 
+#include <algorithm>
+
 #include "core/base/failure.hpp"
 #include "core/schema/v16.hpp"
 #include "pg/boundary/spi.hpp"
+#include "pg/catalog/trust.hpp"
 
 namespace cowrie::pg {
 namespace {
 
+/** Only those whose owner is trusted: a run refuses the others, whatever else they lack. */
+std::vector<std::string> trusted(const ResolvedTarget &target, std::vector<std::string> names) {
+  names.erase(std::remove_if(names.begin(), names.end(),
+                             [&](const auto &each) { return is_foreign_table(target, each); }),
+              names.end());
+  return names;
+}
+
 /** The tables that a run changes, where they are there. */
-std::vector<std::string> changed_tables() {
+std::vector<std::string> changed_tables(const ResolvedTarget &target) {
   std::vector<std::string> names = {"schema_state"};
   for (const Table &table : schema_v16().tables)
     names.push_back(table.name);
-  return names;
+  return trusted(target, std::move(names));
 }
 
 /** The tables whose rows a run writes. */
 std::vector<std::string> written_tables(const ResolvedTarget &target) {
-  return target.written ? changed_tables() : std::vector<std::string>{"schema_state"};
+  return target.written ? changed_tables(target) : trusted(target, {"schema_state"});
 }
 
 /** The tables that stay, whatever a run does to them. */
 std::vector<std::string> kept_tables(const ResolvedTarget &target) {
-  return target.written ? changed_tables()
-                        : std::vector<std::string>{"schema_state", sessions_table};
+  return target.written ? changed_tables(target)
+                        : trusted(target, {"schema_state", sessions_table});
 }
 
 /** `c` is every one of the tables; the schema's name is the first parameter. */
@@ -81,9 +92,10 @@ void refuse_inheritance(const ResolvedTarget &target) {
 
 // The server would refuse in the middle: row_security is off, hidden rows are an error.
 void refuse_row_security(const ResolvedTarget &target) {
-  std::vector<std::string> names = changed_tables();
+  std::vector<std::string> names = changed_tables(target);
   if (target.names.has_raw_events)
-    names.emplace_back("raw_events");
+    for (const std::string &each : trusted(target, {"raw_events"}))
+      names.push_back(each);
   for (const std::string &each : names) {
     struct Security {
       bool applies, owned;

@@ -99,7 +99,7 @@ void read_target(ResolvedTarget &target) {
 } // namespace
 
 std::string call_of(const Target &names, Oid function) {
-  if (call([&] { return get_func_prokind(function) == PROKIND_PROCEDURE; }))
+  if (names.entry == Entry::online)
     return names.online_call();
   return names.command(call([&]() -> const char * { return get_func_name(function); }));
 }
@@ -126,6 +126,8 @@ ResolvedTarget find_target(const std::string *schema_name, Oid function) {
   target.extension = find_extension(function);
   if (schema_name)
     target.names.named_schema = *schema_name;
+  if (call([&] { return get_func_prokind(function) == PROKIND_PROCEDURE; }))
+    target.names.entry = Entry::online; // the only one
   target.repeat = call_of(target.names, function);
   if (schema_name) {
     target.schema = call([&] { return get_namespace_oid(schema_name->c_str(), true); });
@@ -142,8 +144,8 @@ ResolvedTarget find_target(const std::string *schema_name, Oid function) {
     throw Failure(sqlstate::undefined_table, "there is no table session_summaries",
                   schema_name ? "Schema \"" + *schema_name + "\" has none."
                               : std::string("No schema on the search_path has one."),
-                  "Name the application's schema, as in SELECT * FROM"
-                  " cowrie_migrate_v16(target_schema => 'public');");
+                  "Name the application's schema, as in " +
+                      target.names.with_schema("public").migration());
   read_target(target);
   return target;
 }

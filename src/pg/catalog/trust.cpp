@@ -163,6 +163,13 @@ void refuse_untrusted_table(const ResolvedTarget &target, const std::string &tab
   refuse_foreign_types(target, relation, table);
 }
 
+bool is_foreign_table(const ResolvedTarget &target, const std::string &table) {
+  return call([&] {
+    const Oid relation = get_relname_relid(table.c_str(), target.schema);
+    return OidIsValid(relation) && OidIsValid(untrusted_relation_unsafe(target.owner, relation));
+  });
+}
+
 std::vector<std::string> tables_of_the_schema() {
   std::vector<std::string> names;
   for (const Table &table : schema_v16().tables) // session_summaries first

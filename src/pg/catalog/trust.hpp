@@ -27,6 +27,10 @@ bool events_are_trusted_unsafe(Oid sessions_owner, Oid events);
  */
 void refuse_untrusted_table(const ResolvedTarget &target, const std::string &table);
 
+/** Tells whether a table is there and refuse_untrusted_table() would refuse its owner: advice about
+ *  anything else of it would help somebody who has planted it. */
+bool is_foreign_table(const ResolvedTarget &target, const std::string &table);
+
 /** The tables that statements read or write, session_summaries among them. */
 std::vector<std::string> tables_of_the_schema();
 

@@ -8,6 +8,7 @@
 #include "core/base/failure.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
+#include "core/sql/run_objects.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/database/deferred.hpp"
 #include "pg/database/run_lock.hpp"
@@ -75,8 +76,8 @@ void ServerDatabase::lock_run() {
 }
 
 void ServerDatabase::refuse_other_run() {
-  const std::string holders = lines(query(
-      std::string("SELECT ") + holder + " AND " + RunLock(target_.extension.id).condition(), {}));
+  const std::string holders =
+      lines(query(std::string("SELECT ") + holder + " AND " + run_objects::is_run_lock("l"), {}));
   if (!holders.empty())
     refuse_run("The run lock: " + holders + ".");
 }
@@ -196,12 +197,17 @@ void ServerDatabase::lock_to_read() {
   refuse_changed_target(target_, Access::read);
 }
 
+// Nobody is advised to end a migration: while one runs, its own processes are not listed.
 void ServerDatabase::throw_locked(const TableLock &wanted) {
   const std::string name = qualified(target_.names.schema, wanted.table);
-  const std::string holders = lines(query(
-      std::string("SELECT ") + holder + " AND l.relation = $1::text::regclass AND l.mode = ANY (" +
-          conflicting_modes(number_of(wanted.mode)) + ") ORDER BY l.pid",
-      {name}));
+  const std::string holders =
+      lines(query("WITH " + run_objects::processes() + " SELECT " + holder +
+                      " AND l.relation = $1::text::regclass AND l.mode = ANY (" +
+                      conflicting_modes(number_of(wanted.mode)) + ") AND " +
+                      run_objects::is_other("l.pid", "l.virtualtransaction") + " ORDER BY l.pid",
+                  {name}));
+  if (holders.empty())
+    refuse_other_run();
   throw Failure(sqlstate::lock_not_available, "could not lock " + name + " in time",
                 holders.empty() ? "Who held it has let go meanwhile." : holders,
                 "Wait for these sessions or end them with SELECT pg_terminate_backend(pid); or"

@@ -1,10 +1,12 @@
 // Run lock: keeps two runs in one database apart.
 #include "pg/database/run_lock.hpp"
 
+#include "core/sql/run_objects.hpp"
+
 namespace cowrie::pg {
 namespace {
 
-constexpr uint16_t sub_object = 16;
+constexpr uint16_t sub_object = run_objects::lock_number;
 
 LOCKTAG tag_of(Oid extension) noexcept {
   LOCKTAG tag;
@@ -33,11 +35,6 @@ void RunLock::release_of_session() const {
     const LOCKTAG tag = tag_of(extension_);
     LockRelease(&tag, ExclusiveLock, /* sessionLock: */ true);
   });
-}
-
-std::string RunLock::condition() const {
-  return "l.locktype = 'object' AND l.classid = 'pg_extension'::regclass AND l.objid = " +
-         std::to_string(extension_) + " AND l.objsubid = " + std::to_string(sub_object);
 }
 
 } // namespace cowrie::pg

@@ -2,7 +2,7 @@
 //
 // A heavyweight lock on the extension, with a sub-object number that no command uses: nothing that
 // SQL can say takes it, and pg_locks shows it (locktype object, classid pg_extension, objid the
-// extension, objsubid 16). Error regime: throws PgError.
+// extension, objsubid 16; core/sql/run_objects.hpp asks for it). Error regime: throws PgError.
 #pragma once
 
 #include "pg/boundary/guard.hpp"
@@ -18,9 +18,6 @@ public:
   /** The same to release_of_session(), however many transactions end until then. */
   bool try_for_session() const;
   void release_of_session() const;
-
-  /** The condition on `l`, a row of pg_locks, that it is this lock: SQL. */
-  std::string condition() const;
 
 private:
   Oid extension_;

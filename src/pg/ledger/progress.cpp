@@ -60,6 +60,12 @@ void Progress::set(const char *name, std::int64_t value) {
   call([&] { set_unsafe(name, value); });
 }
 
+void Progress::set_if_there(const char *name, std::int64_t value) {
+  const std::string sequence = std::string("cowrie_progress_") + name;
+  if (OidIsValid(call([&] { return get_relname_relid(sequence.c_str(), extension_.internal); })))
+    set(name, value);
+}
+
 // Without this a crash within the next fraction of a second would forget where it happened.
 void Progress::flush() {
   call([] { XLogFlush(XactLastRecEnd); });
@@ -68,7 +74,7 @@ void Progress::flush() {
 void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("phase", 0);
   set("step", 0);
-  set("mode", mode == "online" ? 1 : 0);
+  set("mode", mode == "cleanup" ? 2 : mode == "online" ? 1 : 0);
   set("pid", MyProcPid);
   set("rows_done", 0);
   set("rows_total", rows_total);
@@ -77,6 +83,8 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("user", caller_);
   set("stop", 0);
   set("sqlstate", 0);
+  set_if_there("stopped", 0);
+  waits({});
   for (std::size_t i = 0; i < reject_reason_count; ++i)
     set(reject_reason_name(static_cast<RejectReason>(i)).data(), 0);
   set("started_at", unix_microseconds());
@@ -111,6 +119,21 @@ void Progress::hold_rows(const FillResult &filled) {
   before_ = {0, 0, filled.rejects, false};
   call([&] { note_rows_unsafe(filled.before.sessions, filled.before.sessions, RejectCounts{}); });
   before_.hold = true;
+}
+
+void Progress::waits(const LockWait &wait) {
+  set_if_there("awaited", wait.table);
+  set_if_there("holder", wait.holder);
+  set_if_there("attempts", wait.most);
+  set_if_there("attempt", wait.attempt);
+  if (wait.attempt > 0)
+    set("updated_at", unix_microseconds());
+}
+
+void Progress::stopped() {
+  set_if_there("stopped", 1);
+  set("updated_at", unix_microseconds());
+  flush();
 }
 
 void Progress::request_stop(int pid) { set("stop", pid); }

@@ -17,12 +17,14 @@ public:
   void at(int phase, std::string_view step) override;
   void finished() override;
   void failed(std::string_view sqlstate) override;
+  void stopped() override;
   void notice(const std::string &message, const std::string &detail) override;
   void warning(const std::string &message, const std::string &detail,
                const std::string &hint) override;
 
   void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) override;
   void hold_rows(const FillResult &filled) override;
+  void waits(const LockWait &wait) override;
 
   /** The last value of a progress sequence, as it is now; 0: it has none. Read as its owner: nobody
    *  else's privileges matter, and a sequence has nothing that could run anybody's code. */
@@ -39,6 +41,8 @@ public:
 
 private:
   void set(const char *name, std::int64_t value);
+  /** The same for a sequence that the objects of versions before 1.2 do not have. */
+  void set_if_there(const char *name, std::int64_t value);
   Oid sequence_unsafe(const char *name) const;
   void set_unsafe(const char *name, std::int64_t value);
   void flush();

@@ -155,7 +155,7 @@ void execute_in_worker(Oid owner, const std::string &sql, const std::string &by_
                           ", and all of them are in use.",
                       "Run it by hand: " + by_hand +
                           " or raise max_worker_processes and restart the server; then repeat the"
-                          " call, it goes on where it was.");
+                          " call.");
       nap(slot_pause_ms);
       while_waiting();
       continue;
