@@ -765,7 +765,6 @@ AND (tgattr::text = '' OR EXISTS (
   AND attname::text = ANY (ARRAY['source_ip']::text[])))
 AND NOT (tgname = 'zz_cowrie_migrate_online' AND EXISTS (
   SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = 'cowrie_online_change'))
-UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite
 AND NOT (tgtype & 3 <> 3 AND tgname = ANY (
   regexp_split_to_array(trim(current_setting('cowrie_migrate.harmless_triggers')), '\s*,\s*')))
 UNION ALL SELECT format('rule %I', rulename), false FROM pg_rewrite
@@ -875,10 +874,24 @@ WITH columns AS (
     FROM columns CROSS JOIN LATERAL unnest(attoptions) AS o WHERE o LIKE 'n\_distinct%'
 ) SELECT words, dropped, made FROM steps ORDER BY object, part, made;
 
--- lock_holders_query
-SELECT DISTINCT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
-  COALESCE(a.usename, '?'), l.mode || ' on ' || c.relname, COALESCE(a.state, '?'),
-  COALESCE(a.xact_start::text, '?'))
+-- lock_holders_query, readers too
+WITH run_processes AS MATERIALIZED (
+  SELECT h.pid, h.virtualtransaction, true AS certain FROM pg_locks AS h WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION
+  SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
+    OR w.datname = current_database()
+      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+  WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
+AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
+AND h.objsubid = 16
+AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
+  COALESCE(a.usename, '?'), string_agg(DISTINCT l.mode || ' on ' || c.relname, ', '), COALESCE(a.state, '?'),
+  COALESCE(a.xact_start::text, '?')), l.pid, min(c.oid::int8)
 FROM pg_locks AS l
 JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -58,7 +58,7 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
             (after ? " or let those fire once for every session that fire after an update and may"
                      " do so: SET cowrie_migrate.harmless_triggers = 'name, ...';"
                    : "") +
-            " then run " + target.again());
+            " then run " + target.online_call(target.arguments));
 }
 
 std::vector<OnlineRefusal> online_refusals() {
