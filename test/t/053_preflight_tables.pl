@@ -336,9 +336,18 @@ SELECT 'damaged', json_build_object('pad', string_agg(md5(i::text), '')) FROM ge
 	provoked('expected coverage', 'info', qr/^of 400 sessions .*; \d+ IPs\. Expected: ip_coverage/);
 	my ($ips) = (rows('expected coverage'))[0][1] =~ /; (\d+) IPs/;
 	provoked($_, 'info', qr/^about \d+ bytes/)
-	  foreach ('space for tables', 'space for indexes', 'space for WAL', 'space for temporary files', 'free space');
+	  foreach ('space for tables', 'space for indexes', 'space for WAL', 'space for temporary files');
+	provoked('free space', 'info', qr/^in one transaction: about \d+ bytes/, rows => 2);
 	provoked('duration', 'info', qr/^about \d\d:\d\d:\d\d for 400 sessions/);
 	provoked('server version', 'info', qr/^PostgreSQL \d+/);
+
+	# What an online migration has left is its own.
+	create_v15($node, 'unfinished', n => 50);
+	$node->psql('unfinished',
+		q{SET client_min_messages = error; SET cowrie_migrate.fail_at = '3.create_ip_inventory'; CALL cowrie_migrate_v16_online();});
+	my $go_on = provoked('unfinished migration', 'info', qr/zz_cowrie_migrate_online/, database => 'unfinished');
+	$node->safe_psql('unfinished', "SET client_min_messages = error; $go_on");
+	gone('unfinished migration', database => 'unfinished');
 
 	# A part: faster, and near.
 	create_v15($node, 'sampled', n => 2000);

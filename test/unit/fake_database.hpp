@@ -325,6 +325,8 @@ public:
     return as_stored(scanned);
   }
 
+  void stage(const std::string &query) override { fill(query, true, std::nullopt); }
+
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t>) override {
     note(sql, true);
     const Table declared = *declared_v16().table("session_summaries");

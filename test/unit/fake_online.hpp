@@ -204,6 +204,8 @@ public:
     return rows;
   }
 
+  void stage(const std::string &query) override { fill(query, true, std::nullopt); }
+
   FillResult fill(const std::string &sql, bool, std::optional<std::int64_t>) override {
     executed.push_back({transaction, kinds.back(), sql});
     if (before_fill)

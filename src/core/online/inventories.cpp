@@ -90,7 +90,7 @@ void OnlineInventories::refresh(const std::vector<std::string> &sessions, const 
   Keys keys;
   keys.add(database_.query(online::staged_keys(target(), sessions)));
   database_.execute(online::unstage(target(), sessions));
-  database_.fill(online::read_sessions(target(), declared, base, sessions), true);
+  database_.stage(online::read_sessions(target(), declared, base, sessions));
   keys.add(database_.query(online::staged_keys(target(), sessions)));
   const std::vector<std::string> asns = list(keys.asns), addresses = list(keys.addresses);
   refresh_asns(asns);

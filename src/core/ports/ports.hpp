@@ -100,8 +100,10 @@ public:
    *  created up to `start` are settled; nothing: up to the beginning of the calling statement. */
   virtual FillResult fill(const std::string &sql, bool stage,
                           std::optional<std::int64_t> start = std::nullopt) = 0;
-  /** The same for an ALTER TABLE that rewrites them: staged, and with their documents read ahead by
-   *  a parallel worker. */
+  /** Stages sessions that a query reads, and writes none. */
+  virtual void stage(const std::string &query) = 0;
+  /** The same as fill() for an ALTER TABLE that rewrites them: staged, and with their documents
+   * read ahead by a parallel worker. */
   virtual FillResult rewrite(const std::string &sql) = 0;
   /** The same by a copy of the heap alone: what is in TOAST stays where it is. For a table of which
    *  alter_table_reason() and unfit_column() say nothing. */

@@ -17,15 +17,16 @@ AND {l}.database = (SELECT oid FROM pg_database WHERE datname = current_database
       {{"l", locks}, {"number", std::to_string(lock_number)}});
 }
 
-// The session that asks may hold the lock itself: it is in a run then, and its workers are no
-// others.
+// The session that asks may hold the lock itself: it is in a run then, its workers are no others, and
+// of whom it sees nothing is none of them.
 std::string processes() {
   return sql::fill(R"(run_processes AS MATERIALIZED (
   SELECT h.pid, h.virtualtransaction, true AS certain FROM pg_locks AS h WHERE {is_run_lock}
   UNION
   SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
     OR w.datname = current_database()
-      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+      AND (w.backend_type = 'cowrie_migrate'
+           OR w.query = '<insufficient privilege>' AND h.pid IS DISTINCT FROM pg_backend_pid())
   WHERE {is_run_lock}
 ))",
                    {{"is_run_lock", is_run_lock("h")}});

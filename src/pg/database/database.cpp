@@ -115,6 +115,13 @@ FillResult ServerDatabase::fill(const std::string &sql, bool stage,
   return result;
 }
 
+void ServerDatabase::stage(const std::string &query) {
+  lock_sessions_to_fill();
+  FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
+  execute(query, {});
+  run.finish();
+}
+
 FillResult ServerDatabase::rewrite(const std::string &sql) {
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
   run.have_read_ahead(whole_share); // it takes longer to write than to read

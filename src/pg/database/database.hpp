@@ -22,6 +22,7 @@ public:
   Schema observe(const Schema &declared) override;
   Schema bind(const Schema &declared, const Schema &observed) override;
   FillResult fill(const std::string &sql, bool stage, std::optional<std::int64_t> start) override;
+  void stage(const std::string &query) override;
   FillResult rewrite(const std::string &sql) override;
   FillResult rewrite_heap() override;
   Fingerprint stored_rows() override;

@@ -85,6 +85,7 @@ void ServerDatabase::remove_notes(const std::string &query,
   const Oid notes = lock_notes(target_);
   const std::vector<Row> rows = spi_query(query, parameters, false);
   std::vector<const char *> places;
+  places.reserve(rows.size());
   for (const Row &row : rows)
     places.push_back(row[0]->c_str());
   const char *const *first = places.data();
