@@ -336,7 +336,11 @@ BEGIN
           SELECT FROM pg_constraint AS n WHERE n.oid = o.objid AND n.contype = 'n'))
         AND NOT (o.classid = 'pg_class'::regclass AND EXISTS (
           SELECT FROM pg_class AS i WHERE i.oid = o.objid AND i.relnamespace = 'pg_toast'::regnamespace))
-    )
+        AND NOT (o.classid = 'pg_trigger'::regclass AND EXISTS (
+          SELECT FROM pg_trigger AS g WHERE g.oid = o.objid AND EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e
+      ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+      WHERE d.classid = 'pg_proc'::regclass AND d.objid = g.tgfoid
+      AND e.extname = 'cowrie_migrate'))))
     SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
       CASE o.classid
         WHEN 'pg_class'::regclass THEN (

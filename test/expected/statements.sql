@@ -883,7 +883,8 @@ AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()
   UNION
   SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
     OR w.datname = current_database()
-      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+      AND (w.backend_type = 'cowrie_migrate'
+           OR w.query = '<insufficient privilege>' AND h.pid IS DISTINCT FROM pg_backend_pid())
   WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
 AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
 AND h.objsubid = 16
@@ -912,7 +913,8 @@ AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()
   UNION
   SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
     OR w.datname = current_database()
-      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+      AND (w.backend_type = 'cowrie_migrate'
+           OR w.query = '<insufficient privilege>' AND h.pid IS DISTINCT FROM pg_backend_pid())
   WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
 AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
 AND h.objsubid = 16
@@ -941,7 +943,8 @@ AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()
   UNION
   SELECT w.pid, NULL, w.query <> '<insufficient privilege>' FROM pg_locks AS h JOIN pg_stat_activity AS w ON w.leader_pid = h.pid
     OR w.datname = current_database()
-      AND (w.backend_type = 'cowrie_migrate' OR w.query = '<insufficient privilege>')
+      AND (w.backend_type = 'cowrie_migrate'
+           OR w.query = '<insufficient privilege>' AND h.pid IS DISTINCT FROM pg_backend_pid())
   WHERE h.granted AND h.locktype = 'object' AND h.classid = 'pg_extension'::regclass
 AND h.objid = (SELECT oid FROM pg_extension WHERE extname = 'cowrie_migrate')
 AND h.objsubid = 16
@@ -1159,7 +1162,11 @@ dependents (classid, objid, objsubid) AS (
       SELECT FROM pg_constraint AS n WHERE n.oid = o.objid AND n.contype = 'n'))
     AND NOT (o.classid = 'pg_class'::regclass AND EXISTS (
       SELECT FROM pg_class AS i WHERE i.oid = o.objid AND i.relnamespace = 'pg_toast'::regnamespace))
-)
+    AND NOT (o.classid = 'pg_trigger'::regclass AND EXISTS (
+      SELECT FROM pg_trigger AS g WHERE g.oid = o.objid AND EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e
+  ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  WHERE d.classid = 'pg_proc'::regclass AND d.objid = g.tgfoid
+  AND e.extname = 'cowrie_migrate'))))
 SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS description,
   CASE o.classid
     WHEN 'pg_class'::regclass THEN (

@@ -23,7 +23,7 @@ sub complete
 	my ($database, $what) = @_;
 	is(compare($node, $database), $no_difference, "$what: as the reference");
 	is($node->safe_psql($database, 'SELECT count(*) FROM cowrie_validate_schema()'), '0', "$what: no findings");
-	is($node->safe_psql($database, q{SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%cowrie%'}), '0',
+	is($node->safe_psql($database, q{SELECT count(*) FROM pg_trigger WHERE tgrelid = 'session_summaries'::regclass AND tgname LIKE '%cowrie%'}), '0',
 		"$what: no trigger is left");
 	is($node->safe_psql($database, q{SELECT count(*) FROM pg_class WHERE relname LIKE 'cowrie_migrate\_%'
 		AND relkind = 'r'}), '0', "$what: no work table is left");

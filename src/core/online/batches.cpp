@@ -128,14 +128,20 @@ std::int64_t OnlineBatches::heap_only() {
   return ports_.database.number(online::count_heap_only(ports_.database.target()));
 }
 
-// The position counts in this queue, as it was made.
+// The position counts in this queue, as it was made. Who drops it while this waits for its lock has
+// done so by the time that it is read.
 void OnlineBatches::refuse_other_queue(const online::Places &places) {
   Database &database = ports_.database;
   const Target &target = database.target();
-  if (find_online_objects(database).queue == state_.queue.table &&
-      database.query(online::count_places(target, places)).front()[0] ==
-          std::to_string(places.last - places.after))
-    return;
+  try {
+    if (find_online_objects(database).queue == state_.queue.table &&
+        database.query(online::count_places(target, places)).front()[0] ==
+            std::to_string(places.last - places.after))
+      return;
+  } catch (const Failure &failure) {
+    if (failure.sqlstate != sqlstate::undefined_table)
+      throw;
+  }
   throw_other_queue();
 }
 

@@ -1,6 +1,8 @@
 // Dependents: the text of the question to pg_depend.
 #include "core/sql/dependents.hpp"
 
+#include "core/sql/run_objects.hpp"
+
 namespace cowrie {
 namespace {
 
@@ -59,8 +61,8 @@ holders (classid, objid, objsubid) AS (
 ))";
 
 // What is left when the parts of what goes are taken out: whatever is internal to something else,
-// columns with their defaults and sequences, and NOT NULL, which PostgreSQL 18 keeps as
-// constraints.
+// columns with their defaults and sequences, NOT NULL, which PostgreSQL 18 keeps as constraints,
+// and the trigger of an online run, which is dropped before. (Ends where is_own_trigger() goes on.)
 constexpr const char *dependents = R"(
 dependents (classid, objid, objsubid) AS (
   SELECT o.classid, o.objid, o.objsubid
@@ -86,7 +88,8 @@ dependents (classid, objid, objsubid) AS (
       SELECT FROM pg_constraint AS n WHERE n.oid = o.objid AND n.contype = 'n'))
     AND NOT (o.classid = 'pg_class'::regclass AND EXISTS (
       SELECT FROM pg_class AS i WHERE i.oid = o.objid AND i.relnamespace = 'pg_toast'::regnamespace))
-))";
+    AND NOT (o.classid = 'pg_trigger'::regclass AND EXISTS (
+      SELECT FROM pg_trigger AS g WHERE g.oid = o.objid AND )";
 
 // What was made later may depend on what was made before, never the other way round: dropped in
 // descending order of their OIDs, nothing stands in the way of anything.
@@ -140,7 +143,7 @@ ORDER BY o.objid DESC, o.objsubid)";
 
 std::string dependents_query(const std::string &removed) {
   return "WITH RECURSIVE removed (classid, objid, objsubid) AS (" + removed + ")," + reached + "," +
-         holders + "," + dependents + answer;
+         holders + "," + dependents + run_objects::is_own_trigger("g") + ")))" + answer;
 }
 
 std::string naming_routines_query(const std::string &words) {
