@@ -17,8 +17,8 @@ AND {l}.database = (SELECT oid FROM pg_database WHERE datname = current_database
       {{"l", locks}, {"number", std::to_string(lock_number)}});
 }
 
-// The session that asks may hold the lock itself: it is in a run then, its workers are no others, and
-// of whom it sees nothing is none of them.
+// The session that asks may hold the lock itself: it is in a run then, its workers are no others,
+// and of whom it sees nothing is none of them.
 std::string processes() {
   return sql::fill(R"(run_processes AS MATERIALIZED (
   SELECT h.pid, h.virtualtransaction, true AS certain FROM pg_locks AS h WHERE {is_run_lock}
