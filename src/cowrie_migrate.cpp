@@ -70,8 +70,8 @@ void _PG_init(void) {
   DefineCustomStringVariable(
       "cowrie_migrate.harmless_triggers",
       "Triggers that may fire for what a migration writes: it does not refuse them.",
-      "Names, separated by commas. A trigger that fires before a row is written is refused all the"
-      " same.",
+      "Names, separated by commas, of triggers of session_summaries and of schema_state. One that"
+      " fires before a session is written is refused all the same.",
       &setting_harmless_triggers, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("cowrie_migrate.fail_at", "Where a migration shall fail, for tests.",
                              "'<phase>.<step>', or '#<n>' for the n-th statement.",

@@ -12,6 +12,7 @@
 #include "core/survey/probes.hpp"
 #include "core/online/refusals.hpp"
 #include "core/inspect/inspection.hpp"
+#include "core/inspect/row_conflicts.hpp"
 #include "api/row_builder.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/reading/session_memo.hpp"
@@ -216,11 +217,24 @@ std::vector<Hazard> unreadable(const ResolvedTarget &target) {
 
 /** What only the online mode refuses is no blocker, but a warning to who wants to use it. */
 void collect_online_refusals(std::vector<Hazard> &hazards, ServerDatabase &database) {
-  std::vector<Hazard> refused;
+  std::vector<Hazard> said, refused;
   database.in_passing([&] {
-    const Inspection seen = inspect(database);
+    std::optional<Inspection> seen;
+    collect(said, [&] { seen = inspect(database); });
+    if (!seen)
+      return;
     for (const OnlineRefusal refuse : online_refusals())
-      collect(refused, [&] { refuse(database, *seen.declared.table(sessions_table)); });
+      collect(refused, [&] { refuse(database, *seen); });
+    RowFacts rows;
+    std::vector<Step> plan;
+    collect(said, [&] {
+      if (seen->situation.state == SchemaState::incomplete)
+        rows = row_facts(database, *seen);
+      rows.complete = false;
+      rows.fill_by = FillBy::rewrite;
+      plan = plan_online(*seen, database.target(), rows);
+    });
+    collect(refused, [&] { refuse_rewrites(database.target(), plan, *seen); });
   });
   for (const Hazard &each : refused)
     hazards.push_back(
@@ -244,10 +258,10 @@ std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &t
   PreflightOptions options;
   options.sample = setting_preflight_sample;
   std::vector<Hazard> found = inspect_tables(database, options);
-  const bool ready = std::none_of(found.begin(), found.end(), [](const Hazard &each) {
-    return each.severity == HazardSeverity::blocker || each.hazard == hazards::nothing_to_do;
+  const bool complete = std::any_of(found.begin(), found.end(), [](const Hazard &each) {
+    return each.hazard == hazards::nothing_to_do;
   });
-  if (ready)
+  if (!complete)
     collect_online_refusals(found, database);
   return found;
 }

@@ -86,10 +86,13 @@ END LOOP; END $$});
 $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER "my trigger" BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION noted();
 CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION noted()});
+	remedied_refusal('triggers of "public"."schema_state" would fire for what a run writes',
+		'ALTER TABLE "public"."schema_state" DISABLE TRIGGER on_state');
+	app('ALTER TABLE schema_state ENABLE TRIGGER on_state');
+	$preflight->no_blocker('triggers of "public"."schema_state" would fire for what a run writes',
+		before => q{SET cowrie_migrate.harmless_triggers = 'on_state'});
+	app('DROP TRIGGER on_state ON schema_state');
 	my $remedy = provoked('trigger', 'warning',
-		qr/trigger on_state on public.schema_state calls .*noted: it may change or swallow/, rows => 2);
-	app($remedy);
-	$remedy = provoked('trigger', 'warning',
 		qr/"my trigger" on public.session_summaries .* the one rewrite fires none/);
 	provoked('online migration', 'warning',
 		qr/^triggers or rules of session_summaries would fire for every batch: trigger "my trigger"$/);

@@ -44,6 +44,10 @@ std::string taken_names_query(const std::string &wanted);
 [[noreturn]] void refuse_name(const Target &target, const std::string &name,
                               const std::string &what = "a table of its own");
 
+/** Asks for a relation of the name $1, whatever it is; no row: there is none. */
+inline constexpr const char *relation_exists_query =
+    "SELECT 1 WHERE to_regclass($1::text) IS NOT NULL";
+
 /** Asks how the relation $1 is stored. */
 extern const char *const work_table_query;
 

@@ -5,7 +5,7 @@
 #include "core/inspect/refusals.hpp"
 #include "core/online/batches.hpp"
 #include "core/inspect/replication.hpp"
-#include "core/plan/plan.hpp"
+#include "core/online/refusals.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/work_tables.hpp"
 #include "core/schema/ddl.hpp"
@@ -15,11 +15,7 @@
 namespace cowrie {
 
 std::vector<Step> OnlineCatalogSteps::planned() const {
-  Situation situation = view_.inspection.situation;
-  if (situation.state == SchemaState::resumable)
-    situation.state = SchemaState::incomplete;
-  return plan_migration(view_.inspection.declared, view_.inspection.observed, steps_.target(),
-                        situation, view_.rows);
+  return plan_online(view_.inspection, steps_.target(), view_.rows);
 }
 
 void OnlineCatalogSteps::run_phase(int phase, const std::function<void(const Step &)> &load) {
@@ -127,9 +123,7 @@ void OnlineCatalogSteps::create_work_tables(bool unfilled) {
 }
 
 void OnlineCatalogSteps::refuse_taken(const std::string &table) {
-  if (!database()
-           .query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name_of(table)})
-           .empty())
+  if (!database().query(relation_exists_query, {name_of(table)}).empty())
     refuse_name(steps_.target(), table);
 }
 

@@ -108,9 +108,8 @@ private:
     refuse_duplicates(database_);
     refuse_unusable_indexes(database_);
     for (const OnlineRefusal refuse : online_refusals())
-      refuse(database_, *seen().declared.table("session_summaries"));
-    refuse_rewrites(target(), schema_.planned(), *seen().declared.table("session_summaries"),
-                    *seen().observed.table("session_summaries"));
+      refuse(database_, seen());
+    refuse_rewrites(target(), schema_.planned(), seen());
     if (state_.origin == Origin::repair)
       refuse_row_type_users(database_, schema_.planned());
     refuse_taken_names(database_, schema_.planned());

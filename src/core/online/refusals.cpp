@@ -4,7 +4,10 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/expressions.hpp"
+#include "core/inspect/refusals.hpp"
+#include "core/plan/plan.hpp"
 #include "core/plan/table_repair.hpp"
+#include "core/sql/derivation.hpp"
 #include "core/sql/fill.hpp"
 #include "core/sql/online.hpp"
 
@@ -37,10 +40,12 @@ WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDE
                     {"function", quote_literal(online::change_function)}});
 }
 
-void refuse_update_triggers(Database &database, const Table &declared_sessions) {
+namespace {
+
+void refuse_update_triggers(Database &database, const Inspection &inspection) {
   const Target &target = database.target();
   std::vector<std::string> columns; // that the batches set
-  for (const Column &each : declared_sessions.columns)
+  for (const Column &each : inspection.declared.table("session_summaries")->columns)
     columns.push_back(each.name);
   std::string found;
   bool after = false;
@@ -61,15 +66,43 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
             " then run " + target.online_call(target.arguments));
 }
 
-std::vector<OnlineRefusal> online_refusals() {
-  return {refuse_update_triggers,
-          [](Database &database, const Table &) { refuse_unusable_checks(database); }};
+// What an earlier call has left has the shape of ours, which tells it from somebody's.
+void refuse_work_tables(Database &database, const Inspection &inspection) {
+  const OnlineObjects &ours = inspection.situation.online;
+  const auto refuse_taken = [&](const char *table) {
+    if (!database.query(relation_exists_query, {qualified(database.target().schema, table)})
+             .empty())
+      refuse_name(database.target(), table);
+  };
+  if (!ours.changes_table)
+    refuse_taken(online::changes_table);
+  if (ours.queue == 0)
+    refuse_taken(online::queue_table);
+  for (const char *each : {online::delta_table, derivation::staging_table})
+    has_work_table(database, each);
 }
 
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
-                     const Table &observed) {
+} // namespace
+
+std::vector<OnlineRefusal> online_refusals() {
+  return {refuse_update_triggers,
+          [](Database &database, const Inspection &) { refuse_unusable_checks(database); },
+          refuse_work_tables};
+}
+
+std::vector<Step> plan_online(const Inspection &inspection, const Target &target,
+                              const RowFacts &rows) {
+  Situation situation = inspection.situation;
+  if (situation.state == SchemaState::resumable)
+    situation.state = SchemaState::incomplete;
+  return plan_migration(inspection.declared, inspection.observed, target, situation, rows);
+}
+
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan,
+                     const Inspection &inspection) {
+  const Table &observed = *inspection.observed.table("session_summaries");
   std::string detail;
-  for (const Column &each : declared.columns)
+  for (const Column &each : inspection.declared.table("session_summaries")->columns)
     if (const Column *seen = observed.column(each.name); seen && must_be_retyped(each, *seen))
       append(detail, each.name + " is of type " + seen->type + " and must be " + each.type, "\n");
   for (const Step &each : plan)

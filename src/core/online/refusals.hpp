@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "core/inspect/inspection.hpp"
+#include "core/plan/row_facts.hpp"
 #include "core/plan/step.hpp"
 #include "core/ports/ports.hpp"
 
@@ -14,17 +16,20 @@ namespace cowrie {
  *  of them the operator may declare harmless. */
 std::string firing_triggers_query(const std::string &columns);
 
-/** Refuses triggers and rules that would fire for the rows that the batches write. */
-void refuse_update_triggers(Database &database, const Table &declared_sessions);
-
-/** Every refusal of this mode that is no refusal of the atomic one. */
-using OnlineRefusal = void (*)(Database &, const Table &declared_sessions);
+/** Every refusal of this mode that is no refusal of the atomic one: triggers and rules that would
+ *  fire for the rows that the batches write, CHECKs that these rows violate, tables of others that
+ *  have the name of a work table. */
+using OnlineRefusal = void (*)(Database &, const Inspection &);
 std::vector<OnlineRefusal> online_refusals();
+
+/** Plans what this mode does: what was left by a completed phase is done again, as for a repair. */
+std::vector<Step> plan_online(const Inspection &inspection, const Target &target,
+                              const RowFacts &rows);
 
 /** Refuses a plan that changes the type of a column of the sessions, by a step of its own or in the
  *  one rewrite: that rewrites the whole table
  *  under a lock. */
-void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const Table &declared,
-                     const Table &observed);
+void refuse_rewrites(const Target &target, const std::vector<Step> &plan,
+                     const Inspection &inspection);
 
 } // namespace cowrie

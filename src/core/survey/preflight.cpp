@@ -59,24 +59,13 @@ public:
       return std::move(found_);
     }
     attempt([this] { refuse_unusable_indexes(database_); });
-    if (!attempt([this] { refuse_incomplete(target_, inspection_.situation); }))
-      // What a repair refuses.
-      attempt([this] {
-        refuse_losses(database_, inspection_);
-        (void)row_facts(database_, inspection_);
-      });
-    else
-      attempt([this] {
-        RowFacts rows;
-        rows.alter_table_reason = alter_table_reason(database_);
-        const std::vector<Step> plan = plan_migration(inspection_.declared, inspection_.observed,
-                                                      target_, inspection_.situation, rows);
-        refuse_row_type_users(database_, plan);
-        refuse_taken_names(database_, plan);
-        for (const char *each :
-             {derivation::staging_table, derivation::event_table, derivation::chosen_table})
-          has_work_table(database_, each);
-      });
+    RowFacts rows;
+    if (attempt([this] { refuse_incomplete(target_, inspection_.situation); }) ||
+        attempt([&] { // what a repair refuses
+          refuse_losses(database_, inspection_);
+          rows = row_facts(database_, inspection_);
+        }))
+      refused_plan(rows);
     attempt([this] { refuse_published_state(database_); });
     attempt([this] { refuse_subscribed_inventories(database_); });
     attempt([this] { refuse_duplicates(database_); });
@@ -98,6 +87,22 @@ public:
   }
 
 private:
+  /** What refuses a plan, of a repair where one is needed. */
+  void refused_plan(RowFacts &rows) {
+    std::vector<Step> plan;
+    attempt([&] {
+      if (rows.fill_by == FillBy::rewrite)
+        rows.alter_table_reason = alter_table_reason(database_);
+      plan = plan_migration(inspection_.declared, inspection_.observed, target_,
+                            inspection_.situation, rows);
+    });
+    attempt([&] { refuse_row_type_users(database_, plan); });
+    attempt([&] { refuse_taken_names(database_, plan); });
+    for (const char *each :
+         {derivation::staging_table, derivation::event_table, derivation::chosen_table})
+      attempt([&] { has_work_table(database_, each); });
+  }
+
   // What stops several parts is said once.
   void add(HazardSeverity severity, const char *hazard, std::string detail, std::string remedy) {
     for (const Hazard &each : found_)

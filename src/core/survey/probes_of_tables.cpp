@@ -43,7 +43,8 @@ Probe triggers() {
           " t.name, g.tgfoid::regproc),"
           " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
           " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
-          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname <> 'raw_events' AND NOT " +
+          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname NOT IN ('raw_events', "
+          "'schema_state') AND NOT " +
           run_objects::is_own_trigger("g") + " ORDER BY t.name, g.tgname"};
 }
 
@@ -75,14 +76,27 @@ GROUP BY running.now HAVING bool_or(own.what LIKE 'trigger %'))",
                      {"queue_comment", quote_literal(online::queue_comment)}})};
 }
 
+// The server calls such a function with the search_path of the migration. That it finds its names
+// there cannot be tried without a command that it fires for.
 Probe event_triggers() {
-  return {hazards::event_trigger,
-          "SELECT 'warning', format('event trigger %I calls %s at %s: it may refuse or change what"
-          " the migration does', e.evtname, e.evtfoid::regproc, e.evtevent), format('ALTER EVENT"
-          " TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname) FROM pg_event_trigger"
-          " AS e WHERE e.evtenabled <> 'D' AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE"
-          " d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')"
-          " ORDER BY e.evtname"};
+  return {hazards::event_trigger, R"(SELECT 'warning',
+  format('event trigger %I calls %s at %s: it may refuse or change what the migration does', e.evtname,
+    e.evtfoid::regproc, e.evtevent)
+  || CASE WHEN s.unsettled THEN ', and finds names without schema in pg_catalog only' ELSE '' END,
+  CASE WHEN s.unsettled
+    THEN format('ALTER FUNCTION %s SET search_path = %I, pg_temp;  -- lets it find its names; or, for the time being: ',
+      e.evtfoid::regprocedure, n.nspname) ELSE '' END
+  || format('ALTER EVENT TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname)
+FROM pg_event_trigger AS e
+JOIN pg_proc AS p ON p.oid = e.evtfoid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+JOIN pg_language AS l ON l.oid = p.prolang
+CROSS JOIN LATERAL (SELECT l.lanname NOT IN ('internal', 'c') AND NOT EXISTS (
+  SELECT FROM unnest(p.proconfig) AS c WHERE starts_with(c, 'search_path=')) AS unsettled) AS s
+WHERE e.evtenabled <> 'D' AND NOT EXISTS (
+  SELECT FROM pg_depend AS d
+  WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')
+ORDER BY e.evtname)"};
 }
 
 // If row security hides rows from the owner, the migration is refused. Otherwise this warns: the

@@ -1,0 +1,237 @@
+# Whatever a migration refuses, the preflight has said before, in the same words, and what is refused changes
+# nothing: no row of the tables, no row of the catalog about them. Every message of the sources is either
+# provoked here or left out for a reason that stands here; a new one is neither, and fails this test.
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use FindBin;
+use lib $FindBin::RealBin;
+
+use CowrieTest;
+use Messages;
+use Session;
+use Test::More;
+
+my $node = start_node('refusals', 'wal_level = logical', 'autovacuum = off', 'allow_in_place_tablespaces = on');
+create_v15($node, 'app', n => 40);
+$node->safe_psql('app', q{CREATE ROLE app LOGIN; CREATE ROLE mallory LOGIN; GRANT USAGE ON SCHEMA public TO mallory;
+SET allow_in_place_tablespaces = on;});
+$node->safe_psql('app', q{CREATE TABLESPACE narrow LOCATION ''});
+
+# What is refused ----------------------------------------------------------------------------------
+
+my $atomic = 'SELECT count(*) FROM public.cowrie_migrate_v16({schema})';
+my $repair = 'SELECT count(*) FROM public.cowrie_migrate_v16({schema}, repair => true)';
+my $online = 'CALL public.cowrie_migrate_v16_online({schema})';
+my $online_repair = 'CALL public.cowrie_migrate_v16_online({schema}, repair => true)';
+my $half = 'CREATE TABLE {s}.ip_inventory (ip_address varchar(45) PRIMARY KEY); ALTER TABLE {s}.ip_inventory OWNER TO app';
+
+# Message as in the sources => cases: prepare (by a superuser, {s} is the schema), before (in the calling session), call,
+# undo (what is not in the schema), user, schema; row: the preflight's row, where it is no blocker of that name.
+my %cases = (
+	'column <> of <> cannot be read' => [
+		{ prepare => q{ALTER TABLE {s}.session_summaries ALTER COLUMN created_at DROP DEFAULT, ALTER COLUMN created_at TYPE text} },
+		{ prepare => 'ALTER TABLE {s}.raw_events ALTER COLUMN payload TYPE text' },
+		{ prepare => 'ALTER TABLE {s}.raw_events DROP COLUMN payload' },
+	],
+	'role "<>" may not read raw_events' => [ { prepare => 'REVOKE SELECT ON {s}.raw_events FROM app' } ],
+	'schema "<>" does not exist' => [ { schema => q{'nowhere'} } ],
+	'there is no table session_summaries' => [ { prepare => 'ALTER TABLE {s}.session_summaries RENAME TO other' } ],
+	'the type of column <> of <> does not belong to the owner of session_summaries' =>
+	  [ { prepare => 'CREATE DOMAIN {s}.d AS varchar(32); ALTER DOMAIN {s}.d OWNER TO mallory; ALTER TABLE {s}.session_summaries ALTER COLUMN matcher TYPE {s}.d' } ],
+	'<> is not an ordinary table' =>
+	  [ { prepare => 'ALTER TABLE {s}.raw_events RENAME TO other; CREATE VIEW {s}.raw_events AS TABLE {s}.other; ALTER VIEW {s}.raw_events OWNER TO app' } ],
+	'<> does not belong to the owner of session_summaries' => [
+		{ prepare => 'CREATE TABLE {s}.ip_inventory (ip_address text); ALTER TABLE {s}.ip_inventory OWNER TO mallory' },
+		{ prepare => 'CREATE TABLE {s}.child () INHERITS ({s}.raw_events); ALTER TABLE {s}.child OWNER TO mallory' },
+	],
+	'rule "<>" on <> intercepts writes' => [ { prepare => 'CREATE RULE r AS ON UPDATE TO {s}.session_summaries DO INSTEAD NOTHING' } ],
+	'<> takes part in inheritance' => [ { prepare => 'CREATE TABLE {s}.child () INHERITS ({s}.session_summaries); ALTER TABLE {s}.child OWNER TO app' } ],
+	'row security on <> applies to role "<>"' => [ { prepare => 'ALTER TABLE {s}.session_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY' } ],
+	'<> has no unique key that is checked at once' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
+	'<> has column "<>", which must not be NULL' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
+	'constraint <> on <> refuses what a run writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
+	'triggers of <> would fire for what a run writes' => [
+		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+			CREATE TRIGGER t BEFORE UPDATE ON {s}.schema_state FOR EACH ROW EXECUTE FUNCTION {s}.f()} },
+		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+			CREATE TRIGGER t AFTER INSERT ON {s}.schema_state EXECUTE FUNCTION {s}.f()}, call => $online },
+	],
+	'<> is published without a replica identity' =>
+	  [ { prepare => 'ALTER TABLE {s}.session_summaries REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE {s}.session_summaries', undo => 'DROP PUBLICATION p' } ],
+	'role "<>" may not create tables in schema "<>"' => [ { prepare => 'REVOKE CREATE ON SCHEMA {s} FROM app' } ],
+	'role "<>" may not create tables in tablespace "<>"' => [ { before => 'SET default_tablespace = narrow' } ],
+	'role "<>" lacks privileges on <>' => [ { prepare => 'REVOKE UPDATE ON {s}.session_summaries FROM app' } ],
+	'role "<>" may not execute the functions of the extension' => [ { prepare => 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal FROM PUBLIC',
+			undo => 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
+	'role "<>" may not use the extension' =>
+	  [ { prepare => 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC', undo => 'GRANT USAGE ON SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
+	'the extension cowrie_migrate is not complete' => [ { prepare => 'ALTER TABLE public.cowrie_migration_log RENAME TO gone', undo => 'ALTER TABLE public.gone RENAME TO cowrie_migration_log' } ],
+	'cannot migrate in a read-only transaction' => [ { before => 'SET default_transaction_read_only = on' } ],
+	'cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction' => [ { before => q{SET default_transaction_isolation = 'repeatable read'} } ],
+	'<> is not an ordinary permanent table' => [ { prepare => 'ALTER TABLE {s}.session_summaries SET UNLOGGED' } ],
+	'must be able to act as the owner of <>' => [ { user => 'mallory' } ],
+	'another migration is running in this database' => [ { busy => 1 } ],
+	'not enough free space for the migration' => [ map { +{ before => 'SET cowrie_migrate.free_space = 0', call => $_ } } $atomic, $online ],
+	'<> is published by name' => [ { prepare => 'CREATE PUBLICATION p FOR TABLE {s}.schema_state', undo => 'DROP PUBLICATION p' } ],
+	'<> is published, and foreign keys refer to it' => [ { prepare => 'CREATE PUBLICATION p FOR TABLES IN SCHEMA {s}; CREATE TABLE {s}.notes (key varchar(128) REFERENCES {s}.schema_state)', undo => 'DROP PUBLICATION p' } ],
+	'a subscription writes to the inventories' => [ {
+			prepare => "$half; CREATE SUBSCRIPTION sub CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false);"
+			  . q{INSERT INTO pg_subscription_rel SELECT oid, '{s}.ip_inventory'::regclass, 'r', NULL FROM pg_subscription},
+			undo => q{DELETE FROM pg_subscription_rel; ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub}, call => $repair } ],
+	'the schema version of schema "<>" is unknown' => [ map { +{ prepare => $_ } } 'DROP TABLE {s}.schema_state', 'DELETE FROM {s}.schema_state' ],
+	'schema version <> is too old for this migration' => [ { prepare => 'UPDATE {s}.schema_state SET value = 14' } ],
+	'incomplete v16 schema detected' => [ map { +{ prepare => $half, call => $_ } } $atomic, $online ],
+	'other objects depend on columns of "<>" that must change' =>
+	  [ { prepare => 'CREATE TABLE {s}.ip_inventory (ip_address inet PRIMARY KEY); ALTER TABLE {s}.ip_inventory OWNER TO app; CREATE VIEW {s}.v AS TABLE {s}.ip_inventory', call => $repair } ],
+	'repair would lose data' =>
+	  [ { prepare => q{CREATE TABLE {s}.ip_inventory (ip_address varchar(45)); ALTER TABLE {s}.ip_inventory OWNER TO app; INSERT INTO {s}.ip_inventory VALUES ('192.0.2.1'), ('192.0.2.1')}, call => $repair } ],
+	'sessions are there more than once' => [ map { +{ prepare => 'ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey; INSERT INTO {s}.session_summaries SELECT * FROM {s}.session_summaries LIMIT 1', call => $_ } } $atomic, $online ],
+	'other tables have columns of the row type of "<>"' => [
+		{ prepare => 'CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table' },
+		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet; CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table', call => $repair },
+	],
+	'relation <> is in the way' => [
+		{ prepare => 'CREATE TABLE {s}.ip_inventory_pkey ()' },
+		{ prepare => 'CREATE TABLE {s}.cowrie_migrate_staging ()' },
+		{ prepare => "$half; CREATE TABLE {s}.asn_inventory_pkey ()", call => $repair },
+		(map { +{ prepare => "CREATE TABLE {s}.$_ (word text)", call => $online, row => 'online migration' } } qw(cowrie_migrate_changes cowrie_migrate_queue cowrie_migrate_delta)),
+	],
+	'<> cannot be evaluated under the settings of a migration' => [ {
+			prepare => q{CREATE FUNCTION {s}.f() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM {s}.schema_state) + twice(1); END';
+CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 2'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO app;
+SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((event_count + f()))} } ],
+	'triggers or rules of session_summaries would fire for every batch' => [
+		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+			CREATE TRIGGER t BEFORE UPDATE ON {s}.session_summaries FOR EACH ROW EXECUTE FUNCTION {s}.f()}, call => $online, row => 'online migration' },
+		{ prepare => q{CREATE TABLE {s}.ip_inventory_pkey (); CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+			CREATE TRIGGER t BEFORE UPDATE ON {s}.session_summaries FOR EACH ROW EXECUTE FUNCTION {s}.f()}, call => $online, row => 'online migration' },
+	],
+	'rows of session_summaries violate constraint "<>"' => [
+		{ prepare => 'ALTER TABLE {s}.session_summaries ADD CHECK (event_count > 1000000) NOT VALID', call => $online, row => 'online migration' } ],
+	'columns of session_summaries cannot be changed while others write' => [
+		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet', call => $online_repair, row => 'online migration' } ]);
+
+# What no preflight can say, or no migration refuses -------------------------------------------------
+
+my %left_out = (
+	'of the call, not of the database: its arguments, or how it is called' => [
+		q{on_failure must be 'abort' or 'keep'}, 'batch_size must be at least 1', 'pause must not be negative',
+		'cowrie_migrate_v16_online must be called by a statement of its own',
+		'<> is being used by active queries in this session', '<> has pending trigger events in this transaction',
+		'to_phase must be between 0 and <>', 'schema version <> cannot be validated' ],
+	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
+		'could not lock <> in time', 'no lock could be had in <> attempts', '<> has been created during this call',
+		'schema "<>" has been renamed during this call', 'the tables in schema "<>" have been replaced during this call',
+		'a table of the migration has just been dropped' ],
+	'known only when a process is asked for' => [
+		'no background process is free', 'the background process was ended before its statement was',
+		'statement is too long for the background process' ],
+	'of a standby: 050_preflight.pl asks one' => ['cannot migrate on a standby server'],
+	'of who only reads, a plan for instance; a migration says that the caller must act as the owner' =>
+	  [ 'role "<>" may not use schema "<>"', 'role "<>" may not read <>' ],
+	'reading it marks a run as interrupted, which a preflight must not' =>
+	  ['the ledger does not say where the unfinished online migration is'],
+	'of somebody else in the middle of a run' => [
+		'changes have been missed while sessions were migrated', 'the queue of an online migration is not as it was made',
+		'work table <> of the migration is missing or has been changed',
+		'zero-loss gate: something else writes session_summaries during a batch', 'zero-loss gate: sessions were lost or changed',
+		'zero-loss gate: a batch changed a session that it should only fill', 'a row of "<>" has changed while it was copied',
+		'documents cannot be read while a raw event is looked up',
+		'cowrie_migrate could not look up a raw event: <>' ],
+	'of a trigger that the operator has declared harmless' => ['the schema version could not be recorded'],
+	'proved at the end, whatever was refused before' => ['verification of phase <> failed'],
+	'the plan takes the other way of writing the sessions, and says so' => [
+		'column "<>" of "<>" cannot be filled as it is', 'the heap of "<>" cannot be rewritten by itself',
+		'a row of "<>" has a value in the TOAST of another table', 'the new heap of "<>" could not be put in its place',
+		'a row does not fit into a page' ],
+	'of the cleanup, or of functions that are no migration' => [
+		'phases 1 to <> are not complete', 'schema version <> builds on version 16',
+		'other objects depend on what cleanup would remove', 'cleanup would lose data that cannot be rebuilt',
+		'must not stop a migration of somebody else', 'cannot truncate the notes of an online migration',
+		'cowrie_online_change is called by the trigger of an online migration only',
+		'functions that prove a batch are called by a migration only', 'this function must be called where a row is expected',
+		'this function must be called as part of an aggregate', 'an enrichment document must be json or jsonb',
+		'invalid fingerprint state', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
+	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],
+	'nobody has refused anything' => [
+		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unknown lock mode <>',
+		'SPI could not look up raw events: <>', 'SPI could not prepare the look-up of raw events: <>',
+		'SPI could not execute a statement: <>', 'could not roll back a subtransaction of cowrie_migrate' ]);
+my %reason = map { my $why = $_; map { $_ => $why } @{ $left_out{$why} } } keys %left_out;
+
+# Nothing is missing -------------------------------------------------------------------------------
+
+my $root = abs_path("$FindBin::RealBin/../..");
+my %raised = map { $_->[0] => 1 } grep { ($_->[1] // '') ne '01000' && $_->[2] =~ m{^src/} } messages_of($root, []);
+is(join("\n", grep { !$cases{$_} && !$reason{$_} } sort keys %raised), '', 'every refusal has a case, or a reason to have none');
+is(join("\n", grep { !$raised{$_} } sort(keys %cases, keys %reason)), '', 'no case of a refusal that the sources do not have');
+is(join("\n", grep { $cases{$_} && $reason{$_} } sort keys %raised), '', 'no reason for what has a case');
+
+# Each of them -------------------------------------------------------------------------------------
+
+# All rows about the tables of a schema, and all of theirs: who wrote them, and where they are.
+my $fingerprint = q{SET search_path = {s}, public;
+WITH c AS (SELECT xmin, * FROM pg_class WHERE relnamespace = to_regnamespace('{s}')),
+rows (of) AS (
+  SELECT format('class %s %s %s %s', c.oid, c.xmin, relfilenode, relhassubclass) FROM c
+  UNION ALL SELECT format('attribute %s %s %s', attrelid, attnum, a.xmin) FROM pg_attribute AS a JOIN c ON c.oid = attrelid
+  UNION ALL SELECT format('index %s %s', indexrelid, i.xmin) FROM pg_index AS i JOIN c ON c.oid = indrelid
+  UNION ALL SELECT format('constraint %s %s', k.oid, k.xmin) FROM pg_constraint AS k JOIN c ON c.oid = conrelid
+  UNION ALL SELECT format('trigger %s %s', g.oid, g.xmin) FROM pg_trigger AS g JOIN c ON c.oid = tgrelid
+  UNION ALL SELECT format('rows of %s: %s', c.oid, query_to_xml(format(
+    'SELECT count(*), sum(hashtext(xmin::text || ctid::text)::int8) FROM %s', c.oid::regclass), true, false, ''))
+  FROM c WHERE relkind = 'r')
+SELECT count(*), md5(string_agg(of, ',' ORDER BY of)) FROM rows};
+
+# The tables of version 15, as they are in the schema public, belong to the application.
+my $tables = q{CREATE SCHEMA {s}; GRANT USAGE, CREATE ON SCHEMA {s} TO app; GRANT USAGE ON SCHEMA {s} TO mallory;
+} . join "\n", map {; "CREATE TABLE {s}.$_ (LIKE public.$_ INCLUDING ALL); INSERT INTO {s}.$_ SELECT * FROM public.$_; ALTER TABLE {s}.$_ OWNER TO app;" }
+  qw(session_summaries raw_events schema_state);
+
+my $number = 0;
+sub try_case
+{
+	my ($message, $case) = @_;
+	my $schema = 'c' . ++$number;
+	my $name = "$message ($number)";
+	my $fill = sub { return ($_[0] // '') =~ s/\{s\}/$schema/gr };
+	my $argument = $case->{schema} // "'$schema'";
+	my $call = ($case->{call} // $atomic) =~ s/\{schema\}/$argument/r;
+	my $before = $fill->(join ";\n", map { "SET $_" } 'client_min_messages = error', q{cowrie_migrate.lock_timeout = '200ms'}) . ";\n" . $fill->($case->{before});
+	my $then = $node->safe_psql('app', join ";\n", map { $fill->($_) } 'SET client_min_messages = error', $tables, $case->{prepare} // '', $fingerprint);
+	my $running;
+	if ($case->{busy})
+	{
+		$node->safe_psql('app', $tables =~ s/\{s\}/busy/gr);
+		$running = Session->new($node, 'app');
+		$running->run(q{SET client_min_messages = error; BEGIN; SELECT count(*) FROM cowrie_migrate_v16('busy')});
+	}
+	my ($out, $err) = ('', '');
+	$node->psql('app', qq{$before;
+SELECT concat_ws('|', severity, hazard, split_part(detail, E'\\n', 1)) FROM public.cowrie_preflight_v16($argument);
+$call}, stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-U', $case->{user} // 'app' ]);
+	$running->close if $running;
+	my $pattern = join '.+', map { quotemeta } split /<>/, $message, -1;
+	like($err, qr/ERROR:  $pattern\n/, "$name: refused");
+	my $words = $err =~ /ERROR:  ($pattern)\n/ ? $1 : '';
+	my $row = defined $case->{row} ? qr/^warning\|\Q$case->{row}\E\|\Q$words\E: /m : qr/^blocker\|\Q$words\E\|/m;
+	like($out, $row, "$name: the preflight has said so");
+	is($node->safe_psql('app', $fill->($fingerprint)), $then, "$name: nothing has changed");
+	$node->safe_psql('app', 'SET client_min_messages = error; ' . $fill->($case->{undo})) if $case->{undo};
+	return;
+}
+
+foreach my $message (sort keys %cases)
+{
+	try_case($message, $_) foreach @{ $cases{$message} };
+}
+
+# What all these cases have in common migrates.
+$node->safe_psql('app', ($tables =~ s/\{s\}/last/gr) . q{SET client_min_messages = error; SELECT count(*) FROM cowrie_migrate_v16('last')});
+is($node->safe_psql('app', q{SELECT count(*) FROM cowrie_validate_schema('last')}), '0', 'without all this it migrates');
+
+figure(keys(%cases) . " refusals, $number cases, each announced by the preflight; " . keys(%reason) . ' other messages with a reason');
+$node->stop;
+done_testing();
