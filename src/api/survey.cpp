@@ -5,6 +5,7 @@
 #include "pg/boundary/imports.h"
 
 #include "core/document/assessment.hpp"
+#include "core/document/document.hpp"
 #include "core/survey/checkpoint.hpp"
 #include "core/base/live.hpp"
 #include "core/survey/preflight.hpp"
@@ -106,6 +107,7 @@ Datum assessment_add(FunctionCallInfo fcinfo) {
   session.facts = found.facts;
   session.null_escape =
       row.document_type == JSONOID && found.document && holds_null_escape(*found.document);
+  session.encoded_twice = found.document && is_encoded_twice(*found.document);
   session.has_asn = !PG_ARGISNULL(arg_asn);
   session.has_country = !PG_ARGISNULL(arg_country);
   state->sums.add(session);
@@ -217,25 +219,23 @@ std::vector<Hazard> unreadable(const ResolvedTarget &target) {
 
 /** What only the online mode refuses is no blocker, but a warning to who wants to use it. */
 void collect_online_refusals(std::vector<Hazard> &hazards, ServerDatabase &database) {
-  std::vector<Hazard> said, refused;
-  database.in_passing([&] {
-    std::optional<Inspection> seen;
-    collect(said, [&] { seen = inspect(database); });
-    if (!seen)
-      return;
+  std::vector<Hazard> said, refused; // what keeps from looking has been said
+  const auto look = [&] {
+    const Inspection seen = inspect(database);
     for (const OnlineRefusal refuse : online_refusals())
-      collect(refused, [&] { refuse(database, *seen); });
+      collect(refused, [&] { refuse(database, seen); });
     RowFacts rows;
     std::vector<Step> plan;
     collect(said, [&] {
-      if (seen->situation.state == SchemaState::incomplete)
-        rows = row_facts(database, *seen);
+      if (seen.situation.state == SchemaState::incomplete)
+        rows = row_facts(database, seen);
       rows.complete = false;
       rows.fill_by = FillBy::rewrite;
-      plan = plan_online(*seen, database.target(), rows);
+      plan = plan_online(seen, database.target(), rows);
     });
-    collect(refused, [&] { refuse_rewrites(database.target(), plan, *seen); });
-  });
+    collect(refused, [&] { refuse_rewrites(database.target(), plan, seen); });
+  };
+  collect(said, [&] { database.in_passing(look); });
   for (const Hazard &each : refused)
     hazards.push_back(
         {HazardSeverity::warning, hazards::online, each.hazard + ": " + each.detail, each.remedy});

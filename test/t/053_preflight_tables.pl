@@ -182,6 +182,21 @@ CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM session_summaries});
 	cmp_ok($fewer, '<', $no_ip, 'with the index, raw events are looked up');
 }
 
+{
+	app(q[CREATE TABLE kept AS SELECT session_id, enrichment FROM session_summaries;
+UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_count % 4 = 1 AND json_typeof(enrichment) = 'object' AND enrichment::text !~ 'u0000']);
+	my $number = app(q[SELECT count(*) FROM session_summaries WHERE json_typeof(enrichment) = 'string' AND enrichment::text LIKE '"{%']);
+	cmp_ok($number, '>', 10, 'documents encoded twice');
+	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are a JSON string that holds JSON: /);
+	# The migration counts them.
+	my $unparsable = app("$quiet BEGIN; SELECT substring(detail from 'document_unparsable: (\\d+)') FROM cowrie_migrate_v16() WHERE step = 'fill_columns'; ROLLBACK");
+	cmp_ok($unparsable, '>=', $number, 'documents encoded twice: the migration counts them');
+	remedied('documents encoded twice', $remedy);
+	is(app('SELECT count(*) FROM session_summaries AS s JOIN kept AS k USING (session_id) WHERE s.enrichment::text IS DISTINCT FROM k.enrichment::text'), '0',
+		'documents encoded twice: the remedy gives back what they were');
+	app('DROP TABLE kept');
+}
+
 # Privileges ------------------------------------------------------------------------------------
 
 {

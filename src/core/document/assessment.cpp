@@ -92,9 +92,9 @@ void Examples::add(const Examples &other) {
 
 std::string_view name_of(Measure measure) noexcept {
   constexpr std::array<std::string_view, measure_count> names = {
-      "sessions",     "documents", "source_ips",   "no_source_ip",  "asns",
-      "countries",    "ip_types",  "null_escapes", "snapshots_due", "snapshots_there",
-      "distinct_ips", "ips_once",  "covered_ips",  "distinct_asns"};
+      "sessions",        "documents",    "source_ips",   "no_source_ip",  "asns",
+      "countries",       "ip_types",     "null_escapes", "encoded_twice", "snapshots_due",
+      "snapshots_there", "distinct_ips", "ips_once",     "covered_ips",   "distinct_asns"};
   return names[static_cast<std::size_t>(measure)];
 }
 
@@ -148,6 +148,10 @@ void Assessment::add(const AssessedSession &session) {
     ++count(Measure::null_escapes);
     with_null_escape_.add(session.session_id);
   }
+  if (session.encoded_twice) {
+    ++count(Measure::encoded_twice);
+    encoded_twice_.add(session.session_id);
+  }
   for (const RejectedValue &each : facts.rejects) {
     const auto reason = static_cast<std::size_t>(each.reason);
     ++rejects_[reason];
@@ -164,6 +168,7 @@ void Assessment::add(const Assessment &other) {
   }
   without_ip_.add(other.without_ip_);
   with_null_escape_.add(other.with_null_escape_);
+  encoded_twice_.add(other.encoded_twice_);
   for (const auto &[hash, ip] : other.ips_) {
     const auto [place, is_new] = ips_.emplace(hash, ip);
     if (!is_new)
@@ -188,6 +193,9 @@ std::vector<Assessment::Amount> Assessment::amounts() const {
       break;
     case Measure::null_escapes:
       each.examples = with_null_escape_;
+      break;
+    case Measure::encoded_twice:
+      each.examples = encoded_twice_;
       break;
     case Measure::distinct_ips:
       each.amount = static_cast<std::int64_t>(ips_.size());
@@ -219,6 +227,7 @@ std::string Assessment::bytes() const {
     write(out, each);
   write(out, without_ip_);
   write(out, with_null_escape_);
+  write(out, encoded_twice_);
   out.plain(ips_.size());
   for (const auto &[hash, ip] : ips_) {
     out.plain(hash);
@@ -239,6 +248,7 @@ Assessment Assessment::from_bytes(std::string_view bytes) {
     each = read_examples(in);
   result.without_ip_ = read_examples(in);
   result.with_null_escape_ = read_examples(in);
+  result.encoded_twice_ = read_examples(in);
   for (auto left = in.plain<std::size_t>(); left > 0; --left) {
     const auto hash = in.plain<std::uint64_t>();
     result.ips_.emplace(hash, in.plain<Ip>());

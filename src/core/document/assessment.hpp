@@ -36,7 +36,8 @@ struct AssessedSession {
   std::string_view session_id;
   std::optional<std::int64_t> ended;
   const Facts *facts = nullptr;
-  bool null_escape = false; ///< its document holds the escape of U+0000
+  bool null_escape = false;   ///< its document holds the escape of U+0000
+  bool encoded_twice = false; ///< its document is a string that holds one
   // What it has already; at version 15 nothing.
   bool has_asn = false;
   bool has_country = false;
@@ -52,6 +53,7 @@ enum class Measure : std::uint8_t {
   countries,       ///< sessions with a usable country
   ip_types,        ///< sessions with a usable IP type
   null_escapes,    ///< documents that hold \u0000
+  encoded_twice,   ///< documents that are a string that holds JSON
   snapshots_due,   ///< sessions with an IP and a usable ASN or country
   snapshots_there, ///< of them, those that have it already
   distinct_ips,
@@ -59,7 +61,7 @@ enum class Measure : std::uint8_t {
   covered_ips, ///< of them, those that will have both an ASN and a country
   distinct_asns,
 };
-inline constexpr std::size_t measure_count = 14;
+inline constexpr std::size_t measure_count = 15;
 std::string_view name_of(Measure measure) noexcept;
 
 class Assessment {
@@ -99,6 +101,7 @@ private:
   std::array<Examples, reject_reason_count> rejected_;
   Examples without_ip_;
   Examples with_null_escape_;
+  Examples encoded_twice_;
   std::unordered_map<std::uint64_t, Ip> ips_; ///< by a hash of the address
   std::unordered_set<std::int32_t> asns_;
 };

@@ -35,6 +35,26 @@ bool begins_with_key(std::string_view text) noexcept {
   return next != std::string_view::npos && text[next] != '}';
 }
 
+} // namespace
+
+bool is_encoded_twice(std::string_view json) noexcept {
+  const std::size_t quote = json.find_first_not_of(json_spaces);
+  if (quote == std::string_view::npos || json[quote] != '"')
+    return false;
+  std::size_t at = quote + 1;
+  while (at < json.size()) { // spaces in a string may be escaped
+    if (json[at] == ' ')
+      ++at;
+    else if (json[at] == '\\' && at + 1 < json.size() && std::strchr("nrt", json[at + 1]))
+      at += 2;
+    else
+      break;
+  }
+  return at < json.size() && json[at] == '{';
+}
+
+namespace {
+
 /** Throws when memory ran out: no document is to blame for that. */
 error_code checked(error_code error) {
   if (error == simdjson::MEMALLOC)
@@ -165,7 +185,7 @@ void Document::read(std::string_view json, Shape shape) {
     return;
   }
   if (json[start] != '{') {
-    if (!starts_value(json.substr(start)))
+    if (!starts_value(json.substr(start)) || is_encoded_twice(json))
       become_unparsable();
     return;
   }

@@ -84,6 +84,9 @@ struct Member {
   bool in_entry; ///< it stands in the entry of `session`, not at the top
 };
 
+/** Tells whether a document is a string that holds an object: JSON that has been encoded twice. */
+bool is_encoded_twice(std::string_view json) noexcept;
+
 class Document {
 public:
   enum class State : std::uint8_t {

@@ -25,10 +25,12 @@ struct Target {
   /** ` COLLATE …` where session_id of raw_events has another collation than that of the sessions:
    * which of the two a comparison means must be said. */
   std::string events_collation;
-  bool raw_events_indexed = false; ///< an index leads with raw_events.session_id
-  bool proves_columns = true;      ///< the extension's objects are new enough to prove every column
-  Entry entry = Entry::atomic;     ///< what is running, or what a look at the tables is about
-  std::string arguments;           ///< of that call, but for the schema: `repair => true`
+  /** An index leads with session_id in raw_events and in every child or partition of it. */
+  bool raw_events_indexed = false;
+  std::string index_raw_events; ///< the commands that make those that are missing
+  bool proves_columns = true;   ///< the extension's objects are new enough to prove every column
+  Entry entry = Entry::atomic;  ///< what is running, or what a look at the tables is about
+  std::string arguments;        ///< of that call, but for the schema: `repair => true`
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */

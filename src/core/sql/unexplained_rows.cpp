@@ -44,12 +44,13 @@ constexpr const char *statement = R"(WITH {events}derived AS MATERIALIZED (
 
 // The earliest raw events, where no index leads to them.
 constexpr const char *earliest_events = R"(events AS MATERIALIZED (
-  SELECT DISTINCT ON (session_id) session_id, id FROM {raw_events}
+  SELECT DISTINCT ON (session_id) session_id, id, tableoid AS place FROM {raw_events}
   WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id
 ), )";
 constexpr const char *join_earliest_events = R"(
     LEFT JOIN (
-      SELECT e.session_id, r.payload FROM events AS e JOIN {raw_events} AS r USING (id)
+      SELECT e.session_id, r.payload FROM events AS e JOIN {raw_events} AS r
+        ON r.id = e.id AND r.tableoid = e.place AND r.session_id = e.session_id
     ) AS r ON r.session_id = s.session_id{collation})";
 // OFFSET 0 as in the migration: not by an index on event_timestamp.
 constexpr const char *look_up_earliest_event = R"((

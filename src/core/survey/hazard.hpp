@@ -60,6 +60,7 @@ inline constexpr const char *coverage = "expected coverage";
 inline constexpr const char *no_index = "raw_events without index";
 inline constexpr const char *no_source_ip = "sessions without source IP";
 inline constexpr const char *null_escapes = "documents with \\u0000";
+inline constexpr const char *encoded_twice = "documents encoded twice";
 inline constexpr const char *sampled = "sampled";
 inline constexpr const char *unreadable = "sessions cannot be read";
 } // namespace hazards

@@ -223,6 +223,7 @@ private:
     rejects(amounts, scale);
     no_source_ip(amounts, of(Measure::no_source_ip));
     null_escapes(amounts, of(Measure::null_escapes));
+    encoded_twice(amounts, of(Measure::encoded_twice));
     if (share < 1 || resuming)
       return {};
     return {static_cast<double>(amounts.of(Measure::distinct_ips)),
@@ -232,10 +233,10 @@ private:
   void missing_index() {
     if (target_.has_raw_events && !target_.raw_events_indexed)
       add(HazardSeverity::warning, hazards::no_index,
-          "raw_events has no index on session_id: the migration reads and sorts all of it, and"
+          "raw_events, or a child of it, has no index on session_id: the migration reads and sorts "
+          "all of it, and"
           " sessions that need it count as sessions without source IP here",
-          "CREATE INDEX CONCURRENTLY ON " + qualified(target_.schema, "raw_events") +
-              " (session_id);");
+          target_.index_raw_events);
   }
 
   void rejects(const Amounts &amounts, double scale) {
@@ -270,6 +271,20 @@ private:
               " migration reads them. For example in sessions " +
               amounts.of(name_of(Measure::null_escapes)).examples,
           "");
+  }
+
+  void encoded_twice(const Amounts &amounts, std::int64_t documents) {
+    const std::string table = qualified(target_.schema, "session_summaries");
+    if (documents > 0)
+      add(HazardSeverity::warning, hazards::encoded_twice,
+          std::to_string(documents) +
+              " documents are a JSON string that holds JSON: they have been encoded twice, and the"
+              " migration takes nothing from them. For example in sessions " +
+              amounts.of(name_of(Measure::encoded_twice)).examples,
+          "UPDATE " + table + " SET enrichment = (enrichment #>> '{}')::" + target_.document_type +
+              " WHERE " + target_.document_type +
+              "_typeof(enrichment) = 'string';  -- where the"
+              " application reads it so");
   }
 
   template <typename Of> void coverage(const Amounts &amounts, Of of) {

@@ -83,10 +83,9 @@ Probe event_triggers() {
   format('event trigger %I calls %s at %s: it may refuse or change what the migration does', e.evtname,
     e.evtfoid::regproc, e.evtevent)
   || CASE WHEN s.unsettled THEN ', and finds names without schema in pg_catalog only' ELSE '' END,
-  CASE WHEN s.unsettled
-    THEN format('ALTER FUNCTION %s SET search_path = %I, pg_temp;  -- lets it find its names; or, for the time being: ',
-      e.evtfoid::regprocedure, n.nspname) ELSE '' END
-  || format('ALTER EVENT TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname)
+  format('ALTER EVENT TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname)
+  || CASE WHEN s.unsettled THEN format('; or let it find its names: ALTER FUNCTION %s SET search_path = %I, pg_temp;',
+    e.evtfoid::regprocedure, n.nspname) ELSE '' END
 FROM pg_event_trigger AS e
 JOIN pg_proc AS p ON p.oid = e.evtfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace

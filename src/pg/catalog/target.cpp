@@ -108,8 +108,14 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
   const std::string events = qualified(target.names.schema, "raw_events");
-  type_to_read(target.events, events, "payload", types::document, "json or jsonb",
-               " or do without raw events: SET cowrie_migrate.use_raw_events = off;");
+  constexpr const char *without = " or do without: SET cowrie_migrate.use_raw_events = off;";
+  type_to_read(target.events, events, "payload", types::document, "json or jsonb", without);
+  for (const char *column : {"id", "session_id", "event_timestamp"})
+    if (call([&] { return get_attnum(target.events, column); }) == InvalidAttrNumber)
+      throw Failure(sqlstate::datatype_mismatch,
+                    "column " + std::string(column) + " of " + events + " is missing",
+                    "The earliest event of a session is found by it.",
+                    "Look at the table with \\d " + events + without);
   if (call([&] {
         return pg_class_aclcheck(target.events, target.owner, ACL_SELECT) != ACLCHECK_OK;
       }))
@@ -117,8 +123,7 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
                   "role \"" + target.names.owner + "\" may not read raw_events",
                   "Sessions whose document names no address are looked up there.",
                   "Run GRANT SELECT ON " + qualified(target.names.schema, "raw_events") + " TO " +
-                      quote_identifier(target.names.owner) +
-                      "; or do without: SET cowrie_migrate.use_raw_events = off;");
+                      quote_identifier(target.names.owner) + ";" + without);
 }
 
 ResolvedTarget find_target(const std::string *schema_name, Oid function) {

@@ -40,8 +40,11 @@ EventLookup::EventLookup(const Target &names, bool by_table) {
       !by_table
           ? "SELECT payload FROM (SELECT payload, event_timestamp, id FROM " + events +
                 " WHERE session_id = $1 OFFSET 0) AS events ORDER BY event_timestamp, id LIMIT 1"
-          : "SELECT r.payload FROM " + qualified(names.schema, derivation::event_table) +
-                " AS e JOIN " + events + " AS r USING (id) WHERE e.session_id = $1";
+          // Two children of raw_events may have a row of the same id.
+          : "SELECT payload FROM (SELECT r.payload, r.event_timestamp FROM " +
+                qualified(names.schema, derivation::event_table) + " AS e JOIN " + events +
+                " AS r USING (id) WHERE e.session_id = $1 AND r.session_id = $1 OFFSET 0) AS found"
+                " ORDER BY event_timestamp LIMIT 1";
   fault::statement();
   call([&] {
     Oid types[1] = {VARCHAROID};

@@ -8,8 +8,9 @@ bool EventScan::open_unsafe(Oid schema) {
   if (!OidIsValid(table) || check_enable_rls(table, InvalidOid, true) != RLS_NONE)
     return false;
   events_ = table_open(table, AccessShareLock);
-  if (events_->rd_rel->relkind != RELKIND_RELATION || !find_columns_unsafe() ||
-      !find_index_unsafe()) {
+  // The rows of children are rows of the table.
+  if (events_->rd_rel->relkind != RELKIND_RELATION || has_subclass(table) ||
+      !find_columns_unsafe() || !find_index_unsafe()) {
     table_close(events_, NoLock);
     events_ = nullptr;
     return false;

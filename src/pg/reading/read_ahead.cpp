@@ -44,9 +44,11 @@ BlockNumber blocks_to_read(const ResolvedTarget &target) {
           " WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN (" +
           filled +
           ")) AND NOT EXISTS (SELECT 1 FROM pg_class AS e WHERE e.relnamespace = c.relnamespace"
-          " AND e.relname = 'raw_events' AND (e.relkind NOT IN ('r', 'p') OR EXISTS"
-          " (SELECT 1 FROM pg_partition_tree(e.oid) AS p JOIN pg_class AS f ON f.oid = p.relid"
-          " WHERE f.relkind NOT IN ('r', 'p'))))",
+          " AND e.relname = 'raw_events' AND EXISTS (WITH RECURSIVE tree (id) AS (SELECT e.oid "
+          "UNION"
+          " SELECT i.inhrelid FROM tree JOIN pg_inherits AS i ON i.inhparent = tree.id)"
+          " SELECT FROM tree JOIN pg_class AS f ON f.oid = tree.id"
+          " WHERE f.relkind NOT IN ('r', 'p')))",
       {std::int64_t(target.sessions)}, false);
   return rows.empty() ? 0 : static_cast<BlockNumber>(std::stoll(rows.front()[0].value_or("0")));
 }
