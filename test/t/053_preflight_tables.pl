@@ -189,7 +189,7 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 	cmp_ok($number, '>', 10, 'documents encoded twice');
 	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are a JSON string that holds JSON: /);
 	# The migration counts them.
-	my $unparsable = app("$quiet BEGIN; SELECT substring(detail from 'document_unparsable: (\\d+)') FROM cowrie_migrate_v16() WHERE step = 'fill_columns'; ROLLBACK");
+	my $unparsable = app("$quiet BEGIN; SELECT substring(detail from 'document_unparsable (\\d+)') FROM cowrie_migrate_v16() WHERE step = 'fill_columns'; ROLLBACK");
 	cmp_ok($unparsable, '>=', $number, 'documents encoded twice: the migration counts them');
 	remedied('documents encoded twice', $remedy);
 	is(app('SELECT count(*) FROM session_summaries AS s JOIN kept AS k USING (session_id) WHERE s.enrichment::text IS DISTINCT FROM k.enrichment::text'), '0',

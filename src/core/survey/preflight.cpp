@@ -282,9 +282,7 @@ private:
               " migration takes nothing from them. For example in sessions " +
               amounts.of(name_of(Measure::encoded_twice)).examples,
           "UPDATE " + table + " SET enrichment = (enrichment #>> '{}')::" + target_.document_type +
-              " WHERE " + target_.document_type +
-              "_typeof(enrichment) = 'string';  -- where the"
-              " application reads it so");
+              R"( WHERE enrichment::text ~ '^\s*"\s*\{';  -- where the application reads it so)");
   }
 
   template <typename Of> void coverage(const Amounts &amounts, Of of) {
