@@ -554,6 +554,15 @@ TEST(Online, GivesUpAfterManyAttemptsAndNamesWhoIsInTheWay) {
   expect_complete(fake);
 }
 
+TEST(Online, GivesUpAfterAsManyAttemptsAsTheSettingSays) {
+  FakeOnline fake;
+  fake.lock_attempts = 3;
+  refuse(fake, "cut_over", 1000);
+  EXPECT_EQ(failure_of(fake).message, "no lock could be had in 3 attempts");
+  EXPECT_EQ(fake.pauses.size(), 2u);
+  EXPECT_EQ(fake.lock_waits.at(0).most, 3);
+}
+
 TEST(Online, MakesABatchSmallerWhoseRowsAreLocked) {
   FakeOnline fake;
   int refused = 2;
