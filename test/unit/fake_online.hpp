@@ -4,6 +4,7 @@
 // It refuses every statement that it does not know, and takes back what a failed transaction did.
 #pragma once
 
+#include <algorithm>
 #include <set>
 
 #include "core/online/online_run.hpp"

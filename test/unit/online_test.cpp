@@ -3,6 +3,7 @@
 // write.
 #include "core/online/online_run.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include "fake_online.hpp"
