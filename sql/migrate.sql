@@ -89,3 +89,4 @@ DROP FUNCTION migrate_with_statistics();
 
 DROP SCHEMA app CASCADE;
 DROP FUNCTION refusal;
+DROP EXTENSION cowrie_migrate;
