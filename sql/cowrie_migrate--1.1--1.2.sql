@@ -187,7 +187,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_sqlstate IS
     'of the error with which the latest run ended; NULL: none';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.batch IS 'number of the batch of an online run';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that called';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS 'of the error, where the ledger has it';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS
+    'of the error; where a rollback has taken it from the ledger, where else it is';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
     'the lock that the run waits for, who holds it and which attempt it is, or the command that ends its prepared transaction';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS

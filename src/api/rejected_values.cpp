@@ -133,6 +133,9 @@ Datum rejected_values(FunctionCallInfo fcinfo) {
   const SpiSession spi;
   const AsUser owner(target.owner, settings);
   inspect_raw_events(target);
+  // Where a run has the tables it says so; the server would say no more than that it has waited.
+  Progress progress(target.extension);
+  ServerDatabase(target, progress, true).in_passing([] {});
   list_rejected_values(target, result, max_rows);
   return Datum(0);
 }

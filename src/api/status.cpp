@@ -38,6 +38,13 @@ std::string recorded_message(const Extension &extension, std::int64_t started_at
   return found.empty() ? std::string() : found.front()[0].value_or("");
 }
 
+/** What is said where a rollback has taken the message along. */
+std::string rolled_back_message(const std::string &sqlstate, const std::string &step) {
+  return "SQLSTATE " + sqlstate + (step.empty() ? std::string() : " at step " + step) +
+         "; everything was rolled back. The message is in the output of the call and in the"
+         " server's log.";
+}
+
 /** Tells whether the ledger has a run that came to its end after this moment: one that was rolled
  *  back has left no row. */
 bool is_recorded(const Extension &extension, std::int64_t started_at) {
@@ -116,8 +123,10 @@ Datum progress_row(FunctionCallInfo fcinfo) {
   const std::string sqlstate = packed == 0 ? std::string() : unpack_sql_state(packed);
   const std::string step = step_name(progress.get("step"));
   const std::string rejects = rejects_as_json(progress);
-  const std::string message = recorded_message(extension, started_at, sqlstate);
   const Going going = going_on(progress);
+  std::string message = recorded_message(extension, started_at, sqlstate);
+  if (message.empty() && !sqlstate.empty() && !going.on)
+    message = rolled_back_message(sqlstate, step);
   const std::string outcome = outcome_of(extension, progress, going);
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };

@@ -104,11 +104,17 @@ sub finishes_nothing
 	$run->{handle}->finish;
 	is(outcome('atomic'), 'failed', 'cancelled: failed');
 	is($node->safe_psql('atomic', 'SELECT last_sqlstate FROM cowrie_migration_status'), '57014', 'with its SQLSTATE');
+	like($node->safe_psql('atomic', 'SELECT last_message FROM cowrie_migration_status'),
+		qr/^SQLSTATE 57014 at step lock_tables; everything was rolled back\. The message is in /, 'and where its message is');
 	$run->{holder}->close;
 
 	my $session = Session->new($node, 'atomic');
 	$session->run('SET client_min_messages = error; BEGIN; SELECT count(*) FROM cowrie_migrate_v16()');
 	is(outcome('atomic'), 'running', 'not committed yet: running');
+	my ($said, $told) = ('', '');
+	$node->psql('atomic', q{SET cowrie_migrate.lock_timeout = '100ms'; SELECT * FROM cowrie_rejected_values()}, stdout => \$said, stderr => \$told);
+	like($told, qr/ERROR:  another migration is running in this database\nDETAIL: .*\nHINT:  Watch it with SELECT \* FROM cowrie_migration_status;/,
+		'rejected values, meanwhile: what runs, and what to do');
 	$session->run('ROLLBACK');
 	is($node->safe_psql('atomic', 'SELECT outcome, percent FROM cowrie_migration_status'), 'undone|0.0', 'rolled back by the caller: undone');
 	$session->run('BEGIN; SELECT count(*) FROM cowrie_migrate_v16(); COMMIT');
