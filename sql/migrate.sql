@@ -90,4 +90,3 @@ DROP EXTENSION cowrie_migrate;
 
 DROP SCHEMA app CASCADE;
 DROP FUNCTION refusal;
-DROP EXTENSION cowrie_migrate;
