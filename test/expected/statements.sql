@@ -673,7 +673,7 @@ SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM
 
 -- unexplained_rows, raw_events without an index
 WITH events AS MATERIALIZED (
-  SELECT DISTINCT ON (session_id) session_id, id FROM "public"."raw_events"
+  SELECT DISTINCT ON (session_id) session_id, id, tableoid AS place FROM "public"."raw_events"
   WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id
 ), derived AS MATERIALIZED (
   SELECT s.session_id, (s.f).source_ip AS source_ip, (s.f).asn AS asn, (s.f).asn_source AS asn_source,
@@ -689,7 +689,8 @@ WITH events AS MATERIALIZED (
       "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN r.payload::json END) AS f
     FROM "public"."session_summaries" AS s
     LEFT JOIN (
-      SELECT e.session_id, r.payload FROM events AS e JOIN "public"."raw_events" AS r USING (id)
+      SELECT e.session_id, r.payload FROM events AS e JOIN "public"."raw_events" AS r
+        ON r.id = e.id AND r.tableoid = e.place AND r.session_id = e.session_id
     ) AS r ON r.session_id = s.session_id
     OFFSET 0
   ) AS s
