@@ -15,8 +15,10 @@ sub new
 	$connection .= " user=$options{user}" if defined $options{user};
 	$connection .= " application_name=$options{application}" if defined $options{application};
 	my $self = bless { in => '', out => '', err => '', asked => 0, node => $node }, $class;
+	# For each answer, not for all of them together: a session may stay open for long.
+	$self->{patience} = IPC::Run::timeout(180);
 	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $connection ],
-		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(180));
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{patience});
 	$self->{pid} = $self->run('SELECT pg_backend_pid()');
 	return $self;
 }
@@ -28,6 +30,7 @@ sub run
 	my $end = 'end of ' . ++$self->{asked};
 	$self->{out} = $self->{err} = '';
 	$self->{in} .= "$sql\n;\n\\echo $end\n";
+	$self->{patience}->start;
 	$self->{psql}->pump until $self->{out} =~ /^$end$/m;
 	die "$sql: $self->{err}" if $self->{err} =~ /ERROR|FATAL/;
 	$self->{out} =~ s/\n?$end\n\z//;
@@ -39,6 +42,7 @@ sub begin
 {
 	my ($self, $sql) = @_;
 	$self->{in} .= "$sql;\n";
+	$self->{patience}->start;
 	$self->{psql}->pump_nb;
 	return;
 }
