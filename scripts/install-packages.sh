@@ -16,10 +16,11 @@ packages=(
   "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron"
   perl libipc-run-perl
   shellcheck codespell ruby-mdl valgrind
+  tidy cmark-gfm
   "$@"
 )
 # Of these some releases have none, because another package brings the files or nobody needs them there.
-optional=' libclang-rt-dev clang-tidy ruby-mdl '
+optional=' libclang-rt-dev clang-tidy ruby-mdl tidy cmark-gfm '
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
