@@ -16,6 +16,7 @@ namespace cowrie::report {
 class Markup {
 public:
   template <std::size_t Size>
+  // NOLINTNEXTLINE(google-explicit-constructor): a literal is markup where markup is wanted
   constexpr Markup(const char (&literal)[Size]) noexcept : text_(literal, Size - 1) {}
   template <std::size_t Size> Markup(char (&)[Size]) = delete;
   constexpr std::string_view text() const noexcept { return text_; }

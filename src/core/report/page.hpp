@@ -33,8 +33,11 @@ struct Piece {
 /** A text in UTF-8, or in anything else that somebody has stored. */
 struct Text {
   Text() = default;
+  // Words are a text, and a text is a cell: pages are written as lists of them.
+  // NOLINTBEGIN(google-explicit-constructor)
   Text(std::string plain) { add(std::move(plain)); }
   Text(const char *plain) { add(plain); }
+  // NOLINTEND(google-explicit-constructor)
   Text(std::string text, Voice voice) { add(std::move(text), voice); }
 
   Text &add(std::string text, Voice voice = Voice::plain) {
@@ -59,11 +62,13 @@ struct Bar {
 
 struct Cell {
   Cell() = default;
+  // NOLINTBEGIN(google-explicit-constructor)
   Cell(Text words) : text(std::move(words)) {}
   Cell(std::string words) : text(std::move(words)) {}
   Cell(const char *words) : text(words) {}
   Cell(Text words, Mark what) : text(std::move(words)), mark(what) {}
   Cell(Bar line) : bar(line) {}
+  // NOLINTEND(google-explicit-constructor)
 
   Text text;
   Mark mark = Mark::none;
