@@ -108,7 +108,7 @@ SELECT count(*) FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation WHER
 SHOW cowrie_migrate.live_objects}), "t\n0\n0", 'in a read-only transaction, and no lock is kept');
 is(refused('atomic', 'run_id => 77'), q{psql:<stdin>:2: ERROR:  42704: the ledger has no run 77 of this schema
 DETAIL:  The latest it has are 1.
-HINT:  For the latest run SELECT cowrie_migration_report();}, 'an unknown run');
+HINT:  Run SELECT cowrie_migration_report();}, 'an unknown run');
 
 # Later: a session is changed, an index dropped; then it is all taken back.
 $node->safe_psql('atomic', q{UPDATE session_summaries SET first_event_at = first_event_at + interval '1 hour' WHERE session_id = (SELECT min(session_id) FROM session_summaries)});

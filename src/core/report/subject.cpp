@@ -17,24 +17,23 @@ std::string call(const Target &target, const std::string &arguments = {}) {
 
 [[noreturn]] void refuse_unknown_run(const Target &target, const std::vector<RunRecord> &runs,
                                      std::int64_t id) {
-  const std::string message = "the ledger has no run " + std::to_string(id) + " of this schema";
-  for (const RunRecord &each : runs)
-    if (each.id == id) {
-      const bool other_schema = each.schema != target.schema;
-      throw Failure(sqlstate::undefined_object, message,
-                    other_schema ? "That run was about schema \"" + each.schema + "\"."
-                                 : "That run was about another schema of this name, or about"
-                                   " another database.",
-                    "Run " + call(other_schema ? target.with_schema(each.schema) : target,
-                                  other_schema ? "run_id => " + std::to_string(id) : ""));
-    }
-  std::string known;
-  for (auto each = runs.rbegin(); each != runs.rend(); ++each)
+  std::string known, detail, command = call(target);
+  for (auto each = runs.rbegin(); each != runs.rend(); ++each) {
     if (each->here && std::count(known.begin(), known.end(), ',') < 9)
       append(known, std::to_string(each->id));
-  throw Failure(sqlstate::undefined_object, message,
-                known.empty() ? "It has none." : "The latest it has are " + known + ".",
-                "For the latest run " + call(target));
+    if (each->id != id)
+      continue;
+    detail = "That run was about another schema of this name, or about another database.";
+    if (each->schema != target.schema) {
+      detail = "That run was about schema \"" + each->schema + "\".";
+      command = call(target.with_schema(each->schema), "run_id => " + std::to_string(id));
+    }
+  }
+  if (detail.empty())
+    detail = known.empty() ? "It has none." : "The latest it has are " + known + ".";
+  throw Failure(sqlstate::undefined_object,
+                "the ledger has no run " + std::to_string(id) + " of this schema", detail,
+                "Run " + command);
 }
 
 [[noreturn]] void refuse_without_run(const Target &target) {
