@@ -7,7 +7,7 @@
 
 namespace cowrie::report {
 
-inline constexpr char style_hash[] = "sha256-66CYgm9SLVSyftFggvao9Dzezjk1HRjykCNv3UYOqzo=";
+inline constexpr char style_hash[] = "sha256-FLE5nhMM1J6gptX2x0An/ZIwiPZV4E+Ld15Ap3XB1sQ=";
 
 inline constexpr char style[] = R"(
 :root{color-scheme:light dark;--page:#f4f6f8;--card:#fff;--ink:#18212d;--soft:#5a6676;--line:#dde2e8;--code:#eef1f5;
@@ -42,6 +42,7 @@ section>:last-child{margin-bottom:0}
 .figures .about{color:var(--soft);font-size:.85rem}
 .facts{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.3rem 1.5rem;margin:0 0 .8rem}
 .facts dt{color:var(--soft)}
+@media (min-width:56rem){.facts{grid-template-columns:max-content 1fr max-content 1fr}}
 .facts dd{margin:0;overflow-wrap:anywhere}
 .note{margin:0 0 1.1rem;padding:.9rem 1.2rem;border-radius:10px;background:var(--code)}
 .note p{margin:.2rem 0;color:var(--ink);overflow-wrap:anywhere}
@@ -71,7 +72,8 @@ td.bar svg{height:.7rem}
 footer{margin-top:1.6rem;color:var(--soft);font-size:.85rem}
 @media (max-width:40rem){body{padding:1.4rem .8rem 3rem}h1{font-size:1.55rem}section{padding:1.1rem 1rem}
 .figures{grid-template-columns:1fr 1fr;gap:.6rem}.figures li{padding:.7rem .8rem}.figures .value{font-size:1.25rem}
-.facts{grid-template-columns:minmax(5.5rem,8.5rem) 1fr;gap:.35rem .9rem;font-size:.93rem}.facts dt{overflow-wrap:anywhere}table{font-size:.88rem}}
+.facts{grid-template-columns:minmax(5.5rem,8.5rem) 1fr;gap:.35rem .9rem;font-size:.93rem}.facts dt{overflow-wrap:anywhere}
+.figures li:last-child:nth-child(odd){grid-column:1/-1}table{min-width:38rem;font-size:.88rem}}
 @media print{:root{color-scheme:light}body{max-width:none;padding:0;background:#fff;font-size:10pt}nav{display:none}
 section,.figures li{border-color:#bbb;border-radius:0}section{padding:.8rem 1rem}tr,.figures li,.note,.strip{break-inside:avoid}
 h2{break-after:avoid}.scroll{overflow:visible}svg,.verdict,.note,code{-webkit-print-color-adjust:exact;print-color-adjust:exact}@page{margin:14mm}}
