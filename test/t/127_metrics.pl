@@ -32,7 +32,7 @@ my $node = start_node('metrics', 'autovacuum = off');
 work_in($node);
 create_v15($node, 'app', owner => 'app_owner', n => 300);
 my $page = slurp_file("$FindBin::RealBin/../../docs/CRON.md");
-my ($role, $grants) = $page =~ /```sql\n(CREATE ROLE prometheus [^;]*;)\n```.*?```sql\n((?:GRANT [^;]*;\n)+)```/s;
+my ($role, $grants) = $page =~ /```sql\n(CREATE ROLE prometheus [^;]*;)\n```.*?```sql\n((?:(?:GRANT|ALTER ROLE) [^;]*;\n)+)```/s;
 ok($role && $grants, 'docs/CRON.md has the role and its grants');
 $node->safe_psql('app', $role);
 
@@ -44,7 +44,7 @@ END
 	$? = $status;
 }
 my %port = map { $_ => PostgreSQL::Test::Cluster::get_free_port() } qw(exporter prometheus);
-my $http = HTTP::Tiny->new(timeout => 20);
+my $http = HTTP::Tiny->new(timeout => 20, no_proxy => ['127.0.0.1']);
 
 # Starts a program and waits until its port answers.
 sub start
@@ -63,7 +63,9 @@ sub start
 # A new exporter: what an old one has been told an hour ago, it has forgotten.
 sub start_exporter
 {
-	local $ENV{DATA_SOURCE_NAME} = 'user=prometheus dbname=app sslmode=disable host=' . $node->host . ' port=' . $node->port;
+	# Settings of libpq that its driver does not know end it.
+	local %ENV = map { $_ => $ENV{$_} } grep { !/^PG/ } keys %ENV;
+	$ENV{DATA_SOURCE_NAME} = 'user=prometheus dbname=app sslmode=disable host=' . $node->host . ' port=' . $node->port;
 	start('exporter', '/', $program{'prometheus-postgres-exporter'}, "--extend.query-path=$files/queries.yaml",
 		"--web.listen-address=127.0.0.1:$port{exporter}", '--disable-default-metrics', '--disable-settings-metrics');
 	return;
@@ -140,7 +142,7 @@ cmp_ok(metrics()->{'cowrie_schema_findings{datname="app",schema="public",severit
 like(fires('CowrieSchemaErrors')->{annotations}{description} // '', qr/^\d errors: SELECT \* FROM cowrie_validate_schema\('public'\);$/, 'the alert for it');
 $node->safe_psql('app', 'SET client_min_messages = error; SELECT count(*) FROM cowrie_cleanup_v16(force => true)');
 is(outcomes(metrics()), 'undone', 'a cleanup');
-$node->psql('app', q{SET client_min_messages = fatal; SET cowrie_migrate.fail_at = '3.load_ip_inventory'; SELECT count(*) FROM cowrie_migrate_v16()});
+$node->psql('app', q{SET client_min_messages = error; SET cowrie_migrate.fail_at = '3.load_ip_inventory'; SELECT count(*) FROM cowrie_migrate_v16()});
 is(outcomes(metrics()), 'failed', 'a run that fails, and has left no row');
 like(fires('CowrieMigrationFailed')->{annotations}{description} // '', qr/^Mode atomic, step load_ip_inventory, SQLSTATE 38000\./, 'the alert for it says where and why');
 
