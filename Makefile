@@ -79,7 +79,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script reference valgrind asan assert \
+.PHONY: report-check metrics-check deps demo test check test-full unit bench lint map matrix arm64 cleanup-script reference valgrind asan assert \
 	dist dist-check deb deb-check
 
 deps:
@@ -128,6 +128,13 @@ assert:
 
 lint: deps
 	scripts/lint.sh
+
+# The report in a real browser: pictures by day, by night and on a phone, in build/report, to be looked at. And
+# contrib/prometheus with a real exporter and a real Prometheus. Both say so where these are not installed.
+report-check:
+	scripts/report-check.sh
+metrics-check:
+	scripts/metrics-check.sh
 
 # docs/map.svg, the picture of the wings, from the includes.
 map:

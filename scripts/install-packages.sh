@@ -16,11 +16,12 @@ packages=(
   "postgresql-$pg" "postgresql-server-dev-$pg" "postgresql-$pg-cron"
   perl libipc-run-perl
   shellcheck codespell ruby-mdl valgrind
+  tidy cmark-gfm
   "$@"
 )
 # Of these some releases have none: another package brings the files, nobody needs them there, or, pg_cron, it
 # is not there yet, and its tests are skipped.
-optional=" libclang-rt-dev clang-tidy ruby-mdl postgresql-$pg-cron "
+optional=" libclang-rt-dev clang-tidy ruby-mdl tidy cmark-gfm postgresql-$pg-cron "
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -27,6 +27,11 @@ stopped.
   ('cowrie_preflight_v16', 'Blockers have the words of the refusal; warnings come with a remedy; information is about space, WAL, duration and
 what the documents would give.'),
   ('cowrie_checkpoint_v16', 'One of the criteria is that nothing was lost. A criterion that cannot be measured says so and has not passed.'),
+  ('cowrie_migration_report', 'To be filed: who, when, versions, settings, steps and their times, rejected values with examples, the proof that
+nothing was lost, the criteria, coverage and sizes before and after, the largest networks and countries. It needs nothing else.
+
+- `format`: `html`, or `markdown` with the tables of GitHub''s flavour.
+- `run_id`: a run of the log; without it the latest one, even if it was rolled back and has left no row.'),
   ('cowrie_validate_schema', '- `version`: which declaration the database is compared with.'),
   ('cowrie_cleanup_v16', 'It refuses to drop what is not declared (2BP01), and to discard data that cannot be rebuilt from the sessions (55000).
 Without the extension: `psql -U owner -f scripts/cleanup_v16_incomplete.sql`.

@@ -147,7 +147,7 @@ lint() {
 copy_tests() {
   mkdir -p "$work/run"
   # with the times of the files: make shall find the objects up to date
-  cp -a test sql expected src docs scripts bench debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
+  cp -a test sql expected src docs scripts bench contrib debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
   mkdir -p "$work/run/build" "$work/run/regress" "$work/run/isolation" "$work/run/tap"
   cp -a build/compiled-for "$work/run/build/"
   # those of the tests, never through a link to an installed one

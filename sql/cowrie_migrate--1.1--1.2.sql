@@ -209,3 +209,16 @@ CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @exts
 ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
 COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
     'leaves out what comes by logical replication: the ledger tells of this database';
+
+-- What a report tells of a run and nobody can find out afterwards.
+ALTER TABLE @extschema@.cowrie_migration_log ADD COLUMN evidence jsonb;
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.evidence IS
+    'of a run: its arguments and settings, and sizes and coverage before and after it';
+
+CREATE FUNCTION @extschema@.cowrie_migration_report(
+    format text DEFAULT 'html',
+    run_id bigint DEFAULT NULL,
+    target_schema name DEFAULT NULL
+) RETURNS text AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_migration_report(text, bigint, name) IS
+    'the evidence of the latest or a named run as one page, HTML or Markdown; changes nothing';

@@ -11,6 +11,7 @@
 #include "pg/database/run_lock.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"
+#include "pg/catalog/call_arguments.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -32,6 +33,7 @@ inline ResolvedTarget target_of(FunctionCallInfo fcinfo, const std::optional<std
                                 Access access) {
   ResolvedTarget target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid);
   if (access == Access::change) {
+    target.call_arguments = arguments_as_json(fcinfo);
     refuse_read_only(target, XactReadOnly);
     refuse_unsuitable_isolation(target, XactIsoLevel);
   }

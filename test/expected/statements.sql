@@ -978,6 +978,32 @@ ELSE (SELECT a.what || ', held by ' || COALESCE(
   FROM awaited AS a) END
 FROM run;
 
+-- evidence::sizes
+
+SELECT c.relname AS name, pg_table_size(c.oid) - toast.bytes AS heap, toast.bytes AS toast,
+  pg_indexes_size(c.oid) AS indexes
+FROM pg_class AS c,
+  LATERAL (SELECT CASE WHEN c.reltoastrelid = 0 THEN 0
+    ELSE pg_total_relation_size(c.reltoastrelid) END AS bytes) AS toast
+WHERE c.relnamespace = $1::int8::oid AND c.relkind = 'r' AND c.relname IN ('raw_events', 'session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history');
+
+-- evidence::filled_columns
+SELECT attname FROM pg_attribute WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped AND attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type') ORDER BY attnum;
+
+-- evidence::filled_as_json
+SELECT jsonb_object_agg(f.name, f.amount) FROM (
+SELECT n.name, n.amount
+FROM (SELECT ARRAY[count(*), count("source_ip"), count("snapshot_asn")] AS amounts FROM "app"."session_summaries") AS c, unnest(ARRAY['sessions', 'source_ip', 'snapshot_asn'], c.amounts) WITH ORDINALITY AS n (name, amount, place)
+ORDER BY n.place) AS f;
+
+-- evidence::settings
+
+SELECT COALESCE(jsonb_object_agg(name, current_setting(name)), '{}'::jsonb)
+FROM pg_settings
+WHERE name IN ('cowrie_migrate.lock_timeout', 'cowrie_migrate.use_raw_events', 'cowrie_migrate.free_space',
+    'cowrie_migrate.rewrite', 'cowrie_migrate.harmless_triggers', 'cowrie_migrate.fail_at', 'wal_level', 'synchronous_commit',
+    'work_mem', 'maintenance_work_mem', 'shared_buffers', 'max_parallel_workers_per_gather', 'max_parallel_maintenance_workers');
+
 -- alter_table_reason_query
 SELECT CASE
   WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'

@@ -110,7 +110,8 @@ SHOW cowrie_migrate.live_objects;
 		else { $again{$2} = $3 }
 	}
 	like($unchanged // '', qr/^\w{32}\|\n0\n\w{32} /, "$title: nothing is held before");
-	my @changed = grep { ($failed{$_} // '') ne "38000\n$unchanged" } @numbers;
+	# An expression that cannot be evaluated is a refusal (55000), whatever the reason.
+	my @changed = grep { ($failed{$_} // '') !~ /\A(?:38000|55000)\n\Q$unchanged\E\z/ } @numbers;
 	my $reached = "t\n$state\n" . ($compare ? "$no_difference\n" : '') . "0\n";
 	my @missed = grep { ($again{$_} // '') ne $reached } @numbers;
 	is("@changed", '', "$title: as before after each failure")

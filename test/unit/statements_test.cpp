@@ -20,6 +20,7 @@
 #include "core/sql/carried_over.hpp"
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
+#include "core/sql/evidence.hpp"
 #include "core/sql/fill.hpp"
 #include "core/sql/lock_holders.hpp"
 #include "core/sql/online.hpp"
@@ -139,6 +140,12 @@ void add_questions(Script &script, const Target &target, const Table &base) {
   script.add("lock_holders_query, writers",
              lock_holders_query(text_array({"session_summaries"}), false));
   script.add("run_objects::state_query", run_objects::state_query());
+  script.add("evidence::sizes", evidence::sizes());
+  script.add("evidence::filled_columns", evidence::filled_columns());
+  script.add("evidence::filled_as_json",
+             evidence::filled_as_json(qualified("app", "session_summaries"),
+                                      {"source_ip", "snapshot_asn"}));
+  script.add("evidence::settings", evidence::settings);
   script.add("alter_table_reason_query", alter_table_reason_query(target));
   script.add("wal_is_decoded_query", wal_is_decoded_query);
   script.add("published_query", published_query);

@@ -87,7 +87,7 @@ Comparison compare_with(Database &database, const FirstRun &first) {
   const std::string start = moment(first.settled_us);
   const Row scanned = database.query(derivation::fingerprint(target, sessions, start)).front();
   const Fingerprint now = fingerprint_in(scanned, 3);
-  Comparison result{differences(first.settled, now), now.sessions, 0};
+  Comparison result{differences(first.settled, now), now.sessions, 0, now};
   if (!result.differs.empty())
     result.updated =
         database.number("SELECT count(*) FROM " + derivation::sessions_of(target) + " WHERE " +

@@ -37,6 +37,7 @@ struct Comparison {
   std::string differs;       ///< as differences() says it
   std::int64_t sessions = 0; ///< that were compared
   std::int64_t updated = 0;  ///< of them, those with an updated_at after the start of that run
+  Fingerprint now;           ///< of the same sessions
 };
 
 /** Compares the sessions that the first run has settled with what it recorded of them. */

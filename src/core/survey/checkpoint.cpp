@@ -28,8 +28,8 @@ std::string seconds(std::int64_t microseconds) {
 
 class CheckpointRun {
 public:
-  CheckpointRun(Database &database, Ledger &ledger)
-      : database_(database), ledger_(ledger), target_(database.target()) {}
+  CheckpointRun(Database &database, Ledger &ledger, CheckpointFacts *facts)
+      : database_(database), ledger_(ledger), target_(database.target()), facts_(facts) {}
 
   std::vector<Criterion> run() {
     database_.in_passing([this] { inspection_ = inspect(database_); });
@@ -112,6 +112,10 @@ private:
       return;
     }
     const Comparison compared = compare_with(database_, *first);
+    if (facts_) {
+      facts_->first = first;
+      facts_->comparison = compared;
+    }
     row.passed = compared.differs.empty();
     row.measured = row.passed ? "no difference" : "different: " + compared.differs;
     row.detail = "compared with run " + first->run + ", over " + std::to_string(compared.sessions) +
@@ -163,6 +167,8 @@ private:
     const Amounts amounts =
         assess_sessions(database_, *inspection_.observed.table("session_summaries"),
                         SessionsAssessed::filled_columns, 1);
+    if (facts_)
+      facts_->documents = amounts;
     const std::int64_t due = amounts.of(Measure::snapshots_due);
     const std::int64_t there = amounts.of(Measure::snapshots_there);
     const double share = due > 0 ? static_cast<double>(there) / static_cast<double>(due) : 1;
@@ -210,14 +216,15 @@ private:
   Database &database_;
   Ledger &ledger_;
   const Target &target_;
+  CheckpointFacts *facts_; ///< null: nobody wants them
   Inspection inspection_;
   std::vector<Criterion> criteria_;
 };
 
 } // namespace
 
-std::vector<Criterion> checkpoint(Database &database, Ledger &ledger) {
-  return CheckpointRun(database, ledger).run();
+std::vector<Criterion> checkpoint(Database &database, Ledger &ledger, CheckpointFacts *facts) {
+  return CheckpointRun(database, ledger, facts).run();
 }
 
 } // namespace cowrie

@@ -31,7 +31,7 @@ std::string ledger_place(const ResolvedTarget &target) {
 
 LedgerStore::LedgerStore(const ResolvedTarget &target)
     : table_(target.extension.ledger), schema_(target.names.schema), place_(ledger_place(target)),
-      owner_(target.extension.owner) {
+      evidence_(target), owner_(target.extension.owner) {
   caller_ = call([]() -> const char * { return GetUserNameFromId(GetUserId(), false); });
 }
 
@@ -106,6 +106,7 @@ std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view deta
           ", $5::jsonb) RETURNING log_id",
       {schema_, mode_, text_or_null(detail), caller_, place_});
   write("UPDATE " + table_ + " SET run_id = log_id WHERE log_id = $1::int8", {run});
+  evidence_.before(run, mode);
   return run;
 }
 
@@ -148,6 +149,9 @@ void LedgerStore::finish_run(std::int64_t run, const StepResult &outcome, std::s
             " sqlstate = $6::text, message = $7::text WHERE log_id = $1::int8",
         {run, outcome.status, number_or_null(outcome.rows), outcome.elapsed_us,
          text_or_null(outcome.detail), text_or_null(state), text_or_null(message)});
+  // A table that somebody locks must not keep a failure from being recorded.
+  if (outcome.status == "done")
+    evidence_.after(run);
 }
 
 } // namespace cowrie::pg

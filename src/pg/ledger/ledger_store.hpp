@@ -5,6 +5,7 @@
 
 #include "core/ports/ports.hpp"
 #include "pg/catalog/target.hpp"
+#include "pg/ledger/evidence.hpp"
 
 namespace cowrie::pg {
 
@@ -53,6 +54,7 @@ private:
   std::string place_;
   std::string caller_;
   std::string mode_;
+  Evidence evidence_;
   Oid owner_;
 };
 
