@@ -79,7 +79,7 @@ void refuse_rewrites(const Target &target, const std::vector<Step> &plan, const 
     throw Failure(sqlstate::feature_not_supported,
                   "columns of session_summaries cannot be changed while others write", detail,
                   "Change their types while nobody writes, with the statements that " +
-                      target.call("cowrie_migrate_v16", "repair => true, dry_run => true") +
+                      target.call(target.function("migrate"), "repair => true, dry_run => true") +
                       " lists, or let the same call without dry_run do it, which locks the"
                       " tables; or drop the columns, if nothing in them is needed, and run " +
                       target.again());

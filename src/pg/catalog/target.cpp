@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/catalog/typed_columns.hpp"
@@ -121,8 +121,9 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
                       "; or do without: SET cowrie_migrate.use_raw_events = off;");
 }
 
-ResolvedTarget find_target(const std::string *schema_name, Oid function) {
+ResolvedTarget find_target(const std::string *schema_name, Oid function, int version) {
   ResolvedTarget target;
+  target.names.version = version;
   target.extension = find_extension(function);
   if (schema_name)
     target.names.named_schema = *schema_name;
