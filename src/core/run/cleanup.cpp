@@ -15,6 +15,7 @@
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
 #include "core/run/work_tables.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/dependents.hpp"
 
 namespace cowrie {
@@ -130,14 +131,20 @@ private:
   }
 
   void refuse_later_version() const {
-    if (inspection_.situation.version <= target().version || options_.force)
+    const int recorded = inspection_.situation.version;
+    if (recorded <= target().version || options_.force)
       return;
+    const Target later = target().for_version(recorded);
+    const std::string first =
+        is_declared(recorded) ? "Go back to version " + std::to_string(recorded - 1) +
+                                    " first: run " + later.command(later.function("cleanup")) + " "
+                              : "";
     throw Failure(sqlstate::prerequisite_state,
-                  "schema version " + std::to_string(inspection_.situation.version) +
-                      " builds on version " + std::to_string(target().version),
+                  "schema version " + std::to_string(recorded) + " builds on version " +
+                      std::to_string(target().version),
                   "Back at version " + std::to_string(final_version()) +
                       " the application would replay its own later migrations.",
-                  "If that is what you want, run " + command(true));
+                  first + "If that is what you want, run " + command(true));
   }
 
   /** Objects that are not declared and that a DROP would take along, or trip over. */
