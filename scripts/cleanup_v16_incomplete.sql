@@ -1,5 +1,5 @@
--- Takes the schema of cowrieprocessor from version 16, complete or not, back to version 15: the cleanup
--- of the extension cowrie_migrate, for a server on which it cannot be installed.
+-- Takes the schema of cowrieprocessor from version 17, or one before it, complete or not, back to version 15:
+-- the cleanup of the extension cowrie_migrate, for a server on which it cannot be installed.
 --
 --   psql -U owner -d mydb -f cleanup_v16_incomplete.sql
 --
@@ -7,18 +7,23 @@
 -- run in this session, and SET ROLE would not keep them from taking the rights of whoever has logged in.
 --
 -- psql variables, all optional: -v schema=app, the schema of session_summaries (by search_path);
--- -v force=on, in spite of what the application has enriched, or of a later version.
+-- -v version=16, the version to go back to, where it is not 15; -v force=on, in spite of what the
+-- application has enriched or filled, or of a later version.
 --
 -- One transaction. It never touches a row of session_summaries or a column of version 15, never uses
 -- CASCADE, and refuses when other objects depend on what it would remove. Unlike the extension it
 -- cannot compare with the documents: only rows that the application has marked as its own stop it.
 --
--- Generated from src/core/schema/v16.cpp by "make cleanup-script". Do not edit.
+-- Generated from src/core/schema/ by "make cleanup-script". Do not edit.
 
 \set ON_ERROR_STOP on
 \if :{?schema}
 \else
   \set schema ''
+\endif
+\if :{?version}
+\else
+  \set version 15
 \endif
 \if :{?force}
 \else
@@ -33,6 +38,7 @@ SET LOCAL jit = off;
 SET LOCAL standard_conforming_strings = on;
 SELECT set_config('cowrie_cleanup.schema', :'schema', true) AS cowrie_ignored,
        set_config('cowrie_cleanup.force', :'force', true) AS cowrie_ignored,
+       set_config('cowrie_cleanup.version', :'version', true) AS cowrie_ignored,
        set_config('cowrie_cleanup.path', :'cowrie_path', true) AS cowrie_ignored \gset
 \unset cowrie_path
 \unset cowrie_ignored
@@ -41,6 +47,9 @@ DO $cleanup$
 DECLARE
   app_schema name := nullif(current_setting('cowrie_cleanup.schema'), '');
   accepted boolean := current_setting('cowrie_cleanup.force');
+  back_to integer := current_setting('cowrie_cleanup.version');
+  kept integer; -- the phases that stay
+  kept_subphase text;
   version_text text;
   version integer := 0;
   subphase text;
@@ -48,10 +57,21 @@ DECLARE
   objects oid[];
   parts integer[];
   item record;
+  words text;
   lines text := '';
   commands text := '';
   removed bigint := 0;
 BEGIN
+  SELECT v.phase, v.subphase INTO kept, kept_subphase FROM (VALUES
+    (15, 0, NULL),
+    (16, 5, '16.5')) AS v (version, phase, subphase)
+  WHERE v.version = back_to;
+  IF kept IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('schema version %s is no version that can be gone back to', back_to),
+      HINT = 'Leave version out, or name one from 15 to 16.';
+  END IF;
+
   -- Whose it is -------------------------------------------------------------------------------
 
   IF app_schema IS NULL THEN
@@ -122,10 +142,10 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '0A000',
       MESSAGE = format('schema version "%s" is no version that can be gone back from', version_text),
       HINT = format('Look at SELECT * FROM %I.schema_state;', app_schema);
-  ELSIF version > 16 AND NOT accepted THEN
+  ELSIF version > 17 AND NOT accepted THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
-      MESSAGE = format('schema version %s builds on version 16', version),
-      DETAIL = 'Back at version 15 the application would replay its own later migrations.',
+      MESSAGE = format('schema version %s builds on version 17', version),
+      DETAIL = format('Back at version %s the application would replay its own later migrations.', back_to),
       HINT = 'If that is what you want, add -v force=on.';
   END IF;
 
@@ -138,73 +158,79 @@ BEGIN
     ('ip_asn_history', 4),
     ('ip_inventory', 3),
     ('asn_inventory', 2)),
-    columns (table_name, name, one_by_one) AS (VALUES
-    ('session_summaries', 'source_ip', true),
-    ('session_summaries', 'enrichment_at', true),
-    ('session_summaries', 'snapshot_asn', true),
-    ('session_summaries', 'snapshot_country', true),
-    ('session_summaries', 'snapshot_ip_type', true),
-    ('session_summaries', 'snapshot_ip_types', true),
-    ('asn_inventory', 'asn_number', false),
-    ('asn_inventory', 'organization_name', false),
-    ('asn_inventory', 'organization_country', false),
-    ('asn_inventory', 'rir_registry', false),
-    ('asn_inventory', 'asn_type', false),
-    ('asn_inventory', 'is_known_hosting', false),
-    ('asn_inventory', 'is_known_vpn', false),
-    ('asn_inventory', 'first_seen', false),
-    ('asn_inventory', 'last_seen', false),
-    ('asn_inventory', 'unique_ip_count', false),
-    ('asn_inventory', 'total_session_count', false),
-    ('asn_inventory', 'enrichment', false),
-    ('asn_inventory', 'enrichment_updated_at', false),
-    ('asn_inventory', 'created_at', false),
-    ('asn_inventory', 'updated_at', false),
-    ('ip_inventory', 'ip_address', false),
-    ('ip_inventory', 'current_asn', false),
-    ('ip_inventory', 'asn_last_verified', false),
-    ('ip_inventory', 'first_seen', false),
-    ('ip_inventory', 'last_seen', false),
-    ('ip_inventory', 'session_count', false),
-    ('ip_inventory', 'enrichment', false),
-    ('ip_inventory', 'enrichment_updated_at', false),
-    ('ip_inventory', 'enrichment_version', false),
-    ('ip_inventory', 'geo_country', false),
-    ('ip_inventory', 'ip_types', false),
-    ('ip_inventory', 'is_scanner', false),
-    ('ip_inventory', 'is_bogon', false),
-    ('ip_inventory', 'created_at', false),
-    ('ip_inventory', 'updated_at', false),
-    ('ip_asn_history', 'ip_address', false),
-    ('ip_asn_history', 'asn_number', false),
-    ('ip_asn_history', 'observed_at', false),
-    ('ip_asn_history', 'verification_source', false)),
-    indexes (table_name, name, method, columns, any_name) AS (VALUES
-    ('session_summaries', 'idx_session_source_ip', 'btree', '{source_ip}'::name[], true),
-    ('session_summaries', 'idx_session_snapshot_asn', 'btree', '{snapshot_asn}'::name[], true),
-    ('session_summaries', 'idx_session_snapshot_country', 'btree', '{snapshot_country}'::name[], true),
-    ('session_summaries', 'idx_session_snapshot_ip_type', 'btree', '{snapshot_ip_type}'::name[], true),
-    ('session_summaries', 'idx_session_first_event_brin', 'brin', '{first_event_at}'::name[], false),
-    ('session_summaries', 'idx_session_last_event_brin', 'brin', '{last_event_at}'::name[], false),
-    ('asn_inventory', 'idx_asn_org_name', 'btree', '{organization_name}'::name[], true),
-    ('asn_inventory', 'idx_asn_type', 'btree', '{asn_type}'::name[], true),
-    ('asn_inventory', 'idx_asn_session_count', 'btree', '{total_session_count}'::name[], true),
-    ('ip_inventory', 'idx_ip_current_asn', 'btree', '{current_asn}'::name[], true),
-    ('ip_inventory', 'idx_ip_geo_country', 'btree', '{geo_country}'::name[], true),
-    ('ip_inventory', 'idx_ip_session_count', 'btree', '{session_count}'::name[], true),
-    ('ip_inventory', 'idx_ip_enrichment_updated', 'btree', '{enrichment_updated_at}'::name[], true),
-    ('ip_inventory', 'idx_ip_staleness_active', 'btree', '{enrichment_updated_at,last_seen}'::name[], true),
-    ('ip_asn_history', 'idx_ip_asn_history_asn', 'btree', '{asn_number}'::name[], true)),
-    constraints (table_name, name, kind, columns, target) AS (VALUES
-    ('session_summaries', 'snapshot_country_iso', 'c', '{snapshot_country}'::name[], ''),
-    ('session_summaries', 'fk_session_source_ip', 'f', '{source_ip}'::name[], 'ip_inventory'),
-    ('asn_inventory', 'asn_inventory_pkey', 'p', '{asn_number}'::name[], ''),
-    ('asn_inventory', 'asn_number_positive', 'c', '{asn_number}'::name[], ''),
-    ('asn_inventory', 'organization_country_iso', 'c', '{organization_country}'::name[], ''),
-    ('ip_inventory', 'ip_inventory_pkey', 'p', '{ip_address}'::name[], ''),
-    ('ip_inventory', 'session_count_not_negative', 'c', '{session_count}'::name[], ''),
-    ('ip_inventory', 'fk_ip_current_asn', 'f', '{current_asn}'::name[], 'asn_inventory'),
-    ('ip_asn_history', 'ip_asn_history_pkey', 'p', '{ip_address,asn_number,observed_at}'::name[], '')),
+    columns (table_name, name, phase, one_by_one) AS (VALUES
+    ('session_summaries', 'source_ip', 1, true),
+    ('session_summaries', 'enrichment_at', 1, true),
+    ('session_summaries', 'snapshot_asn', 1, true),
+    ('session_summaries', 'snapshot_country', 1, true),
+    ('session_summaries', 'snapshot_ip_type', 1, true),
+    ('session_summaries', 'ssh_key_fingerprint', 6, true),
+    ('session_summaries', 'password_hash', 6, true),
+    ('session_summaries', 'command_signature', 6, true),
+    ('session_summaries', 'snapshot_ip_types', 1, true),
+    ('asn_inventory', 'asn_number', 2, false),
+    ('asn_inventory', 'organization_name', 2, false),
+    ('asn_inventory', 'organization_country', 2, false),
+    ('asn_inventory', 'rir_registry', 2, false),
+    ('asn_inventory', 'asn_type', 2, false),
+    ('asn_inventory', 'is_known_hosting', 2, false),
+    ('asn_inventory', 'is_known_vpn', 2, false),
+    ('asn_inventory', 'first_seen', 2, false),
+    ('asn_inventory', 'last_seen', 2, false),
+    ('asn_inventory', 'unique_ip_count', 2, false),
+    ('asn_inventory', 'total_session_count', 2, false),
+    ('asn_inventory', 'enrichment', 2, false),
+    ('asn_inventory', 'enrichment_updated_at', 2, false),
+    ('asn_inventory', 'created_at', 2, false),
+    ('asn_inventory', 'updated_at', 2, false),
+    ('ip_inventory', 'ip_address', 3, false),
+    ('ip_inventory', 'current_asn', 3, false),
+    ('ip_inventory', 'asn_last_verified', 3, false),
+    ('ip_inventory', 'first_seen', 3, false),
+    ('ip_inventory', 'last_seen', 3, false),
+    ('ip_inventory', 'session_count', 3, false),
+    ('ip_inventory', 'enrichment', 3, false),
+    ('ip_inventory', 'enrichment_updated_at', 3, false),
+    ('ip_inventory', 'enrichment_version', 3, false),
+    ('ip_inventory', 'geo_country', 3, false),
+    ('ip_inventory', 'ip_types', 3, false),
+    ('ip_inventory', 'is_scanner', 3, false),
+    ('ip_inventory', 'is_bogon', 3, false),
+    ('ip_inventory', 'created_at', 3, false),
+    ('ip_inventory', 'updated_at', 3, false),
+    ('ip_asn_history', 'ip_address', 4, false),
+    ('ip_asn_history', 'asn_number', 4, false),
+    ('ip_asn_history', 'observed_at', 4, false),
+    ('ip_asn_history', 'verification_source', 4, false)),
+    indexes (table_name, name, phase, method, columns, any_name) AS (VALUES
+    ('session_summaries', 'idx_session_source_ip', 4, 'btree', '{source_ip}'::name[], true),
+    ('session_summaries', 'idx_session_snapshot_asn', 4, 'btree', '{snapshot_asn}'::name[], true),
+    ('session_summaries', 'idx_session_snapshot_country', 4, 'btree', '{snapshot_country}'::name[], true),
+    ('session_summaries', 'idx_session_snapshot_ip_type', 4, 'btree', '{snapshot_ip_type}'::name[], true),
+    ('session_summaries', 'idx_session_first_event_brin', 4, 'brin', '{first_event_at}'::name[], false),
+    ('session_summaries', 'idx_session_last_event_brin', 4, 'brin', '{last_event_at}'::name[], false),
+    ('session_summaries', 'idx_session_ssh_key_fp', 7, 'btree', '{ssh_key_fingerprint}'::name[], true),
+    ('session_summaries', 'idx_session_password_hash', 7, 'btree', '{password_hash}'::name[], true),
+    ('session_summaries', 'idx_session_command_sig', 7, 'btree', '{command_signature}'::name[], true),
+    ('asn_inventory', 'idx_asn_org_name', 2, 'btree', '{organization_name}'::name[], true),
+    ('asn_inventory', 'idx_asn_type', 2, 'btree', '{asn_type}'::name[], true),
+    ('asn_inventory', 'idx_asn_session_count', 2, 'btree', '{total_session_count}'::name[], true),
+    ('ip_inventory', 'idx_ip_current_asn', 3, 'btree', '{current_asn}'::name[], true),
+    ('ip_inventory', 'idx_ip_geo_country', 3, 'btree', '{geo_country}'::name[], true),
+    ('ip_inventory', 'idx_ip_session_count', 3, 'btree', '{session_count}'::name[], true),
+    ('ip_inventory', 'idx_ip_enrichment_updated', 3, 'btree', '{enrichment_updated_at}'::name[], true),
+    ('ip_inventory', 'idx_ip_staleness_active', 3, 'btree', '{enrichment_updated_at,last_seen}'::name[], true),
+    ('ip_asn_history', 'idx_ip_asn_history_asn', 4, 'btree', '{asn_number}'::name[], true)),
+    constraints (table_name, name, phase, kind, columns, target) AS (VALUES
+    ('session_summaries', 'snapshot_country_iso', 1, 'c', '{snapshot_country}'::name[], ''),
+    ('session_summaries', 'fk_session_source_ip', 5, 'f', '{source_ip}'::name[], 'ip_inventory'),
+    ('asn_inventory', 'asn_inventory_pkey', 2, 'p', '{asn_number}'::name[], ''),
+    ('asn_inventory', 'asn_number_positive', 2, 'c', '{asn_number}'::name[], ''),
+    ('asn_inventory', 'organization_country_iso', 2, 'c', '{organization_country}'::name[], ''),
+    ('ip_inventory', 'ip_inventory_pkey', 3, 'p', '{ip_address}'::name[], ''),
+    ('ip_inventory', 'session_count_not_negative', 3, 'c', '{session_count}'::name[], ''),
+    ('ip_inventory', 'fk_ip_current_asn', 5, 'f', '{current_asn}'::name[], 'asn_inventory'),
+    ('ip_asn_history', 'ip_asn_history_pkey', 4, 'p', '{ip_address,asn_number,observed_at}'::name[], '')),
     ours AS (
       SELECT c.oid, c.relname, t.phase
       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -230,19 +256,19 @@ BEGIN
       FROM ours AS o JOIN pg_constraint AS k ON k.conrelid = o.oid
       LEFT JOIN ours AS f ON f.oid = k.confrelid)
     SELECT 'pg_class'::regclass::oid AS classid, o.oid AS objid, 0 AS objsubid
-    FROM ours AS o WHERE o.phase > 0
+    FROM ours AS o WHERE o.phase > kept
     UNION
     SELECT 'pg_class'::regclass, a.attrelid, a.attnum::integer
-    FROM ours AS o JOIN columns AS d ON d.table_name = o.relname AND d.one_by_one
+    FROM ours AS o JOIN columns AS d ON d.table_name = o.relname AND d.one_by_one AND d.phase > kept
     JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = d.name AND NOT a.attisdropped
     UNION
     -- Of the declared name, or doing the same; the ORM names its indexes ix_<table>_….
     SELECT 'pg_class'::regclass, s.indexrelid, 0
     FROM seen_indexes AS s
-    WHERE s.plain AND s.phase > 0 AND starts_with(s.name, 'ix_' || s.table_name || '_')
+    WHERE s.plain AND s.phase > kept AND starts_with(s.name, 'ix_' || s.table_name || '_')
         AND cardinality(s.columns) = 1 AND s.method = 'btree'
         AND s.columns <@ ARRAY(SELECT d.name::name FROM columns AS d WHERE d.table_name = s.table_name)
-      OR EXISTS (SELECT FROM indexes AS d WHERE d.table_name = s.table_name
+      OR EXISTS (SELECT FROM indexes AS d WHERE d.table_name = s.table_name AND d.phase > kept
                  AND (d.name = s.name OR d.any_name AND s.plain AND d.method = s.method
                                          AND d.columns = s.columns))
     UNION
@@ -250,18 +276,18 @@ BEGIN
     -- these tables together, a CHECK that the server has named.
     SELECT 'pg_constraint'::regclass, s.oid, 0
     FROM seen_constraints AS s
-    WHERE s.phase > 0 AND s.kind = 'f' AND s.target_phase <= s.phase
+    WHERE s.phase > kept AND s.kind = 'f' AND s.target_phase <= s.phase
         AND s.columns <@ ARRAY(SELECT d.name::name FROM columns AS d WHERE d.table_name = s.table_name)
-      OR EXISTS (SELECT FROM constraints AS d WHERE d.table_name = s.table_name
+      OR EXISTS (SELECT FROM constraints AS d WHERE d.table_name = s.table_name AND d.phase > kept
                  AND (d.name = s.name OR d.kind = s.kind AND CASE d.kind
-                        WHEN 'p' THEN s.phase > 0
+                        WHEN 'p' THEN s.phase > kept
                         WHEN 'f' THEN d.columns = s.columns AND d.target = s.target
                         ELSE d.columns = s.columns AND cardinality(s.columns) = 1
                              AND s.name = s.table_name || '_' || s.columns[1] || '_check' END))
   ) AS o;
 
-  IF classes IS NULL AND version = 15 AND subphase IS NULL THEN
-    RAISE NOTICE 'schema version 15, nothing to remove';
+  IF classes IS NULL AND version <= back_to AND (subphase IS NULL OR kept > 0) THEN
+    RAISE NOTICE 'schema version %, nothing to remove', version;
     RETURN;
   END IF;
 
@@ -401,17 +427,20 @@ BEGIN
              string_agg(CASE WHEN m.unset IS NULL THEN format('%I IS NOT NULL', m.name)
                              ELSE format('%I::text <> %L', m.name, m.unset) END, ' OR ')) AS query
     FROM (VALUES
-    ('asn_inventory', 'asn_type', NULL),
-    ('asn_inventory', 'is_known_hosting', (false)::text),
-    ('asn_inventory', 'is_known_vpn', (false)::text),
-    ('asn_inventory', 'enrichment_updated_at', NULL),
-    ('ip_inventory', 'asn_last_verified', NULL),
-    ('ip_inventory', 'enrichment_updated_at', NULL),
-    ('ip_inventory', 'enrichment_version', ('2.2'::character varying)::text)) AS m (table_name, name, unset)
+    ('session_summaries', 'ssh_key_fingerprint', 6, NULL),
+    ('session_summaries', 'password_hash', 6, NULL),
+    ('session_summaries', 'command_signature', 6, NULL),
+    ('asn_inventory', 'asn_type', 2, NULL),
+    ('asn_inventory', 'is_known_hosting', 2, (false)::text),
+    ('asn_inventory', 'is_known_vpn', 2, (false)::text),
+    ('asn_inventory', 'enrichment_updated_at', 2, NULL),
+    ('ip_inventory', 'asn_last_verified', 3, NULL),
+    ('ip_inventory', 'enrichment_updated_at', 3, NULL),
+    ('ip_inventory', 'enrichment_version', 3, ('2.2'::character varying)::text)) AS m (table_name, name, phase, unset)
     JOIN pg_class AS c ON c.relname = m.table_name
     JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = app_schema
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = m.name AND NOT a.attisdropped
-    GROUP BY m.table_name ORDER BY m.table_name
+    WHERE m.phase > kept GROUP BY m.table_name ORDER BY m.table_name
   LOOP
     EXECUTE item.query INTO removed;
     IF removed > 0 THEN
@@ -426,8 +455,20 @@ BEGIN
       HINT = 'Save it, as in ' || commands || 'and accept the loss with -v force=on.';
   END IF;
 
+  SELECT string_agg(w.name, '|') INTO words FROM (VALUES
+    ('source_ip', 1),
+    ('enrichment_at', 1),
+    ('snapshot_asn', 1),
+    ('snapshot_country', 1),
+    ('snapshot_ip_type', 1),
+    ('ssh_key_fingerprint', 6),
+    ('password_hash', 6),
+    ('command_signature', 6),
+    ('asn_inventory', 2),
+    ('ip_inventory', 3),
+    ('ip_asn_history', 4)) AS w (name, phase) WHERE w.phase > kept;
   SELECT string_agg(r.routine, E'\n') AS routines INTO item
-  FROM (SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname NOT IN ('internal', 'c') AND p.prosqlbody IS NULL AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AND p.prosrc ~* ('\m(' || 'source_ip|enrichment_at|snapshot_asn|snapshot_country|snapshot_ip_type|asn_inventory|ip_inventory|ip_asn_history' || ')\M') ORDER BY 1) AS r (routine);
+  FROM (SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname NOT IN ('internal', 'c') AND p.prosqlbody IS NULL AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AND p.prosrc ~* ('\m(' || words || ')\M') ORDER BY 1) AS r (routine);
   IF item.routines IS NOT NULL THEN
     RAISE WARNING USING MESSAGE = 'functions name what this cleanup removes', DETAIL = item.routines;
   END IF;
@@ -473,19 +514,25 @@ BEGIN
   END IF;
   FOR item IN -- what a migration that died has left
     SELECT c.oid::regclass AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = app_schema AND c.relkind = 'r' AND c.relpersistence = 'u'
+    WHERE n.nspname = app_schema AND c.relkind = 'r' AND c.relpersistence = 'u' AND kept = 0
       AND c.relname IN ('cowrie_migrate_staging', 'cowrie_migrate_events')
   LOOP
     EXECUTE format('DROP TABLE %s', item.name);
   END LOOP;
 
-  EXECUTE format('DELETE FROM %I.schema_state WHERE key = ''schema_subphase''', app_schema);
-  EXECUTE format('UPDATE %I.schema_state SET value = ''15'' WHERE key = ''schema_version''', app_schema);
+  IF kept = 0 THEN
+    EXECUTE format('DELETE FROM %I.schema_state WHERE key = ''schema_subphase''', app_schema);
+  ELSIF subphase ~ '^[0-9]{2}[.]' AND split_part(subphase, '.', 1)::integer > back_to THEN
+    EXECUTE format('UPDATE %I.schema_state SET value = %L WHERE key = ''schema_subphase''', app_schema,
+                   kept_subphase);
+  END IF;
+  EXECUTE format('UPDATE %I.schema_state SET value = %L WHERE key = ''schema_version''', app_schema,
+                 least(version, back_to));
   GET DIAGNOSTICS removed = ROW_COUNT;
   IF removed <> 1 THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the schema version could not be recorded';
   END IF;
-  RAISE NOTICE 'schema version 15';
+  RAISE NOTICE 'schema version %', least(version, back_to);
 END
 $cleanup$;
 

@@ -39,6 +39,14 @@ Without the extension: `psql -U owner -f scripts/cleanup_v16_incomplete.sql`.
 - `to_phase`: the last phase that stays.
 - `dry_run`: only show the plan.
 - `force`: discard the data all the same.'),
+  ('cowrie_migrate_v17', 'From 15 it goes through version 16 in the same run, with one rewrite and one proof. The arguments mean what they do in
+`cowrie_migrate_v16`, which ends at 16.'),
+  ('cowrie_migrate_v17_online', 'The arguments mean what they do in `cowrie_migrate_v16_online`.'),
+  ('cowrie_cleanup_v17', 'It refuses to drop what is not declared (2BP01), and values in the columns of version 17, which only the application
+writes (55000).
+
+- `dry_run`: only show the plan.
+- `force`: discard the values all the same.'),
   ('cowrie_enrichment_facts', 'Immutable and parallel safe.')
 ) AS v (function, words);
 

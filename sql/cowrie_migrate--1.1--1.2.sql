@@ -125,10 +125,10 @@ WITH progress AS (
            -- Filling the sessions is most of the work; the other phases share the rest.
            CASE
                WHEN p.outcome = 'undone' THEN 0
-               WHEN p.phase > 5 THEN 100
+               WHEN p.phase >= 100 THEN 100
                WHEN p.phase <= 1 AND p.rows_total = 0 THEN 0
                WHEN p.phase <= 1 THEN 60 * LEAST(p.rows_done::numeric / p.rows_total, 1)
-               ELSE 40 + 10 * p.phase
+               ELSE LEAST(40 + 10 * p.phase, 95)
            END AS percent,
            CASE WHEN p.rows_total = 0 THEN 0
                 ELSE 60 * LEAST(p.rows_before::numeric / p.rows_total, 1)
@@ -142,8 +142,9 @@ SELECT running,
        CASE WHEN NOT running OR holder_pid IS NOT NULL THEN
            COALESCE(holder_pid, NULLIF(progress.pid, 0)::integer) END AS pid,
        CASE WHEN begun THEN CASE mode WHEN 1 THEN 'online' WHEN 2 THEN 'cleanup' ELSE 'atomic' END END AS mode,
-       CASE WHEN begun THEN LEAST(phase, 5)::integer END AS phase,
-       CASE WHEN NOT begun THEN NULL WHEN phase > 5 THEN 'finished' ELSE step END AS step,
+       -- Of a run that has come to its end 100 and the phase that it ended in.
+       CASE WHEN begun THEN (phase % 100)::integer END AS phase,
+       CASE WHEN NOT begun THEN NULL WHEN phase >= 100 THEN 'finished' ELSE step END AS step,
        rows_done,
        rows_total,
        round(COALESCE(percent, 0), 1) AS percent,
@@ -171,7 +172,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.running IS
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.pid IS
     'of the running or latest run; NULL: a prepared transaction has it';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.mode IS 'atomic, online or cleanup';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.phase IS '1 to 5; 0 before and after them';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.phase IS
+    'the phase it is in, or ended in; 0: none';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.step IS 'the step it is at, or was at when it ended';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions done';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
@@ -222,3 +224,47 @@ CREATE FUNCTION @extschema@.cowrie_migration_report(
 ) RETURNS text AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_migration_report(text, bigint, name) IS
     'the evidence of the latest or a named run as one page, HTML or Markdown; changes nothing';
+
+-- Schema version 17 -------------------------------------------------------------------------------------
+
+-- What migrates to it, and what looks at it before and after, has the arguments of version 16's: they are
+-- declared there, and this comes after all changes to them.
+DO $do$
+DECLARE
+    routine record;
+BEGIN
+    FOR routine IN
+        SELECT p.pronamespace::regnamespace || '.' || replace(p.proname, '_v16', '_v17') AS name,
+               replace(p.proname, '_v16', '_v17') AS symbol,
+               CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END AS kind,
+               pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
+               oidvectortypes(p.proargtypes) AS types,
+               replace(obj_description(p.oid, 'pg_proc'), 'version 15 to 16', 'version 15 or 16 to 17') AS comment
+        FROM pg_extension AS e
+        JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+            AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+        JOIN pg_proc AS p ON p.oid = d.objid
+        WHERE e.extname = 'cowrie_migrate'
+          AND p.proname IN ('cowrie_migrate_v16', 'cowrie_migrate_v16_online', 'cowrie_preflight_v16',
+              'cowrie_checkpoint_v16')
+    LOOP
+        EXECUTE 'CREATE ' || routine.kind || ' ' || routine.name || '(' || routine.arguments || ')'
+            || COALESCE(' RETURNS ' || routine.result, '') || ' LANGUAGE C AS ''MODULE_PATHNAME'', '
+            || quote_literal(routine.symbol);
+        EXECUTE 'COMMENT ON ' || routine.kind || ' ' || routine.name || '(' || routine.types || ') IS '
+            || quote_literal(routine.comment);
+    END LOOP;
+END
+$do$;
+
+CREATE FUNCTION @extschema@.cowrie_cleanup_v17(
+    target_schema name DEFAULT NULL,
+    dry_run boolean DEFAULT false,
+    force boolean DEFAULT false
+) RETURNS SETOF @extschema@.cowrie_step
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_cleanup_v17(name, boolean, boolean) IS
+    'take the schema back to version 16';
+
+COMMENT ON FUNCTION @extschema@.cowrie_validate_schema(name, integer) IS
+    'compare the schema with the declaration of a version, 16 unless another is named; no row means complete';

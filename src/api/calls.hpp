@@ -30,8 +30,8 @@ inline bool flag_argument(FunctionCallInfo fcinfo, int position) {
 
 /** Finds the target of a call, and refuses what the call cannot work with. */
 inline ResolvedTarget target_of(FunctionCallInfo fcinfo, const std::optional<std::string> &schema,
-                                Access access) {
-  ResolvedTarget target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid);
+                                Access access, int version = Target().version) {
+  ResolvedTarget target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid, version);
   if (access == Access::change) {
     target.call_arguments = arguments_as_json(fcinfo);
     refuse_read_only(target, XactReadOnly);

@@ -6,6 +6,7 @@
 #include "core/inspect/validate.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/run/cleanup.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/database/database.hpp"
 #include "pg/boundary/fault.hpp"
 #include "pg/ledger/ledger_store.hpp"
@@ -14,6 +15,7 @@
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 #include "api/calls.hpp"
+#include "api/values.hpp"
 
 namespace cowrie::pg {
 namespace {
@@ -31,7 +33,7 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
 }
 
 OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position,
-                              const std::optional<std::string> &schema) {
+                              const std::optional<std::string> &schema, int version) {
   const std::string policy = PG_ARGISNULL(position) ? "abort" : call([&]() -> const char * {
     return text_to_cstring(PG_GETARG_TEXT_PP(position));
   });
@@ -40,21 +42,21 @@ OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position,
   if (policy == "keep")
     return OnFailure::keep;
   Target target;
+  target.version = version;
   target.named_schema = schema.value_or("");
   throw Failure(sqlstate::invalid_parameter, "on_failure must be 'abort' or 'keep'",
-                "It is \"" + policy + "\".",
-                "Run " + target.command("cowrie_migrate_v16", "on_failure => 'abort'"));
+                "It is \"" + policy + "\".", "Run " + target.migration("on_failure => 'abort'"));
 }
 
-Datum migrate_v16(FunctionCallInfo fcinfo) {
+Datum migrate_to(FunctionCallInfo fcinfo, int version) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
   MigrateOptions options;
   options.repair = flag_argument(fcinfo, 1);
   options.dry_run = flag_argument(fcinfo, 2);
-  options.on_failure = on_failure_argument(fcinfo, 3, schema);
+  options.on_failure = on_failure_argument(fcinfo, 3, schema, version);
   const Access access = options.dry_run ? Access::read : Access::change;
-  ResolvedTarget target = target_of(fcinfo, schema, access);
+  ResolvedTarget target = target_of(fcinfo, schema, access, version);
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
               refuse_missing_privileges(target);
               refuse_unsuitable_tables(target);
@@ -63,15 +65,23 @@ Datum migrate_v16(FunctionCallInfo fcinfo) {
   return Datum(0);
 }
 
-Datum cleanup_v16(FunctionCallInfo fcinfo) {
+/** Where phases to keep are an argument, it stands before the others. */
+enum class Phases : bool { all, chosen };
+
+Datum cleanup_of(FunctionCallInfo fcinfo, int version, Phases phases) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
   CleanupOptions options;
-  options.to_phase = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
-  options.dry_run = flag_argument(fcinfo, 2);
-  options.force = flag_argument(fcinfo, 3);
+  int next = 1;
+  if (phases == Phases::chosen) {
+    if (!PG_ARGISNULL(next))
+      options.to_phase = PG_GETARG_INT32(next);
+    ++next;
+  }
+  options.dry_run = flag_argument(fcinfo, next);
+  options.force = flag_argument(fcinfo, next + 1);
   const Access access = options.dry_run ? Access::read : Access::change;
-  ResolvedTarget target = target_of(fcinfo, schema, access);
+  ResolvedTarget target = target_of(fcinfo, schema, access, version);
   target.written = false;
   put_steps(result, with_database(target, access, [&](auto &database, auto &ledger, auto &monitor) {
               refuse_unsuitable_tables(target);
@@ -83,8 +93,9 @@ Datum cleanup_v16(FunctionCallInfo fcinfo) {
 Datum validate_schema(FunctionCallInfo fcinfo) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
-  const int version = PG_ARGISNULL(1) ? 16 : PG_GETARG_INT32(1);
-  ResolvedTarget target = target_of(fcinfo, schema, Access::read);
+  const int version = PG_ARGISNULL(1) ? Target().version : PG_GETARG_INT32(1);
+  ResolvedTarget target =
+      target_of(fcinfo, schema, Access::read, is_declared(version) ? version : Target().version);
   const std::vector<Finding> findings =
       with_database(target, Access::read,
                     [&](auto &database, auto &, auto &) { return validate(database, version); });
@@ -106,20 +117,9 @@ Datum validate_schema(FunctionCallInfo fcinfo) {
 } // namespace cowrie::pg
 
 extern "C" {
-
-PG_FUNCTION_INFO_V1(cowrie_migrate_v16);
-PGDLLEXPORT Datum cowrie_migrate_v16(PG_FUNCTION_ARGS) {
-  return cowrie::pg::entry([&] { return cowrie::pg::migrate_v16(fcinfo); });
+COWRIE_FUNCTION(cowrie_migrate_v16, migrate_to(fcinfo, 16))
+COWRIE_FUNCTION(cowrie_migrate_v17, migrate_to(fcinfo, 17))
+COWRIE_FUNCTION(cowrie_cleanup_v16, cleanup_of(fcinfo, 16, Phases::chosen))
+COWRIE_FUNCTION(cowrie_cleanup_v17, cleanup_of(fcinfo, 17, Phases::all))
+COWRIE_FUNCTION(cowrie_validate_schema, validate_schema(fcinfo))
 }
-
-PG_FUNCTION_INFO_V1(cowrie_cleanup_v16);
-PGDLLEXPORT Datum cowrie_cleanup_v16(PG_FUNCTION_ARGS) {
-  return cowrie::pg::entry([&] { return cowrie::pg::cleanup_v16(fcinfo); });
-}
-
-PG_FUNCTION_INFO_V1(cowrie_validate_schema);
-PGDLLEXPORT Datum cowrie_validate_schema(PG_FUNCTION_ARGS) {
-  return cowrie::pg::entry([&] { return cowrie::pg::validate_schema(fcinfo); });
-}
-
-} // extern "C"

@@ -16,11 +16,14 @@
 namespace cowrie::pg {
 namespace {
 
-/** `CALL cowrie_migrate_v16_online(…);` with the schema of this call. */
-std::string this_call(const std::optional<std::string> &schema, const std::string &with = {}) {
+/** What a call is about, before its tables are known: the version, and the schema as it is named.
+ */
+Target named_target(FunctionCallInfo fcinfo, int version) {
   Target target;
-  target.named_schema = schema.value_or("");
-  return target.online_call(with);
+  target.version = version;
+  target.entry = Entry::online;
+  target.named_schema = schema_argument(fcinfo, 0).value_or("");
+  return target;
 }
 
 /** Tells whether the client's statement is this CALL itself: not a block, a function or another
@@ -37,16 +40,16 @@ bool is_bare_call(FunctionCallInfo fcinfo) {
          reinterpret_cast<const CallStmt *>(statement)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
 }
 
-void refuse_unless_bare_call(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
+void refuse_unless_bare_call(FunctionCallInfo fcinfo, const Target &named) {
   // A pipeline is a transaction of all its statements: the first commit would end that of those
   // before.
   if (!is_bare_call(fcinfo) || (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
     throw Failure(sqlstate::active_transaction,
-                  "cowrie_migrate_v16_online must be called by a statement of its own",
+                  named.function("migrate") + "_online must be called by a statement of its own",
                   "It commits after every batch, which cannot be done in a transaction block, a"
                   " function, a DO block, another procedure, a string of several statements, or a"
                   " pipeline.",
-                  "Run nothing but " + this_call(schema) +
+                  "Run nothing but " + named.online_call() +
                       " Settings come before it, in a statement of their own or with ALTER ROLE.");
   if (IsolationUsesXactSnapshot())
     throw Failure(
@@ -54,10 +57,10 @@ void refuse_unless_bare_call(FunctionCallInfo fcinfo, const std::optional<std::s
         "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
         "default_transaction_isolation of this session is not read committed.",
         "Run SET default_transaction_isolation = 'read committed'; and then, by itself, " +
-            this_call(schema));
+            named.online_call());
 }
 
-OnlineOptions options_of(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
+OnlineOptions options_of(FunctionCallInfo fcinfo, const Target &named) {
   OnlineOptions options;
   options.repair = flag_argument(fcinfo, 1);
   if (!PG_ARGISNULL(2))
@@ -70,18 +73,19 @@ OnlineOptions options_of(FunctionCallInfo fcinfo, const std::optional<std::strin
   if (options.batch_size < 1)
     throw Failure(sqlstate::invalid_parameter, "batch_size must be at least 1",
                   "It is " + std::to_string(options.batch_size) + ".",
-                  "Leave it out: " + this_call(schema));
+                  "Leave it out: " + named.online_call());
   if (options.pause_us < 0)
     throw Failure(sqlstate::invalid_parameter, "pause must not be negative",
                   "It is a time to wait between two batches.",
-                  "Leave it out: " + this_call(schema));
+                  "Leave it out: " + named.online_call());
   return options;
 }
 
-Datum run_online(FunctionCallInfo fcinfo, const std::optional<std::string> &schema) {
-  refuse_unless_bare_call(fcinfo, schema);
-  const OnlineOptions options = options_of(fcinfo, schema);
-  ResolvedTarget target = target_of(fcinfo, schema, Access::change);
+Datum run_online(FunctionCallInfo fcinfo, const Target &named) {
+  refuse_unless_bare_call(fcinfo, named);
+  const OnlineOptions options = options_of(fcinfo, named);
+  ResolvedTarget target =
+      target_of(fcinfo, schema_argument(fcinfo, 0), Access::change, named.version);
   target.names.arguments = options.repair ? "repair => true" : "";
   fault::begin_call();
   if (RunningHere::now())
@@ -103,13 +107,13 @@ Datum run_online(FunctionCallInfo fcinfo, const std::optional<std::string> &sche
 }
 
 // Whatever refuses or fails, in whichever module: the next command is this CALL.
-Datum migrate_v16_online(FunctionCallInfo fcinfo) {
-  const auto schema = schema_argument(fcinfo, 0);
+Datum migrate_online_to(FunctionCallInfo fcinfo, int version) {
+  const Target named = named_target(fcinfo, version);
   try {
-    return run_online(fcinfo, schema);
+    return run_online(fcinfo, named);
   } catch (Failure &failure) {
     failure.hint = hint_with_call(
-        failure.hint, this_call(schema, flag_argument(fcinfo, 1) ? "repair => true" : ""));
+        failure.hint, named.online_call(flag_argument(fcinfo, 1) ? "repair => true" : ""));
     throw;
   }
 }
@@ -255,10 +259,8 @@ Datum columns_unchanged(FunctionCallInfo fcinfo) {
 
 extern "C" {
 
-PG_FUNCTION_INFO_V1(cowrie_migrate_v16_online);
-PGDLLEXPORT Datum cowrie_migrate_v16_online(PG_FUNCTION_ARGS) {
-  return cowrie::pg::entry([&] { return cowrie::pg::migrate_v16_online(fcinfo); });
-}
+COWRIE_FUNCTION(cowrie_migrate_v16_online, migrate_online_to(fcinfo, 16))
+COWRIE_FUNCTION(cowrie_migrate_v17_online, migrate_online_to(fcinfo, 17))
 
 PG_FUNCTION_INFO_V1(cowrie_stop_migration);
 PGDLLEXPORT Datum cowrie_stop_migration(PG_FUNCTION_ARGS) {

@@ -84,13 +84,13 @@ Going going_on(const Progress &progress) {
 
 /** How the latest run has ended, or that it goes on. */
 std::string outcome_of(const Extension &extension, const Progress &progress, const Going &going) {
-  constexpr std::int64_t finished = phase_count + 1, mode_cleanup = 2;
+  constexpr std::int64_t mode_cleanup = 2;
   if (going.on)
     return going.waits_for.empty() ? "running" : "waiting";
   const std::int64_t started_at = progress.get("started_at");
   if (started_at == 0)
     return {};
-  if (progress.get("phase") == finished)
+  if (progress.get("phase") >= finished_phase)
     return is_recorded(extension, started_at) && progress.get("mode") != mode_cleanup ? "done"
                                                                                       : "undone";
   if (progress.get("sqlstate") != 0)

@@ -9,7 +9,7 @@
 #include "core/survey/checkpoint.hpp"
 #include "core/base/live.hpp"
 #include "core/survey/preflight.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/survey/probes.hpp"
 #include "core/online/refusals.hpp"
 #include "core/inspect/inspection.hpp"
@@ -226,15 +226,17 @@ void collect_online_refusals(std::vector<Hazard> &hazards, ServerDatabase &datab
   std::vector<Hazard> said, refused; // what keeps from looking has been said
   const auto look = [&] {
     const Inspection seen = inspect(database);
-    for (const OnlineRefusal refuse : online_refusals())
-      collect(refused, [&] { refuse(database, seen); });
+    const bool derived = seen.situation.derived; // no row will be written
+    if (!derived)
+      for (const OnlineRefusal refuse : online_refusals())
+        collect(refused, [&] { refuse(database, seen); });
     RowFacts rows;
     std::vector<Step> plan;
     collect(said, [&] {
       if (seen.situation.state == SchemaState::incomplete)
         rows = row_facts(database, seen);
-      rows.complete = false;
-      rows.fill_by = FillBy::rewrite;
+      rows.complete = derived;
+      rows.fill_by = derived ? FillBy::nothing : FillBy::rewrite;
       plan = plan_online(seen, database.target(), rows);
     });
     collect(refused, [&] { refuse_rewrites(database.target(), plan, seen); });
@@ -271,7 +273,7 @@ std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &t
 }
 
 /** Sees as much of the server and its sessions as the caller may. */
-std::vector<Hazard> preflight_of(ResolvedTarget &target) {
+std::vector<Hazard> hazards_of(ResolvedTarget &target) {
   Progress progress(target.extension);
   const PinnedSettings settings;
   const SpiSession spi;
@@ -297,26 +299,27 @@ std::vector<Hazard> preflight_of(ResolvedTarget &target) {
   return found;
 }
 
-Datum preflight_v16(FunctionCallInfo fcinfo) {
+Datum preflight_of(FunctionCallInfo fcinfo, int version) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
   fault::begin_call();
   std::vector<Hazard> hazards;
   std::optional<ResolvedTarget> target;
-  collect(hazards,
-          [&] { target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid); });
+  collect(hazards, [&] {
+    target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid, version);
+  });
   if (target) {
     target->repeat = target->names.migration(); // what the refusals are about
-    hazards = preflight_of(*target);
+    hazards = hazards_of(*target);
   }
   put_hazards(result, hazards);
   return Datum(0);
 }
 
-Datum checkpoint_v16(FunctionCallInfo fcinfo) {
+Datum checkpoint_of(FunctionCallInfo fcinfo, int version) {
   ReturnSetInfo *result = begin_rows(fcinfo);
   const auto schema = schema_argument(fcinfo, 0);
-  ResolvedTarget target = target_of(fcinfo, schema, Access::read);
+  ResolvedTarget target = target_of(fcinfo, schema, Access::read, version);
   const std::vector<Criterion> criteria =
       with_database(target, Access::measure, [&](auto &database, auto &ledger, auto &) {
         return checkpoint(database, ledger);
@@ -336,8 +339,10 @@ Datum checkpoint_v16(FunctionCallInfo fcinfo) {
 } // namespace cowrie::pg
 
 extern "C" {
-COWRIE_FUNCTION(cowrie_preflight_v16, preflight_v16(fcinfo))
-COWRIE_FUNCTION(cowrie_checkpoint_v16, checkpoint_v16(fcinfo))
+COWRIE_FUNCTION(cowrie_preflight_v16, preflight_of(fcinfo, 16))
+COWRIE_FUNCTION(cowrie_preflight_v17, preflight_of(fcinfo, 17))
+COWRIE_FUNCTION(cowrie_checkpoint_v16, checkpoint_of(fcinfo, 16))
+COWRIE_FUNCTION(cowrie_checkpoint_v17, checkpoint_of(fcinfo, 17))
 COWRIE_FUNCTION(cowrie_stored_size, stored_size(fcinfo))
 COWRIE_FUNCTION(cowrie_assessment_add, assessment_add(fcinfo))
 COWRIE_FUNCTION(cowrie_assessment_combine, assessment_combine(fcinfo))

@@ -4,7 +4,7 @@
 #include "core/sql/dependents.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/schema/schema.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/base/text.hpp"
 #include "tools/cleanup_template.hpp"
 
@@ -28,13 +28,44 @@ private:
   std::string text_;
 };
 
-/** The tables that version 16 adds, the last phase first. */
+/** `'name', 3`: what it is called and its phase. */
+std::string with_phase(const std::string &name, int phase) {
+  return quote_literal(name) + ", " + std::to_string(phase);
+}
+
+/** The versions that can be gone back to, with the last phase that stays, as schema_subphase says
+ *  it. */
+std::string versions() {
+  Values rows;
+  const Schema &all = newest_schema();
+  for (int version = base_version; version < all.version; ++version) {
+    const int phase = all.last_phase_of(version);
+    rows.add(std::to_string(version) + ", " + std::to_string(phase) + ", " +
+             (phase == 0 ? "NULL" : quote_literal(subphase_text(phase))));
+  }
+  return rows.text();
+}
+
+/** What functions may name that goes. */
+std::string words() {
+  Values rows;
+  for (const Table &table : newest_schema().tables) {
+    if (table.phase > 0)
+      rows.add(with_phase(table.name, table.phase));
+    else
+      for (const Column &each : table.columns)
+        rows.add(with_phase(each.name, each.phase));
+  }
+  return rows.text();
+}
+
+/** The tables that are added, the last phase first. */
 std::string tables() {
   Values rows;
-  const std::vector<Table> &declared = schema_v16().tables;
+  const std::vector<Table> &declared = newest_schema().tables;
   for (auto table = declared.rbegin(); table != declared.rend(); ++table)
     if (table->phase > 0)
-      rows.add(quote_literal(table->name) + ", " + std::to_string(table->phase));
+      rows.add(with_phase(table->name, table->phase));
   return rows.text();
 }
 
@@ -42,12 +73,13 @@ std::string tables() {
  */
 std::string columns() {
   Values rows;
-  for (const Table &table : schema_v16().tables) {
+  for (const Table &table : newest_schema().tables) {
     const std::string one_by_one = table.phase > 0 ? "false" : "true";
     for (const Column &each : table.columns)
-      rows.add(quote_literal(table.name) + ", " + quote_literal(each.name) + ", " + one_by_one);
+      rows.add(quote_literal(table.name) + ", " + with_phase(each.name, each.phase) + ", " +
+               one_by_one);
     for (const std::string &each : table.retired_columns)
-      rows.add(quote_literal(table.name) + ", " + quote_literal(each) + ", " + one_by_one);
+      rows.add(quote_literal(table.name) + ", " + with_phase(each, 1) + ", " + one_by_one);
   }
   return rows.text();
 }
@@ -56,7 +88,7 @@ std::string columns() {
  *  version 15 it is a DBA's own. */
 std::string indexes() {
   Values rows;
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     for (const Index &each : table.indexes) {
       std::vector<std::string> names;
       bool any_name = true;
@@ -64,7 +96,7 @@ std::string indexes() {
         names.push_back(column.name);
         any_name = any_name && table.column(column.name);
       }
-      rows.add(quote_literal(table.name) + ", " + quote_literal(each.name) + ", " +
+      rows.add(quote_literal(table.name) + ", " + with_phase(each.name, each.phase) + ", " +
                quote_literal(each.method) + ", " + literal_array(names) + "::name[], " +
                (any_name ? "true" : "false"));
     }
@@ -73,9 +105,9 @@ std::string indexes() {
 
 std::string constraints() {
   Values rows;
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     for (const Constraint &each : table.constraints)
-      rows.add(quote_literal(table.name) + ", " + quote_literal(each.name) + ", " +
+      rows.add(quote_literal(table.name) + ", " + with_phase(each.name, each.phase) + ", " +
                (each.kind == ConstraintKind::primary_key ? "'p', "
                 : each.kind == ConstraintKind::check     ? "'c', "
                                                          : "'f', ") +
@@ -86,10 +118,10 @@ std::string constraints() {
 /** The columns that only the application fills, with what they hold when it has not. */
 std::string marks() {
   Values rows;
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     for (const Column &each : table.columns)
       if (each.filled_by == FilledBy::application)
-        rows.add(quote_literal(table.name) + ", " + quote_literal(each.name) + ", " +
+        rows.add(quote_literal(table.name) + ", " + with_phase(each.name, each.phase) + ", " +
                  (each.default_value.empty() ? "NULL" : "(" + each.default_value.sql + ")::text"));
   return rows.text();
 }
@@ -115,15 +147,11 @@ std::string cleanup_script() {
   text = replaced(text, "@constraints@", constraints());
   text = replaced(text, "@marks@", marks());
   text = replaced(text, "@dependents@", indented(dependents_query(removed), "    "));
-  std::string words;
-  for (const Table &table : schema_v16().tables) {
-    if (table.phase > 0)
-      append(words, table.name, "|");
-    else
-      for (const Column &each : table.columns)
-        append(words, each.name, "|");
-  }
-  text = replaced(text, "@routines@", naming_routines_query(quote_literal(words)));
+  text = replaced(text, "@versions@", versions());
+  text = replaced(text, "@words@", words());
+  text = replaced(text, "@newest@", std::to_string(newest_schema().version));
+  text = replaced(text, "@last_but_one@", std::to_string(newest_schema().version - 1));
+  text = replaced(text, "@routines@", naming_routines_query("words"));
   return replaced(text, "@work_tables@",
                   quote_literal(derivation::staging_table) + ", " +
                       quote_literal(derivation::event_table));

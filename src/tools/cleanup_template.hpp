@@ -5,8 +5,8 @@
 namespace cowrie {
 
 inline constexpr const char *cleanup_template =
-    R"sql(-- Takes the schema of cowrieprocessor from version 16, complete or not, back to version 15: the cleanup
--- of the extension cowrie_migrate, for a server on which it cannot be installed.
+    R"sql(-- Takes the schema of cowrieprocessor from version @newest@, or one before it, complete or not, back to version 15:
+-- the cleanup of the extension cowrie_migrate, for a server on which it cannot be installed.
 --
 --   psql -U owner -d mydb -f cleanup_v16_incomplete.sql
 --
@@ -14,18 +14,23 @@ inline constexpr const char *cleanup_template =
 -- run in this session, and SET ROLE would not keep them from taking the rights of whoever has logged in.
 --
 -- psql variables, all optional: -v schema=app, the schema of session_summaries (by search_path);
--- -v force=on, in spite of what the application has enriched, or of a later version.
+-- -v version=16, the version to go back to, where it is not 15; -v force=on, in spite of what the
+-- application has enriched or filled, or of a later version.
 --
 -- One transaction. It never touches a row of session_summaries or a column of version 15, never uses
 -- CASCADE, and refuses when other objects depend on what it would remove. Unlike the extension it
 -- cannot compare with the documents: only rows that the application has marked as its own stop it.
 --
--- Generated from src/core/schema/v16.cpp by "make cleanup-script". Do not edit.
+-- Generated from src/core/schema/ by "make cleanup-script". Do not edit.
 
 \set ON_ERROR_STOP on
 \if :{?schema}
 \else
   \set schema ''
+\endif
+\if :{?version}
+\else
+  \set version 15
 \endif
 \if :{?force}
 \else
@@ -40,6 +45,7 @@ SET LOCAL jit = off;
 SET LOCAL standard_conforming_strings = on;
 SELECT set_config('cowrie_cleanup.schema', :'schema', true) AS cowrie_ignored,
        set_config('cowrie_cleanup.force', :'force', true) AS cowrie_ignored,
+       set_config('cowrie_cleanup.version', :'version', true) AS cowrie_ignored,
        set_config('cowrie_cleanup.path', :'cowrie_path', true) AS cowrie_ignored \gset
 \unset cowrie_path
 \unset cowrie_ignored
@@ -48,6 +54,9 @@ DO $cleanup$
 DECLARE
   app_schema name := nullif(current_setting('cowrie_cleanup.schema'), '');
   accepted boolean := current_setting('cowrie_cleanup.force');
+  back_to integer := current_setting('cowrie_cleanup.version');
+  kept integer; -- the phases that stay
+  kept_subphase text;
   version_text text;
   version integer := 0;
   subphase text;
@@ -55,10 +64,20 @@ DECLARE
   objects oid[];
   parts integer[];
   item record;
+  words text;
   lines text := '';
   commands text := '';
   removed bigint := 0;
 BEGIN
+  SELECT v.phase, v.subphase INTO kept, kept_subphase FROM (VALUES
+@versions@) AS v (version, phase, subphase)
+  WHERE v.version = back_to;
+  IF kept IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('schema version %s is no version that can be gone back to', back_to),
+      HINT = 'Leave version out, or name one from 15 to @last_but_one@.';
+  END IF;
+
   -- Whose it is -------------------------------------------------------------------------------
 
   IF app_schema IS NULL THEN
@@ -125,10 +144,10 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '0A000',
       MESSAGE = format('schema version "%s" is no version that can be gone back from', version_text),
       HINT = format('Look at SELECT * FROM %I.schema_state;', app_schema);
-  ELSIF version > 16 AND NOT accepted THEN
+  ELSIF version > @newest@ AND NOT accepted THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
-      MESSAGE = format('schema version %s builds on version 16', version),
-      DETAIL = 'Back at version 15 the application would replay its own later migrations.',
+      MESSAGE = format('schema version %s builds on version @newest@', version),
+      DETAIL = format('Back at version %s the application would replay its own later migrations.', back_to),
       HINT = 'If that is what you want, add -v force=on.';
   END IF;
 
@@ -139,11 +158,11 @@ BEGIN
   FROM (
     WITH tables (name, phase) AS (VALUES
 @tables@),
-    columns (table_name, name, one_by_one) AS (VALUES
+    columns (table_name, name, phase, one_by_one) AS (VALUES
 @columns@),
-    indexes (table_name, name, method, columns, any_name) AS (VALUES
+    indexes (table_name, name, phase, method, columns, any_name) AS (VALUES
 @indexes@),
-    constraints (table_name, name, kind, columns, target) AS (VALUES
+    constraints (table_name, name, phase, kind, columns, target) AS (VALUES
 @constraints@),
     ours AS (
       SELECT c.oid, c.relname, t.phase
@@ -170,19 +189,19 @@ BEGIN
       FROM ours AS o JOIN pg_constraint AS k ON k.conrelid = o.oid
       LEFT JOIN ours AS f ON f.oid = k.confrelid)
     SELECT 'pg_class'::regclass::oid AS classid, o.oid AS objid, 0 AS objsubid
-    FROM ours AS o WHERE o.phase > 0
+    FROM ours AS o WHERE o.phase > kept
     UNION
     SELECT 'pg_class'::regclass, a.attrelid, a.attnum::integer
-    FROM ours AS o JOIN columns AS d ON d.table_name = o.relname AND d.one_by_one
+    FROM ours AS o JOIN columns AS d ON d.table_name = o.relname AND d.one_by_one AND d.phase > kept
     JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attname = d.name AND NOT a.attisdropped
     UNION
     -- Of the declared name, or doing the same; the ORM names its indexes ix_<table>_….
     SELECT 'pg_class'::regclass, s.indexrelid, 0
     FROM seen_indexes AS s
-    WHERE s.plain AND s.phase > 0 AND starts_with(s.name, 'ix_' || s.table_name || '_')
+    WHERE s.plain AND s.phase > kept AND starts_with(s.name, 'ix_' || s.table_name || '_')
         AND cardinality(s.columns) = 1 AND s.method = 'btree'
         AND s.columns <@ ARRAY(SELECT d.name::name FROM columns AS d WHERE d.table_name = s.table_name)
-      OR EXISTS (SELECT FROM indexes AS d WHERE d.table_name = s.table_name
+      OR EXISTS (SELECT FROM indexes AS d WHERE d.table_name = s.table_name AND d.phase > kept
                  AND (d.name = s.name OR d.any_name AND s.plain AND d.method = s.method
                                          AND d.columns = s.columns))
     UNION
@@ -190,18 +209,18 @@ BEGIN
     -- these tables together, a CHECK that the server has named.
     SELECT 'pg_constraint'::regclass, s.oid, 0
     FROM seen_constraints AS s
-    WHERE s.phase > 0 AND s.kind = 'f' AND s.target_phase <= s.phase
+    WHERE s.phase > kept AND s.kind = 'f' AND s.target_phase <= s.phase
         AND s.columns <@ ARRAY(SELECT d.name::name FROM columns AS d WHERE d.table_name = s.table_name)
-      OR EXISTS (SELECT FROM constraints AS d WHERE d.table_name = s.table_name
+      OR EXISTS (SELECT FROM constraints AS d WHERE d.table_name = s.table_name AND d.phase > kept
                  AND (d.name = s.name OR d.kind = s.kind AND CASE d.kind
-                        WHEN 'p' THEN s.phase > 0
+                        WHEN 'p' THEN s.phase > kept
                         WHEN 'f' THEN d.columns = s.columns AND d.target = s.target
                         ELSE d.columns = s.columns AND cardinality(s.columns) = 1
                              AND s.name = s.table_name || '_' || s.columns[1] || '_check' END))
   ) AS o;
 
-  IF classes IS NULL AND version = 15 AND subphase IS NULL THEN
-    RAISE NOTICE 'schema version 15, nothing to remove';
+  IF classes IS NULL AND version <= back_to AND (subphase IS NULL OR kept > 0) THEN
+    RAISE NOTICE 'schema version %, nothing to remove', version;
     RETURN;
   END IF;
 
@@ -225,11 +244,11 @@ BEGIN
              string_agg(CASE WHEN m.unset IS NULL THEN format('%I IS NOT NULL', m.name)
                              ELSE format('%I::text <> %L', m.name, m.unset) END, ' OR ')) AS query
     FROM (VALUES
-@marks@) AS m (table_name, name, unset)
+@marks@) AS m (table_name, name, phase, unset)
     JOIN pg_class AS c ON c.relname = m.table_name
     JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = app_schema
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = m.name AND NOT a.attisdropped
-    GROUP BY m.table_name ORDER BY m.table_name
+    WHERE m.phase > kept GROUP BY m.table_name ORDER BY m.table_name
   LOOP
     EXECUTE item.query INTO removed;
     IF removed > 0 THEN
@@ -244,6 +263,8 @@ BEGIN
       HINT = 'Save it, as in ' || commands || 'and accept the loss with -v force=on.';
   END IF;
 
+  SELECT string_agg(w.name, '|') INTO words FROM (VALUES
+@words@) AS w (name, phase) WHERE w.phase > kept;
   SELECT string_agg(r.routine, E'\n') AS routines INTO item
   FROM (@routines@) AS r (routine);
   IF item.routines IS NOT NULL THEN
@@ -289,19 +310,25 @@ BEGIN
   END IF;
   FOR item IN -- what a migration that died has left
     SELECT c.oid::regclass AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = app_schema AND c.relkind = 'r' AND c.relpersistence = 'u'
+    WHERE n.nspname = app_schema AND c.relkind = 'r' AND c.relpersistence = 'u' AND kept = 0
       AND c.relname IN (@work_tables@)
   LOOP
     EXECUTE format('DROP TABLE %s', item.name);
   END LOOP;
 
-  EXECUTE format('DELETE FROM %I.schema_state WHERE key = ''schema_subphase''', app_schema);
-  EXECUTE format('UPDATE %I.schema_state SET value = ''15'' WHERE key = ''schema_version''', app_schema);
+  IF kept = 0 THEN
+    EXECUTE format('DELETE FROM %I.schema_state WHERE key = ''schema_subphase''', app_schema);
+  ELSIF subphase ~ '^[0-9]{2}[.]' AND split_part(subphase, '.', 1)::integer > back_to THEN
+    EXECUTE format('UPDATE %I.schema_state SET value = %L WHERE key = ''schema_subphase''', app_schema,
+                   kept_subphase);
+  END IF;
+  EXECUTE format('UPDATE %I.schema_state SET value = %L WHERE key = ''schema_version''', app_schema,
+                 least(version, back_to));
   GET DIAGNOSTICS removed = ROW_COUNT;
   IF removed <> 1 THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the schema version could not be recorded';
   END IF;
-  RAISE NOTICE 'schema version 15';
+  RAISE NOTICE 'schema version %', least(version, back_to);
 END
 $cleanup$;
 

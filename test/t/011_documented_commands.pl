@@ -38,7 +38,7 @@ my $directory = new_directory();
 {
 	fresh_database($node, 'version 15');
 	my $wrong = sub { return run_block($node, $directory, { language => $_[0], text => $_[1] }) };
-	like($wrong->('sql', "SELECT * FROM cowrie_migrate_v17();\n"), qr/does not exist/, 'a wrong statement');
+	like($wrong->('sql', "SELECT * FROM cowrie_migrate_v99();\n"), qr/does not exist/, 'a wrong statement');
 	like($wrong->('sql', "SELECT 1;\nSELECT * FROM cowrie_validate_schema(v => 1);\nSELECT 1;\n"),
 		qr/does not exist/, 'a wrong argument');
 	like($wrong->('sh', "pg_dump --no-such-option mydb\n"), qr/option/, 'a wrong option');

@@ -55,7 +55,7 @@ my @functions = functions_of($node, 'forged');
 cmp_ok(scalar(@functions), '>', 40, 'the functions of the extension');
 foreach my $function (@functions)
 {
-	my $changing = $function->[0] =~ /cowrie_(?:migrate_v16|cleanup)/;
+	my $changing = $function->[0] =~ /cowrie_(?:migrate_v\d|cleanup)/;
 	my @calls = calls_of($function, $changing ? 15 : full_counts() ? 400 : 40);
 	forge("$function->[0]($function->[2])", 'mallory', @calls);
 	forge("$function->[0]($function->[2])", 'carol', @calls[ 0 .. ($#calls < 4 ? $#calls : 4) ]);
@@ -76,7 +76,8 @@ forge('own triggers', 'mallory', trigger_calls($trigger->[0]));
 	$made += () = $sql =~ /CALL/g;
 	is(scalar(grep { $_ eq 'XX000' } @states), 0, 'CALL with forged arguments: no internal error');
 	unlike($err, qr/server closed/, 'and the server lives');
-	$node->safe_psql('forged', q{SET client_min_messages = error; SELECT count(*) FROM cowrie_cleanup_v16('m', force => true)},
+	$node->safe_psql('forged', q{SET client_min_messages = error; SELECT count(*) FROM cowrie_cleanup_v17('m', force => true);
+SELECT count(*) FROM cowrie_cleanup_v16('m', force => true)},
 		extra_params => [ '-U', 'mallory' ]);
 }
 

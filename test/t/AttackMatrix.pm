@@ -31,6 +31,13 @@ our %entries = (
 	'cleanup' => [ 'v16', 'SELECT FROM public.cowrie_cleanup_v16()' ],
 	'cleanup, plan' => [ 'v16', 'SELECT FROM public.cowrie_cleanup_v16(dry_run => true)' ],
 	'cleanup, force' => [ 'v16', 'SELECT FROM public.cowrie_cleanup_v16(force => true)' ],
+	'migrate 17' => [ 'v15', 'SELECT FROM public.cowrie_migrate_v17()' ],
+	'migrate 17 from 16' => [ 'v16', 'SELECT FROM public.cowrie_migrate_v17()' ],
+	'online 17' => [ 'v16', 'CALL public.cowrie_migrate_v17_online()' ],
+	'validate 17' => [ 'v17', 'SELECT FROM public.cowrie_validate_schema(version => 17)' ],
+	'cleanup 17' => [ 'v17', 'SELECT FROM public.cowrie_cleanup_v17(force => true)' ],
+	'preflight 17' => [ 'v16', 'SELECT FROM public.cowrie_preflight_v17()' ],
+	'checkpoint 17' => [ 'v17', 'SELECT FROM public.cowrie_checkpoint_v17()' ],
 	'preflight' => [ 'v15', 'SELECT FROM public.cowrie_preflight_v16()' ],
 	'preflight incomplete' => [ 'half', 'SELECT FROM public.cowrie_preflight_v16()' ],
 	'checkpoint' => [ 'v16', 'SELECT FROM public.cowrie_checkpoint_v16()' ],
@@ -170,6 +177,7 @@ sub template
 	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE $from OWNER $extension_owner");
 	$node->safe_psql($name, 'SET client_min_messages = error;'
 		  . ($state eq 'v15' ? 'SELECT count(*) FROM cowrie_cleanup_v16(force => true)'
+			: $state eq 'v17' ? 'SELECT count(*) FROM cowrie_migrate_v17()'
 			: 'ALTER TABLE ip_inventory DROP COLUMN geo_country; DROP INDEX idx_asn_org_name; DELETE FROM ip_asn_history;
 UPDATE session_summaries SET snapshot_asn = NULL, snapshot_country = NULL WHERE event_count % 3 = 0'),
 		extra_params => [ '-U', $owner ]);

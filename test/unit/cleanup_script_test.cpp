@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/schema/schema.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "tools/cleanup_script.hpp"
 
 namespace cowrie {
@@ -26,7 +26,7 @@ TEST(CleanupScript, NamesEveryDeclaredObject) {
   const auto names = [&](const std::string &table, const std::string &name) {
     return script.find("('" + table + "', '" + name + "', ") != std::string::npos;
   };
-  for (const Table &table : schema_v16().tables) {
+  for (const Table &table : newest_schema().tables) {
     for (const Column &each : table.columns)
       EXPECT_TRUE(names(table.name, each.name)) << each.name;
     for (const Constraint &each : table.constraints)

@@ -95,9 +95,9 @@ public:
   explicit FakeDatabase(int last_phase = 0, Target where = test_target())
       : target_(std::move(where)) {
     state.schema = observed_after(last_phase);
-    state.values["schema_version"] = last_phase == phase_count ? "16" : "15";
+    state.values["schema_version"] = std::to_string(newest_schema().version_after(last_phase));
     if (last_phase > 0)
-      state.values["schema_subphase"] = "16." + std::to_string(last_phase);
+      state.values["schema_subphase"] = subphase_text(last_phase);
     filled.before = filled.settled = scanned = {600, "documents", "times"};
     filled.stored = scanned_stored = {600, "kept", "times"};
   }
@@ -193,7 +193,7 @@ public:
     if (sql == derivation::stored_fingerprint(target_, sessions))
       return {{std::to_string(scanned_stored.sessions), scanned_stored.documents,
                scanned_stored.times}};
-    for (const Table &each : schema_v16().tables) {
+    for (const Table &each : target_.declared().tables) {
       if (sql == "SELECT count(*) FROM " + name(each.name))
         return {{"7"}};
       if (starts_with(sql, "SELECT count(*) FROM " + name(each.name) + " WHERE "))
@@ -256,7 +256,7 @@ public:
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};
     }
-    for (const Table &each : schema_v16().tables) {
+    for (const Table &each : target_.declared().tables) {
       if (sql == has_rows_query(target_, each.name))
         return {{filled_tables ? "t" : "f"}};
       for (const Constraint &key : each.constraints)
@@ -265,8 +265,7 @@ public:
     }
     for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
                              derivation::FillScope::any})
-      if (sql ==
-          derivation::count_unfilled(target_, *schema_v16().table("session_summaries"), scope))
+      if (sql == derivation::count_unfilled(target_, filled_sessions(target_.version), scope))
         return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
     if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
       return {{std::to_string(lost_rows)}};
@@ -295,7 +294,7 @@ public:
     FakeCatalog catalog(state.schema, target_);
     if (catalog.helper_table(sql))
       return 0;
-    for (const Table &each : declared_v16().tables)
+    for (const Table &each : with_forms(target_.declared()).tables)
       if (const auto rows = catalog.change(each, sql))
         return *rows;
     throw std::logic_error("the fake does not know the statement: " + sql);
@@ -315,7 +314,7 @@ public:
   FillResult rewrite_heap() override {
     note("rewrite the heap", true);
     require(state.schema.table(derivation::staging_table), "42P01", "the heap");
-    for (const Column &each : schema_v16().table("session_summaries")->columns)
+    for (const Column &each : filled_sessions(target_.version).columns)
       require(state.schema.table("session_summaries")->column(each.name), "42703", each.name);
     FillResult result = filled;
     result.heap = as_stored(filled.before);
@@ -485,13 +484,19 @@ private:
       state.values["schema_subphase"] = std::get<std::string>(parameters.at(0));
     else if (sql == "DELETE FROM " + table + " WHERE key = 'schema_subphase'")
       state.values.erase("schema_subphase");
-    else if (sql == "UPDATE " + table + " SET value = '15' WHERE key = 'schema_version'")
-      state.values.at("schema_version") = "15";
-    else if (sql == "UPDATE " + table + " SET value = '16' WHERE key = 'schema_version'")
-      state.values.at("schema_version") = "16";
     else
-      return false;
+      return write_version("UPDATE " + table + " SET value = '", "' WHERE key = 'schema_version'",
+                           sql);
     return true;
+  }
+
+  bool write_version(const std::string &before, const std::string &after, const std::string &sql) {
+    for (int version = base_version; version <= newest_schema().version; ++version)
+      if (sql == before + std::to_string(version) + after) {
+        state.values.at("schema_version") = std::to_string(version);
+        return true;
+      }
+    return false;
   }
 
   Target target_;

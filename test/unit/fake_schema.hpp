@@ -10,8 +10,14 @@
 #include "core/schema/diff.hpp"
 #include "core/schema/v15.hpp"
 #include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 
-namespace cowrie::test {
+namespace cowrie {
+
+/** The phases of version 16. */
+inline constexpr int phase_count = 5;
+
+namespace test {
 
 /** Gives every expression the form that this server parses it to: its text in braces. */
 inline Schema with_forms(Schema schema) {
@@ -31,7 +37,7 @@ inline Schema with_forms(Schema schema) {
 
 inline Schema declared_v16() { return with_forms(schema_v16()); }
 
-/** A database as version 16 leaves it after `last_phase`; 0: version 15. */
+/** A database as the newest version leaves it after `last_phase`; 0: version 15. */
 inline Schema observed_after(int last_phase) {
   const auto keep = [last_phase](const auto &from, auto &to) {
     for (const auto &each : from)
@@ -39,7 +45,7 @@ inline Schema observed_after(int last_phase) {
         to.push_back(each);
   };
   Schema result = schema_v15();
-  for (const Table &declared : declared_v16().tables) {
+  for (const Table &declared : with_forms(newest_schema()).tables) {
     if (declared.phase > last_phase)
       continue;
     if (!result.table(declared.name)) {
@@ -83,4 +89,5 @@ inline Target test_target() {
   return target;
 }
 
-} // namespace cowrie::test
+} // namespace test
+} // namespace cowrie

@@ -1,4 +1,5 @@
 // Plan: what kind of database this is, and the steps from there to version 16 and back.
+#include "core/plan/unfit_column.hpp"
 #include "core/plan/plan.hpp"
 
 #include <algorithm>

@@ -7,8 +7,8 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/estimates.hpp"
-#include "core/plan/plan.hpp"
-#include "core/schema/v16.hpp"
+#include "core/plan/unfit_column.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 namespace {
@@ -63,12 +63,16 @@ double table_bytes(const Table &table, const CapacityFacts &facts) {
   return rows_of(table, facts) * row * page / (page - page_header);
 }
 
-double index_bytes(const Table &table, const Index &index, const CapacityFacts &facts) {
+double index_bytes(const Table &table, const Table *seen, const Index &index,
+                   const CapacityFacts &facts) {
   if (index.method != "btree")
     return 3 * page;
   double key = 0, distinct = 1;
   for (const IndexColumn &each : index.columns) {
     const Column *column = table.column(each.name);
+    // A column that is added empty has no values: one list of rows.
+    if (seen && !seen->column(each.name) && column && column->filled_by == FilledBy::application)
+      continue;
     const std::string type = column ? column->type : "";
     key += width_of(type, facts);
     distinct = std::max(distinct, distinct_of(type, facts, rows_of(table, facts)));
@@ -83,9 +87,10 @@ struct FilledSessions {
   double more = 0;  ///< of it, what comes with the columns
 };
 
-FilledSessions filled_sessions(const CapacityFacts &facts, const Table &seen) {
+FilledSessions sessions_with_columns(const CapacityFacts &facts, const Table &filled,
+                                     const Table &seen) {
   double added = 0;
-  for (const Column &each : schema_v16().table("session_summaries")->columns)
+  for (const Column &each : filled.columns)
     if (!seen.column(each.name))
       added += width_of(each.type, facts);
   constexpr double alignment = 20, long_row = 1000, no_longer_inline = 0.07;
@@ -95,8 +100,7 @@ FilledSessions filled_sessions(const CapacityFacts &facts, const Table &seen) {
   // Where rows are long, some documents have no room in them any more and go to TOAST.
   if (const double all = heap + toast + result.more; all > facts.sessions * long_row)
     result.more += all * no_longer_inline;
-  const bool heap_only = facts.alter_table_reason.empty() &&
-                         unfit_column(*schema_v16().table("session_summaries"), seen).empty();
+  const bool heap_only = facts.alter_table_reason.empty() && unfit_column(filled, seen).empty();
   result.bytes = heap + (heap_only ? 0 : toast) + result.more;
   return result;
 }
@@ -135,7 +139,8 @@ double temporary_bytes(const CapacityFacts &facts) {
 Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) {
   Need need;
   need.sessions = rounded(facts.sessions);
-  if (facts.sampled > 0)
+  const bool derived = inspection.situation.derived; // only the catalog changes
+  if (facts.sampled > 0 && !derived)
     need.duration_us = rounded((facts.sample_us / facts.sampled + fixed_us) * facts.sessions);
   // Rows are logged about as they are stored, indexes page by page. With wal_level minimal only
   // what is small is: what else is made or rewritten in the same transaction is written to disk.
@@ -149,7 +154,7 @@ Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) 
     if (way == Way::online || !facts.wal_minimal || bytes < facts.wal_skip_threshold)
       wal += bytes * logged;
   };
-  for (const Table &table : schema_v16().tables) {
+  for (const Table &table : inspection.declared.tables) {
     const Table *seen = inspection.observed.table(table.name);
     const auto take_table = [&](double bytes) {
       take(need.tables, need.inventory_tables, table, bytes);
@@ -161,8 +166,10 @@ Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) 
       const std::int64_t rows = rounded(rows_of(table, facts));
       take_table(table_bytes(table, facts));
       take_index(static_cast<double>(btree_bytes(rows, rows, 16)));
-    } else if (table.phase == 0 && inspection.situation.state != SchemaState::resumable) {
-      const FilledSessions filled = filled_sessions(facts, *seen);
+    } else if (table.phase == 0 && inspection.situation.state != SchemaState::resumable &&
+               !derived) {
+      const FilledSessions filled =
+          sessions_with_columns(facts, filled_sessions(inspection.declared.version), *seen);
       const bool online = way == Way::online;
       take_table(online ? facts.heap * dead_share(facts) + filled.more : filled.bytes);
       for (const double bytes : facts.rebuilt_indexes)
@@ -178,9 +185,9 @@ Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) 
     }
     for (const Index &each : table.indexes)
       if (!seen || !same_definition(*seen, each))
-        take_index(index_bytes(table, each, facts));
+        take_index(index_bytes(table, seen, each, facts));
   }
-  need.temporary = rounded(temporary_bytes(facts));
+  need.temporary = derived ? 0 : rounded(temporary_bytes(facts));
   need.wal = rounded(wal);
   need.wal_kept = facts.keeps_wal ? need.wal : std::min(need.wal, rounded(facts.largest_wal));
   return need;
@@ -270,8 +277,9 @@ void refuse_full_disk(Database &database, const Inspection &inspection, const Ca
                       " Only where the figure of the operating system does not hold (compression,"
                       " thin provisioning), give your own: SET cowrie_migrate.free_space = "
                       "'100GB'; then run " +
-                      (way == Way::online ? database.target().online_call()
-                                          : database.target().command("cowrie_migrate_v16")));
+                      (way == Way::online
+                           ? database.target().online_call()
+                           : database.target().command(database.target().function("migrate"))));
 }
 
 } // namespace cowrie

@@ -2,7 +2,6 @@
 #include "core/inspect/expressions.hpp"
 
 #include "core/base/failure.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/fill.hpp"
 
 namespace cowrie {
@@ -48,7 +47,7 @@ void evaluate(Database &database, const std::string &sql, const std::string &wha
 
 std::string index_expressions_query(const Target &target) {
   std::vector<std::string> tables;
-  for (const Table &each : schema_v16().tables)
+  for (const Table &each : target.declared().tables)
     tables.push_back(each.name);
   return sql::fill(R"(SELECT c.oid::regclass, i.indexrelid::regclass,
   concat_ws(', ', 'ROW(' || pg_get_expr(i.indexprs, i.indrelid) || ')::text', pg_get_expr(i.indpred, i.indrelid)),
@@ -63,7 +62,7 @@ AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) ORDER BY 1, 2)",
 
 std::string checks_query(const Target &target) {
   std::vector<std::string> declared;
-  for (const Constraint &each : schema_v16().table("session_summaries")->constraints)
+  for (const Constraint &each : target.declared().table("session_summaries")->constraints)
     declared.push_back(each.name);
   return sql::fill(R"(SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), k.convalidated,
   {functions}
@@ -102,7 +101,7 @@ void refuse_unusable_checks(Database &database) {
                         " CHECK " + expression +
                         " NOT VALID; or migrate at once, which updates no"
                         " row: " +
-                        database.target().command("cowrie_migrate_v16"));
+                        database.target().command(database.target().function("migrate")));
   }
 }
 

@@ -6,7 +6,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/online.hpp"
 
 namespace cowrie {
@@ -34,13 +34,6 @@ int whole_number(std::string_view text) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? value : 0;
-}
-
-std::optional<int> subphase_of(const std::optional<std::string> &text) {
-  if (!text || text->size() != 4 || !starts_with(*text, "16."))
-    return std::nullopt;
-  const int phase = (*text)[3] - '0';
-  return phase >= 1 && phase <= phase_count ? std::optional<int>(phase) : std::nullopt;
 }
 
 } // namespace
@@ -74,13 +67,14 @@ Inspection inspect(Database &database) {
                       state_table(database) + " VALUES ('schema_version', '15');");
 
   Inspection result;
-  result.observed = database.observe(schema_v16());
-  result.declared = database.bind(schema_v16(), result.observed);
+  const Schema &declared = database.target().declared();
+  result.observed = database.observe(declared);
+  result.declared = database.bind(declared, result.observed);
   result.situation =
       classify(result.declared, result.observed, database.target().schema, whole_number(*version),
-               subphase_of(state_value(database, "schema_subphase")));
+               phase_of_subphase(state_value(database, "schema_subphase").value_or(""), declared));
   result.situation.online = find_online_objects(database);
-  if (result.situation.version < 15)
+  if (result.situation.version < base_version)
     throw Failure(
         sqlstate::feature_not_supported,
         "schema version " + *version + " is too old for this migration",

@@ -1,17 +1,27 @@
 // Refusals: what a run does not touch, said before anything changes.
 #include "core/inspect/refusals.hpp"
 
+#include <algorithm>
+
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/row_conflicts.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/fill.hpp"
 
 namespace cowrie {
 namespace {
 
-constexpr const char *validate_function = "cowrie_validate_schema";
-constexpr const char *cleanup_function = "cowrie_cleanup_v16";
+/** The first version of which something is missing or wrong: what its cleanup takes away is what
+ *  makes the schema incomplete. */
+int first_incomplete_version(const Target &target, const Situation &situation) {
+  const Schema &declared = target.declared();
+  int result =
+      situation.derived ? target.version : declared.version_after(declared.last_deriving_phase());
+  for (const Finding &each : situation.findings)
+    if (each.severity == Severity::error && each.phase > 0)
+      result = std::min(result, declared.phases[each.phase - 1].version);
+  return result;
+}
 
 } // namespace
 
@@ -22,14 +32,17 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
   for (const Finding &each : situation.findings)
     if (each.object_type == ObjectType::version)
       append(detail, each.object + ": " + (each.actual.empty() ? "missing" : each.actual), "\n");
-  throw Failure(sqlstate::prerequisite_state, "incomplete v16 schema detected", detail,
+  const Target cleaned = target.for_version(first_incomplete_version(target, situation));
+  throw Failure(sqlstate::prerequisite_state,
+                "incomplete v" + std::to_string(target.version) + " schema detected", detail,
                 situation.online.any() && target.entry == Entry::atomic
                     ? "Resume the online migration that has not ended: run " +
                           target.online_call() +
                           " Other ways are in docs/RECOVERY.md, \"An online migration\"."
                     : "To complete it in place and keep every row, run " +
-                          target.migration("repair => true") + " to go back to version 15, run " +
-                          target.command(cleanup_function));
+                          target.migration("repair => true") + " to go back to version " +
+                          std::to_string(cleaned.version - 1) + ", run " +
+                          cleaned.command(cleaned.function("cleanup")));
 }
 
 void refuse_losses(Database &database, Inspection &inspection) {
@@ -45,7 +58,7 @@ void refuse_losses(Database &database, Inspection &inspection) {
     throw Failure(sqlstate::prerequisite_state, "repair would lose data", detail,
                   "Decide about these rows, as the remedies say in SELECT object_name, actual,"
                   " remedy FROM " +
-                      target.call(validate_function) + " WHERE loses_data; then run " +
+                      target.validation() + " WHERE loses_data; then run " +
                       target.migration("repair => true"));
 }
 
@@ -137,7 +150,7 @@ void refuse_taken_names(Database &database, const std::vector<Step> &plan) {
     append(wanted, "(" + quote_literal(name) + ", " + quote_literal(table) + ")");
   };
   for (const Step &step : plan) {
-    const Table *table = schema_v16().table(step.table);
+    const Table *table = database.target().declared().table(step.table);
     if (table && (by_name(table->indexes, step.name) ||
                   (table->primary_key() && table->primary_key()->name == step.name)))
       want(step.name, table->name);

@@ -3,7 +3,6 @@
 
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
-#include "core/schema/v16.hpp"
 
 namespace cowrie {
 namespace {
@@ -108,7 +107,7 @@ GROUP BY c.oid ORDER BY 1)";
 void refuse_subscribed_inventories(Database &database) {
   const Target &target = database.target();
   std::string tables;
-  for (const Table &each : schema_v16().tables)
+  for (const Table &each : target.declared().tables)
     if (each.phase > 0)
       append(tables, each.name, ",");
   std::string empty;
@@ -121,12 +120,15 @@ void refuse_subscribed_inventories(Database &database) {
     else
       append(empty, "subscription " + row[1].value_or("") + " writes to " + table);
   }
+  const Schema &declared = target.declared();
+  const Target deriving =
+      target.for_version(declared.version_after(declared.last_deriving_phase()));
   if (!empty.empty())
     throw Failure(
         sqlstate::prerequisite_state, "a subscription writes to the inventories",
         "They are to be filled here, and the publisher would send the same rows: " + empty + ".",
         "Have them made anew, which ends that: run " +
-            target.command("cowrie_cleanup_v16", some_have_rows ? "force => true" : "") +
+            deriving.command(deriving.function("cleanup"), some_have_rows ? "force => true" : "") +
             " and repeat the call. When the publisher has been migrated as well,"
             " subscribe to them again: see " +
             documented + ".");

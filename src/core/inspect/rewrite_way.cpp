@@ -2,7 +2,7 @@
 #include "core/inspect/rewrite_way.hpp"
 
 #include "core/base/text.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/fill.hpp"
 
 namespace cowrie {
@@ -12,7 +12,7 @@ namespace cowrie {
 // columns that are filled, an event trigger, an extension that distributes the statement.
 std::string alter_table_reason_query(const Target &target) {
   std::string filled;
-  for (const Column &each : schema_v16().table("session_summaries")->columns)
+  for (const Column &each : filled_sessions(target.version).columns)
     append(filled, quote_literal(each.name));
   return sql::fill(
       target, R"(SELECT CASE

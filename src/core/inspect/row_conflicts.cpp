@@ -9,7 +9,7 @@
 #include "core/inspect/validate.hpp"
 #include "core/plan/table_repair.hpp"
 #include "core/schema/ddl.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/conversion.hpp"
 
 namespace cowrie {
@@ -238,7 +238,7 @@ FillCount count_unfilled(Database &database, const Situation &situation) {
   const Row row =
       database
           .query(derivation::count_unfilled(
-              database.target(), *schema_v16().table("session_summaries"), fill_scope(situation)))
+              database.target(), filled_sessions(database.target().version), fill_scope(situation)))
           .front();
   return {to_number(row[0]), to_number(row[1])};
 }
@@ -249,10 +249,10 @@ std::string has_rows_query(const Target &target, const std::string &table) {
 
 namespace {
 
-/** The tables of version 16 that hold rows. */
+/** The declared tables that hold rows. */
 std::set<std::string> filled_tables(Database &database, const Inspection &inspection) {
   std::set<std::string> result;
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : inspection.declared.tables)
     if (table.phase > 0 && inspection.observed.table(table.name) &&
         database.query(has_rows_query(database.target(), table.name)).front().front() == "t")
       result.insert(table.name);
@@ -281,7 +281,7 @@ void refuse_dependent_columns(Database &database, const Inspection &inspection) 
 }
 
 FillBy choose_fill(Database &database, const Inspection &inspection) {
-  const Table &sessions = *inspection.declared.table("session_summaries");
+  const Table &sessions = filled_sessions(database.target().version);
   const Table &seen = *inspection.observed.table(sessions.name);
   std::vector<std::string> existing;
   bool whole = true;
@@ -305,15 +305,21 @@ FillBy choose_fill(Database &database, const Inspection &inspection) {
              : FillBy::update;
 }
 
-/** Tells whether a run has come to its end, and only indexes and constraints differ since. */
+/** Tells whether the rows were derived by a run that has come to its end, and nothing differs since
+ *  but indexes, constraints, and columns that are missing and that no session fills. */
 bool only_catalog_differs(const Inspection &inspection) {
   const Situation &situation = inspection.situation;
-  return situation.version >= 16 && situation.subphase == phase_count &&
-         std::all_of(situation.findings.begin(), situation.findings.end(), [](const Finding &each) {
-           return each.object_type == ObjectType::index ||
-                  each.object_type == ObjectType::constraint ||
-                  each.object_type == ObjectType::version;
-         });
+  const int deriving = inspection.declared.last_deriving_phase();
+  return situation.version >= inspection.declared.version_after(deriving) &&
+         situation.subphase.value_or(0) >= deriving &&
+         std::all_of(situation.findings.begin(), situation.findings.end(),
+                     [&](const Finding &each) {
+                       return each.object_type == ObjectType::index ||
+                              each.object_type == ObjectType::constraint ||
+                              each.object_type == ObjectType::version ||
+                              (each.object_type == ObjectType::column && each.phase > deriving &&
+                               each.problem == Problem::missing);
+                     });
 }
 
 /** Where a foreign key is there and validated, there is none. */

@@ -8,7 +8,7 @@
 #include "core/inspect/row_conflicts.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/fill.hpp"
 
 namespace cowrie {
@@ -48,13 +48,13 @@ std::vector<Finding> data_findings(Database &database, const Situation &situatio
   // After a completed run it is the application that adds sessions without a snapshot.
   const FillCount unfilled = count_unfilled(database, situation);
   if (unfilled.sessions > 0)
-    findings.push_back(data_finding(
-        "session_summaries", "every session with a usable document has its snapshot",
-        std::to_string(unfilled.sessions) + " of " + std::to_string(unfilled.of) +
-            " sessions without",
-        situation.subphase == phase_count ? Severity::warning : Severity::error, repair));
+    findings.push_back(
+        data_finding("session_summaries", "every session with a usable document has its snapshot",
+                     std::to_string(unfilled.sessions) + " of " + std::to_string(unfilled.of) +
+                         " sessions without",
+                     situation.derived ? Severity::warning : Severity::error, repair));
 
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : database.target().declared().tables)
     for (const Constraint &each : table.constraints) {
       if (each.kind != ConstraintKind::foreign_key)
         continue;
@@ -96,7 +96,7 @@ void add_invalid_indexes(std::vector<Finding> &findings, const Inspection &found
 } // namespace
 
 std::vector<Finding> validate(Database &database, int version) {
-  if (version == 16) {
+  if (is_declared(version)) {
     Inspection found = inspect(database);
     find_data_losses(database, found);
     std::vector<Finding> &findings = found.situation.findings;
@@ -110,11 +110,12 @@ std::vector<Finding> validate(Database &database, int version) {
     add_invalid_indexes(findings, found, database.target().schema);
     return std::move(findings);
   }
-  if (version != 15)
+  if (version != base_version)
     throw Failure(sqlstate::invalid_parameter,
                   "schema version " + std::to_string(version) + " cannot be validated",
-                  "This extension knows the versions 15 and 16.",
-                  "Use SELECT * FROM cowrie_validate_schema(version => 16);");
+                  "This extension knows the versions " + known_versions() + ".",
+                  "Use SELECT * FROM " +
+                      database.target().call("cowrie_validate_schema", "version => 16") + ";");
 
   std::vector<Finding> findings =
       diff(schema_v15(), database.observe(schema_v15()), database.target().schema);
@@ -123,7 +124,7 @@ std::vector<Finding> validate(Database &database, int version) {
       each.severity = Severity::warning;
   const Inspection found = inspect(database);
   const auto unexpected = [&](ObjectType type, const std::string &table, const std::string &name,
-                              std::string expected, std::string actual) {
+                              std::string expected, std::string actual, int added_by) {
     Finding finding;
     finding.object_type = type;
     finding.problem = Problem::wrong;
@@ -131,18 +132,27 @@ std::vector<Finding> validate(Database &database, int version) {
     finding.object = name;
     finding.expected = std::move(expected);
     finding.actual = std::move(actual);
-    finding.remedy = database.target().command("cowrie_cleanup_v16");
+    const Target of_version = database.target().for_version(added_by);
+    finding.remedy = of_version.command(of_version.function("cleanup"));
     findings.push_back(std::move(finding));
   };
-  for (const ExistingObject &each : found.situation.objects)
+  const Schema declared = database.bind(newest_schema(), found.observed);
+  int latest = is_declared(found.situation.version) ? found.situation.version : base_version + 1;
+  for (const ExistingObject &each : existing_objects(declared, found.observed)) {
+    const Phase &phase = declared.phases[each.phase - 1];
     unexpected(each.object_type, each.table, each.name, "not at version 15",
-               "there, of phase " + std::to_string(each.phase) + " of version 16");
-  if (found.situation.version != 15 || found.situation.subphase)
+               "there, of phase " + std::to_string(phase.number) + " of version " +
+                   std::to_string(phase.version),
+               phase.version);
+    latest = std::max(latest, phase.version);
+  }
+  if (found.situation.version != base_version || found.situation.subphase)
     unexpected(ObjectType::version, "", "schema_version", "version 15 recorded",
                "version " + std::to_string(found.situation.version) + " recorded" +
                    (found.situation.subphase
-                        ? ", schema_subphase 16." + std::to_string(*found.situation.subphase)
-                        : ""));
+                        ? ", schema_subphase " + subphase_text(*found.situation.subphase)
+                        : ""),
+               latest);
   return findings;
 }
 

@@ -10,7 +10,8 @@
 
 namespace cowrie {
 
-/** Compares database and declaration; no row means complete. `version` is 15 or 16. */
+/** Compares database and declaration; no row means complete. `version` is 15, or one that is
+ * declared, and that of the target. */
 std::vector<Finding> validate(Database &database, int version);
 
 /** What only the rows can tell, once all columns are there: unfilled sessions and orphans. */

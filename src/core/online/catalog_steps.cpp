@@ -186,7 +186,7 @@ void OnlineCatalogSteps::add_columns() {
   const Table &seen = *view_.inspection.observed.table("session_summaries");
   std::vector<const Column *> columns;
   for (const Column &each : declared.columns)
-    if (!seen.column(each.name))
+    if (each.phase == 1 && !seen.column(each.name))
       columns.push_back(&each);
   std::vector<const Constraint *> constraints;
   for (const Constraint &each : declared.constraints)
@@ -233,7 +233,7 @@ void OnlineCatalogSteps::validate_constraints(int phase) {
 }
 
 void OnlineCatalogSteps::cut_over() {
-  steps_.step_in(Kind::catalog, phase_count, "cut_over", [&](StepResult &row) {
+  steps_.step_in(Kind::catalog, deriving_phase(), "cut_over", [&](StepResult &row) {
     row.detail = "the trigger is gone, the foreign keys are there";
     for (const Table &table : view_.inspection.declared.tables)
       if (table.name != "session_summaries")
@@ -262,7 +262,7 @@ void OnlineCatalogSteps::refuse_other_trigger() {
 
 void OnlineCatalogSteps::add_foreign_keys(const Table &table) {
   for (const Constraint &each : table.constraints)
-    if (each.phase == phase_count &&
+    if (each.phase == deriving_phase() && each.kind == ConstraintKind::foreign_key &&
         !same_definition(*view_.inspection.observed.table(table.name), each))
       database().execute(ddl::add_constraint(steps_.target().schema, table.name, each));
 }

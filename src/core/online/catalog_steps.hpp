@@ -62,6 +62,7 @@ private:
   /** Refuses a relation of somebody else that has the name of a work table. */
   void refuse_taken(const std::string &table);
   void add_foreign_keys(const Table &table);
+  int deriving_phase() const { return view_.inspection.declared.last_deriving_phase(); }
   void refuse_other_trigger();
 
   Database &database() const noexcept { return steps_.database(); }

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "core/run/work_tables.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/online.hpp"
 
 namespace cowrie {
@@ -38,6 +37,7 @@ derivation::OnExisting OnlineInventories::existing() const {
   case Origin::phases:
     return derivation::OnExisting::refresh;
   case Origin::repair:
+  case Origin::catalog:
     break;
   }
   return derivation::OnExisting::keep;
@@ -74,7 +74,7 @@ std::int64_t OnlineInventories::load_all(const std::string &table, bool existed)
 
 void OnlineInventories::refresh_all(const Table &base) {
   stage_all(base);
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : target().declared().tables)
     if (table.phase > 0)
       load_all(table.name, true);
 }

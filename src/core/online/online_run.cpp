@@ -26,6 +26,7 @@
 #include "core/run/version_record.hpp"
 #include "core/run/work_tables.hpp"
 #include "core/schema/v15.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 namespace {
@@ -57,21 +58,52 @@ private:
 
   void run_to_the_end() {
     steps_.in(Kind::work, [&] { prepare(); });
+    const bool derives = !seen().situation.derived;
+    if (!derives && view_.found.any())
+      steps_.lock_retry().until_locked(Kind::catalog,
+                                       [&] { drop_online_objects(database_, view_.found); });
     if (seen().situation.state == SchemaState::complete) {
-      if (view_.found.any())
-        steps_.lock_retry().until_locked(Kind::catalog,
-                                         [&] { drop_online_objects(database_, view_.found); });
-      ports_.monitor.notice("schema version 16 is complete, nothing to do");
+      ports_.monitor.notice("schema version " + std::to_string(target().version) +
+                            " is complete, nothing to do");
       return;
     }
     begin();
+    if (derives)
+      derive_rows();
+    change_catalog();
+    steps_.in(Kind::work, [&] { ports_.monitor.finished(); });
+  }
+
+  /** The phases in which sessions and inventories are filled, up to their cut-over. */
+  void derive_rows() {
     if (resuming_ && (after_cut_over_ || state_.trigger != 0))
       schema_.restore_work_tables();
     if (!after_cut_over_)
-      for (int phase = 1; phase < phase_count; ++phase)
+      for (int phase = 1; phase < deriving_phase(); ++phase)
         run_phase(phase);
-    run_last_phase();
+    run_deriving_phase();
   }
+
+  /** The phases after that. */
+  void change_catalog() {
+    if (last_phase() == deriving_phase() || !view_.skipped.empty())
+      return;
+    steps_.in(Kind::work, [&] {
+      view_.inspection = inspect(database_);
+      view_.rows.complete = true;
+      view_.rows.fill_by = FillBy::nothing;
+    });
+    const int first = seen().situation.state == SchemaState::resumable
+                          ? *seen().situation.subphase + 1
+                          : deriving_phase() + 1;
+    for (int phase = first; phase < last_phase(); ++phase)
+      run_phase(phase);
+    schema_.run_phase(last_phase(), [](const Step &) {});
+    finish(last_phase());
+  }
+
+  int deriving_phase() const { return target().declared().last_deriving_phase(); }
+  int last_phase() const { return target().declared().last_phase(); }
 
   // What is there ------------------------------------------------------------------------------
 
@@ -80,7 +112,10 @@ private:
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
+    const bool derived = seen().situation.derived;
     auto unfinished = ports_.memory.unfinished();
+    if (unfinished && unfinished->origin == Origin::catalog && !derived)
+      unfinished.reset(); // what it began with is no longer so
     if (unfinished && is_over(*unfinished)) {
       over_ = "The online migration that began with run " + std::to_string(unfinished->first_run) +
               " was about another session_summaries, which has been replaced or restored since.";
@@ -89,26 +124,29 @@ private:
     if (unfinished) {
       state_ = *std::move(unfinished);
       resuming_ = true;
-      queue_is_lost_ = schema_.queue_is_lost();
+      queue_is_lost_ = !derived && schema_.queue_is_lost();
     } else {
       if (!options_.repair)
         refuse_incomplete(target(), seen().situation);
       refuse_losses(database_, view_.inspection);
-      state_.origin = seen().situation.state == SchemaState::version15   ? Origin::version15
+      state_.origin = derived                                            ? Origin::catalog
+                      : seen().situation.state == SchemaState::version15 ? Origin::version15
                       : seen().situation.state == SchemaState::resumable ? Origin::phases
                                                                          : Origin::repair;
       state_.completes_snapshots = state_.origin == Origin::repair && !seen().situation.subphase;
     }
     if (state_.origin == Origin::repair)
       view_.rows = row_facts(database_, seen());
-    view_.rows.complete = false;          // others write meanwhile
-    view_.rows.fill_by = FillBy::rewrite; // what that adds before it, in steps of its own
+    view_.rows.complete = derived; // else others write meanwhile
+    // What the rewrite adds before it comes in steps of its own.
+    view_.rows.fill_by = derived ? FillBy::nothing : FillBy::rewrite;
     refuse_published_state(database_);
     refuse_subscribed_inventories(database_);
     refuse_duplicates(database_);
     refuse_unusable_indexes(database_);
-    for (const OnlineRefusal refuse : online_refusals())
-      refuse(database_, seen());
+    if (!derived)
+      for (const OnlineRefusal refuse : online_refusals())
+        refuse(database_, seen());
     refuse_rewrites(target(), schema_.planned(), seen());
     if (state_.origin == Origin::repair)
       refuse_row_type_users(database_, schema_.planned());
@@ -125,11 +163,12 @@ private:
   }
 
   void begin() {
+    const bool derived = seen().situation.derived;
     after_cut_over_ = resuming_ && view_.found.trigger == 0 && state_.done.count("cut_over") > 0;
     // Whatever was written while the trigger or its table was not there has been missed.
-    const bool missed =
-        !after_cut_over_ && (view_.found.trigger == 0 || view_.found.trigger != state_.trigger ||
-                             !view_.found.fires_always || schema_.changes_are_other());
+    const bool missed = !derived && !after_cut_over_ &&
+                        (view_.found.trigger == 0 || view_.found.trigger != state_.trigger ||
+                         !view_.found.fires_always || schema_.changes_are_other());
     const bool anew = missed || queue_is_lost_;
     if (anew) {
       state_.queue = Queue();
@@ -152,7 +191,7 @@ private:
     });
     if (!over_.empty())
       ports_.monitor.notice("an unfinished online migration is over, a new one begins", over_);
-    if (!resuming_)
+    if (!resuming_ || derived)
       return;
     ports_.monitor.notice(
         !anew ? "resuming the online migration after " + steps_.words_of_position()
@@ -185,7 +224,7 @@ private:
       steps_.position().at(phase, "verify");
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
-        record_subphase(database_, phase);
+        record_phase(database_, phase, seen().situation.version);
       ports_.ledger.record(steps_.run(),
                            {phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
     });
@@ -210,7 +249,7 @@ private:
     if (target().has_raw_events && !target().raw_events_indexed)
       steps_.lock_retry().until_locked(Kind::work, [&] { create_event_table(database_); });
     OnlineBatches(ports_, steps_.lock_retry(), options_, state_, steps_.run())
-        .run(*seen().declared.table("session_summaries"), *view_.base);
+        .run(filled_sessions(target().version), *view_.base);
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
@@ -246,10 +285,10 @@ private:
 
   // The end ------------------------------------------------------------------------------------
 
-  void run_last_phase() {
+  void run_deriving_phase() {
     steps_.in(Kind::work, [&] { view_.inspection = inspect(database_); });
     if (!after_cut_over_) {
-      schema_.drop_obstacles(phase_count);
+      schema_.drop_obstacles(deriving_phase());
       catch_up("catch_up",
                [](OnlineCatchUp &each) { return each.work_off(enough_for_the_moment); });
       schema_.cut_over();
@@ -257,28 +296,35 @@ private:
       schema_.create_work_tables(false); // somebody has dropped them
     }
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
-    schema_.validate_constraints(phase_count);
+    schema_.validate_constraints(deriving_phase());
     catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
-    finish();
+    finish(deriving_phase());
   }
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
-    steps_.step(phase_count, name, [&](StepResult &row) {
+    steps_.step(deriving_phase(), name, [&](StepResult &row) {
       OnlineCatchUp catch_up(ports_, steps_.lock_retry(), state_.origin,
-                             *seen().declared.table("session_summaries"), *view_.base);
+                             filled_sessions(target().version), *view_.base);
       row.rows = body(catch_up);
       steps_.report_by_itself(row);
     });
   }
 
-  // Verified, recorded and rid of the work tables in one transaction.
-  void finish() {
-    steps_.step_in(kind_of_recording(), phase_count, "set_version", [&](StepResult &row) {
-      verify_phase(database_, phase_count, view_.skipped);
-      raise_version(database_, seen().situation.version, view_.skipped.size(), row);
+  // Verified, recorded and rid of the work tables in one transaction. Where phases follow that
+  // change the catalog alone, the version that ends here is complete, and the run goes on.
+  void finish(int phase) {
+    steps_.step_in(kind_of_recording(), phase, "set_version", [&](StepResult &row) {
+      const bool ends = phase == last_phase() || !view_.skipped.empty();
+      verify_phase(database_, phase, view_.skipped);
+      if (ends)
+        raise_version(database_, seen().situation.version, view_.skipped.size(), row);
+      else
+        row.detail = "schema version " + std::to_string(target().declared().version_after(phase));
       if (view_.skipped.empty())
-        record_subphase(database_, phase_count);
+        record_phase(database_, phase, seen().situation.version);
       drop_online_objects(database_, find_online_objects(database_));
+      if (!ends)
+        return;
       const StepResult outcome{0,
                                "",
                                "done",
@@ -287,7 +333,6 @@ private:
                                describe(state_.filled.rejects)};
       ports_.ledger.finish_run(steps_.run(), outcome);
     });
-    steps_.in(Kind::work, [&] { ports_.monitor.finished(); });
   }
 
   static constexpr std::int64_t enough_for_the_moment = 200;

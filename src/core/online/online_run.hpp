@@ -14,8 +14,8 @@ struct OnlineOptions {
   std::int64_t pause_us = 0;       ///< between two batches
 };
 
-/** Migrates to version 16, or resumes an interrupted online migration. Returns false when it was
- *  asked to stop before the end. */
+/** Migrates to the version of the target, or resumes an interrupted online migration. Returns false
+ * when it was asked to stop before the end. */
 bool migrate_online(const OnlinePorts &ports, const OnlineOptions &options);
 
 } // namespace cowrie

@@ -7,6 +7,7 @@
 #include "core/inspect/refusals.hpp"
 #include "core/plan/plan.hpp"
 #include "core/plan/table_repair.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/fill.hpp"
 #include "core/sql/online.hpp"
@@ -42,10 +43,10 @@ WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDE
 
 namespace {
 
-void refuse_update_triggers(Database &database, const Inspection &inspection) {
+void refuse_update_triggers(Database &database, const Inspection &) {
   const Target &target = database.target();
   std::vector<std::string> columns; // that the batches set
-  for (const Column &each : inspection.declared.table("session_summaries")->columns)
+  for (const Column &each : filled_sessions(target.version).columns)
     columns.push_back(each.name);
   std::string found;
   bool after = false;
@@ -93,7 +94,7 @@ std::vector<OnlineRefusal> online_refusals() {
 std::vector<Step> plan_online(const Inspection &inspection, const Target &target,
                               const RowFacts &rows) {
   Situation situation = inspection.situation;
-  if (situation.state == SchemaState::resumable)
+  if (situation.state == SchemaState::resumable && !situation.derived)
     situation.state = SchemaState::incomplete;
   return plan_migration(inspection.declared, inspection.observed, target, situation, rows);
 }
@@ -112,7 +113,7 @@ void refuse_rewrites(const Target &target, const std::vector<Step> &plan,
     throw Failure(sqlstate::feature_not_supported,
                   "columns of session_summaries cannot be changed while others write", detail,
                   "Change their types while nobody writes, with the statements that " +
-                      target.call("cowrie_migrate_v16", "repair => true, dry_run => true") +
+                      target.call(target.function("migrate"), "repair => true, dry_run => true") +
                       " lists, or let the same call without dry_run do it, which locks the"
                       " tables; or drop the columns, if nothing in them is needed, and run " +
                       target.again());

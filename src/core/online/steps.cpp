@@ -56,6 +56,8 @@ void OnlineSteps::stop_if_asked() {
 }
 
 std::string OnlineSteps::words_of_position() const {
+  if (state.origin == Origin::catalog)
+    return "all rows were derived";
   if (state.done.count("cut_over"))
     return "the foreign keys were added";
   if (state.done.count("fill_columns"))

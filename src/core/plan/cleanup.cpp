@@ -1,4 +1,4 @@
-// Cleanup plan: the steps that drop what exists of version 16.
+// Cleanup plan: the steps that drop what exists of a version.
 #include "core/plan/cleanup.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
   std::stable_sort(
       objects.begin(), objects.end(),
       [](const ExistingObject &a, const ExistingObject &b) { return a.phase > b.phase; });
-  std::vector<std::string> columns;
+  std::vector<const ExistingObject *> columns;
   for (const ExistingObject &each : objects) {
     const std::string detail =
         each.name == each.declared ? "" : "named " + quote_identifier(each.name);
@@ -47,13 +47,19 @@ std::vector<Step> plan_cleanup(const Schema &declared, const Schema &observed, c
           detail, each.name);
       break;
     default:
-      columns.push_back(each.name);
+      columns.push_back(&each);
     }
   }
-  if (!columns.empty()) {
-    add(1, "drop_columns", "session_summaries",
-        ddl::drop_columns(target.schema, "session_summaries", columns));
-    steps.back().columns = std::move(columns);
+  // Those of one phase of one table go together.
+  for (auto each = columns.begin(); each != columns.end();) {
+    const ExistingObject &first = **each;
+    std::vector<std::string> names;
+    for (; each != columns.end() && (*each)->phase == first.phase && (*each)->table == first.table;
+         ++each)
+      names.push_back((*each)->name);
+    add(first.phase, "drop_columns", first.table,
+        ddl::drop_columns(target.schema, first.table, names));
+    steps.back().columns = std::move(names);
   }
   return steps;
 }

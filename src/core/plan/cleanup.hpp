@@ -1,4 +1,4 @@
-// Cleanup plan: what exists of version 16 -> the steps that drop it, last phase first.
+// Cleanup plan: what exists of a version -> the steps that drop it, last phase first.
 //
 // Error regime: never fails.
 #pragma once

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/plan/repair.hpp"
+#include "core/plan/unfit_column.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation.hpp"
 
@@ -22,33 +23,44 @@ public:
         repair_(situation.state == SchemaState::version15 || resuming_
                     ? RepairPlan{{}, observed}
                     : plan_repair(declared, observed, target, rows)),
-        observed_(repair_.after), sessions_(*declared.table("session_summaries")) {}
+        observed_(repair_.after), sessions_(*declared.table("session_summaries")),
+        filled_(sessions_.with_filled_columns()) {}
 
   std::vector<Step> run() {
-    if (first_phase_ > 1)
+    if (first_phase_ > 1 && derives_rows())
       fill_rows_added_meanwhile();
-    for (int phase = first_phase_; phase <= phase_count; ++phase) {
+    for (int phase = first_phase_; phase <= declared_.last_phase(); ++phase) {
       phase_ = phase;
       if (phase == 1 && !resuming_ && !rows_.complete)
         set_foreign_keys_aside();
       add_repairs();
-      if (phase == 1)
-        session_columns();
+      session_columns();
       for (const Table &table : declared_.tables)
         if (table.phase == phase)
           inventory(table);
-      if (phase == 4) {
-        indexes_of(sessions_);
-        if (!rows_.complete)
-          analyze();
-      }
-      if (phase == 5)
-        finish();
+      indexes_of(sessions_);
+      foreign_keys();
+      if (phase == last_table_phase() && derives_rows())
+        analyze();
     }
+    finish();
     return std::move(steps_);
   }
 
 private:
+  /** Tells whether rows are written: else only the catalog changes. */
+  bool derives_rows() const {
+    return !rows_.complete && first_phase_ <= declared_.last_deriving_phase();
+  }
+
+  /** The last phase that makes a table: with it all rows are there. */
+  int last_table_phase() const {
+    int result = 0;
+    for (const Table &each : declared_.tables)
+      result = std::max(result, each.phase);
+    return result;
+  }
+
   const Table *found(const Table &table) const { return observed_.table(table.name); }
 
   Step &add(std::string name, StepKind kind, const Table &table, std::string lock_mode,
@@ -68,7 +80,7 @@ private:
   void fill_rows_added_meanwhile() {
     phase_ = first_phase_;
     add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
-        {derivation::fill_rows(target_, sessions_, *found(sessions_),
+        {derivation::fill_rows(target_, filled_, *found(sessions_),
                                derivation::FillScope::untouched)});
     for (const Table &table : declared_.tables)
       if (table.phase > 0 && table.phase < first_phase_)
@@ -111,7 +123,7 @@ private:
     const Table &seen = *found(sessions_);
     std::vector<const Column *> missing;
     for (const Column &each : sessions_.columns)
-      if (!seen.column(each.name))
+      if (each.phase == phase_ && !seen.column(each.name))
         missing.push_back(&each);
     if (!missing.empty())
       add("add_columns", StepKind::statement, sessions_, "ACCESS EXCLUSIVE",
@@ -120,15 +132,16 @@ private:
 
     std::vector<const Constraint *> checks;
     for (const Constraint &each : sessions_.constraints)
-      if (each.phase == 1 && !reuse(sessions_, seen, each))
+      if (each.phase == phase_ && each.kind == ConstraintKind::check &&
+          !reuse(sessions_, seen, each))
         checks.push_back(&each);
-    switch (rows_.fill_by) {
+    switch (fills_in(phase_) ? rows_.fill_by : FillBy::nothing) {
     case FillBy::rewrite:
       rewrite(seen, checks);
       return;
     case FillBy::update:
       add("fill_new_rows", StepKind::fill_new_rows, sessions_, "ROW EXCLUSIVE",
-          {derivation::fill_rows(target_, sessions_, seen,
+          {derivation::fill_rows(target_, filled_, seen,
                                  situation_.subphase ? derivation::FillScope::unfinished
                                                      : derivation::FillScope::any)});
       break;
@@ -140,14 +153,19 @@ private:
           {ddl::add_constraint(target_.schema, sessions_.name, *each)});
   }
 
+  bool fills_in(int phase) const {
+    return std::any_of(filled_.columns.begin(), filled_.columns.end(),
+                       [&](const Column &each) { return each.phase == phase; });
+  }
+
   void rewrite(const Table &seen, const std::vector<const Constraint *> &checks) {
     const std::string reason =
-        rows_.alter_table_reason.empty() ? unfit_column(sessions_, seen) : rows_.alter_table_reason;
+        rows_.alter_table_reason.empty() ? unfit_column(filled_, seen) : rows_.alter_table_reason;
     Step &step = add("fill_columns", StepKind::fill_sessions, sessions_, "ACCESS EXCLUSIVE");
     step.heap_only = reason.empty();
     step.detail = step.heap_only ? "heap only, TOAST kept" : "by ALTER TABLE: " + reason;
     if (!step.heap_only)
-      step.statements = {derivation::fill_by_rewrite(target_, sessions_, seen, checks)};
+      step.statements = {derivation::fill_by_rewrite(target_, filled_, seen, checks)};
     else
       for (const Constraint *each : checks)
         step.statements.push_back(ddl::add_constraint(target_.schema, sessions_.name, *each));
@@ -238,7 +256,7 @@ private:
   void alter_columns(const Table &table, const Table &seen) {
     for (const Column &each : table.columns)
       if (const Column *column = seen.column(each.name);
-          column && !waits_for_rows(table, each, *column))
+          column && each.phase == phase_ && !waits_for_rows(table, each, *column))
         alter(table, each, *column);
   }
 
@@ -297,15 +315,15 @@ private:
                        {"ANALYZE " + qualified(target_.schema, table.name)});
       // In one transaction the sessions get their columns and stay where they are.
       if (table.name == sessions_.name && target_.entry == Entry::atomic)
-        for (const Column &each : table.columns)
+        for (const Column &each : filled_.columns)
           step.columns.push_back(each.name);
     }
   }
 
-  void finish() {
+  void foreign_keys() {
     for (const Table &table : declared_.tables)
       for (const Constraint &each : table.constraints) {
-        if (each.phase != 5)
+        if (each.phase != phase_ || each.kind != ConstraintKind::foreign_key)
           continue;
         const Table *seen = found(table);
         // Else phase 1 has set them aside.
@@ -317,8 +335,12 @@ private:
         add("validate_" + each.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
             {ddl::validate_constraint(target_.schema, table.name, each.name)});
       }
+  }
+
+  // One proof for all phases.
+  void finish() {
     add("verify", StepKind::verify, sessions_, "ACCESS SHARE");
-    if (!rows_.complete) // no statement has written a row
+    if (derives_rows()) // else no statement has written a row
       add("zero_loss_gate", StepKind::zero_loss_gate, sessions_, "ACCESS SHARE");
     add("set_version", StepKind::set_version, sessions_, "ROW EXCLUSIVE").table = "schema_state";
   }
@@ -333,52 +355,12 @@ private:
   const RepairPlan repair_;
   const Schema &observed_; ///< what is there once it is repaired
   const Table &sessions_;
+  const Table filled_; ///< the sessions with the columns that are filled
   int phase_ = 1;
   std::vector<Step> steps_;
 };
 
 } // namespace
-
-namespace {
-
-/** Tells whether values of this type can be read as they are stored. */
-bool is_read_as_stored(const std::string &column, const std::string &type) {
-  const auto begins = [&](std::string_view word) {
-    return type.compare(0, word.size(), word) == 0;
-  };
-  if (column == "session_id")
-    return begins("character varying") || type == "text" || begins("text COLLATE");
-  if (column == "enrichment")
-    return type == "json" || type == "jsonb";
-  return begins("timestamp with") || begins("timestamp(");
-}
-
-} // namespace
-
-std::string unfit_column(const Table &declared, const Table &observed) {
-  const auto has_type = [](const Column &each) {
-    return "column \"" + each.name + "\" is of type " + each.type;
-  };
-  for (const Column &each : declared.columns)
-    if (const Column *seen = observed.column(each.name)) {
-      if (seen->type != each.type)
-        return has_type(*seen);
-      if (!seen->generated.empty())
-        return "column \"" + each.name + "\" is generated";
-    }
-  for (const std::string &each : declared.retired_columns)
-    if (observed.column(each))
-      return "column \"" + each + "\" has values of an older attempt";
-  for (const char *each :
-       {"session_id", "enrichment", "first_event_at", "last_event_at", "created_at"}) {
-    const Column *seen = observed.column(each);
-    if (!seen)
-      return "there is no column \"" + std::string(each) + "\"";
-    if (!is_read_as_stored(each, seen->type))
-      return has_type(*seen);
-  }
-  return {};
-}
 
 std::vector<Step> plan_migration(const Schema &declared, const Schema &observed,
                                  const Target &target, const Situation &situation,

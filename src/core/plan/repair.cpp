@@ -91,7 +91,7 @@ private:
     return result;
   }
 
-  /** Foreign keys between tables of version 16, not declared, on a column that changes its type. */
+  /** Foreign keys between declared tables, not declared, on a column that changes its type. */
   std::vector<ForeignKey> keys_on_retyped(const Table &table) const {
     std::vector<ForeignKey> result;
     for (const Table &from : result_.after.tables)

@@ -22,7 +22,7 @@ struct RowFacts {
   bool complete =
       false; ///< a completed run has left every row, only indexes or keys are to be mended
   std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
-  std::set<std::string> filled_tables; ///< tables of version 16 that hold rows
+  std::set<std::string> filled_tables; ///< declared tables that hold rows
 };
 
 } // namespace cowrie

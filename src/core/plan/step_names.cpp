@@ -1,7 +1,7 @@
 // Step names: the fixed ones, and those that follow from the declaration.
 #include "core/plan/step_names.hpp"
 
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 
@@ -14,7 +14,7 @@ const std::vector<std::string> &step_names() {
         // online
         "drop_online_objects", "create_work_tables", "queue_sessions", "stage_documents",
         "catch_up", "cut_over", "last_catch_up", "fill_rest"};
-    for (const Table &table : schema_v16().tables) {
+    for (const Table &table : newest_schema().tables) {
       for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
                                "set_aside_", "relax_", "unlink_", "link_"})
         result.push_back(verb + table.name);

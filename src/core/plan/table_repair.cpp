@@ -78,11 +78,10 @@ public:
       if (Column *found = seen_.column(each.name))
         change(each, *found);
     alter(loosening_);
-    // Session columns are filled in the one rewrite that follows.
-    if (!holds_sessions()) {
+    // Session columns are added before the one rewrite that fills them.
+    if (!holds_sessions())
       add_columns();
-      alter(changes_);
-    }
+    alter(changes_);
     if (step_.statements.empty() && step_.replaced.empty())
       return std::nullopt;
     return std::move(step_);
@@ -123,7 +122,8 @@ private:
   void rename_list() {
     for (const Column &each : declared_.columns) {
       const Column *found = seen_.column(each.name);
-      if (!found || each.type != "text" || !is_list_of_texts(*found))
+      if (!found || each.type != "text" || each.filled_by != FilledBy::migration ||
+          !is_list_of_texts(*found))
         continue;
       const std::string &list = declared_.retired_columns.front();
       const std::string name = seen_.column(list) ? free_column_name(seen_, each.name) : list;
@@ -189,7 +189,7 @@ private:
     found.default_value = {};
     found.generated = {};
     drop_checks(column.name);
-    if (holds_sessions())
+    if (holds_sessions() && column.filled_by == FilledBy::migration)
       return; // the rewrite converts
     const Conversion how = conversion(target_, column, found);
     changes_.push_back(ddl::retype_clause(column, how.values));

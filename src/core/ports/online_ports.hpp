@@ -46,9 +46,10 @@ public:
 
 /** Where an unfinished online migration came from: what its rows may be replaced by. */
 enum class Origin : std::uint8_t {
-  version15, ///< nothing of version 16 was there: this migration has made all of it
+  version15, ///< nothing declared was there: this migration has made all of it
   phases,    ///< phases 1 to k were complete
   repair,    ///< objects and values of earlier attempts: they are kept
+  catalog,   ///< all rows were derived: only the catalog changes
 };
 
 /** The sessions in the order in which the batches fill them: a table of its own, by places 1, 2, …

@@ -161,7 +161,7 @@ struct StepResult {
 /** A run as the ledger has it on record. */
 struct RecordedRun {
   std::string id;
-  bool cleanup = false;               ///< it took the schema back
+  bool cleanup = false;               ///< it took back what was derived from the sessions
   bool done = false;                  ///< it came to its end
   std::string started;                ///< when, in the server's text form
   std::int64_t settled_us = 0;        ///< the moment up to which `settled` counts, as clock_us()

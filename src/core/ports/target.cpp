@@ -1,7 +1,7 @@
 // Target: calls of this extension's functions for a target, as an operator pastes them.
 #include "core/ports/target.hpp"
 
-#include "core/schema/schema.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 
@@ -10,11 +10,28 @@ std::string Target::command(const std::string &function, const std::string &argu
 }
 
 std::string Target::online_call(const std::string &arguments) const {
-  return "CALL " + call("cowrie_migrate_v16_online", arguments) + ";";
+  return "CALL " + call(function("migrate") + "_online", arguments) + ";";
 }
 
 std::string Target::migration(const std::string &with) const {
-  return entry == Entry::online ? online_call(with) : command("cowrie_migrate_v16", with);
+  return entry == Entry::online ? online_call(with) : command(function("migrate"), with);
+}
+
+const Schema &Target::declared() const { return declared_schema(version); }
+
+std::string Target::function(const std::string &verb) const {
+  return "cowrie_" + verb + "_v" + std::to_string(version);
+}
+
+std::string Target::validation() const {
+  return call("cowrie_validate_schema",
+              version == Target().version ? "" : "version => " + std::to_string(version));
+}
+
+Target Target::for_version(int other) const {
+  Target result = *this;
+  result.version = other;
+  return result;
 }
 
 Target Target::with_schema(const std::string &name) const {

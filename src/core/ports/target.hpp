@@ -6,16 +6,19 @@
 #include <cstdint>
 #include <string>
 
+#include "core/schema/schema.hpp"
+
 namespace cowrie {
 
 /** The two ways of migrating, by what an operator calls. */
 enum class Entry : std::uint8_t {
-  atomic, ///< SELECT * FROM cowrie_migrate_v16()
+  atomic, ///< SELECT * FROM cowrie_migrate_v16(), or of a later version
   online, ///< CALL cowrie_migrate_v16_online()
 };
 
 /** Where the sessions are, and what the migration must know of that place. */
 struct Target {
+  int version = 16;                   ///< the schema version that the call is about
   std::string schema;                 ///< the schema that is migrated
   std::string owner;                  ///< the owner of session_summaries
   std::string extension_schema;       ///< where this extension's functions are
@@ -33,6 +36,10 @@ struct Target {
   std::string arguments;        ///< of that call, but for the schema: `repair => true`
   std::string staging = "cowrie_migrate_staging"; ///< what the inventories are aggregated from
 
+  /** What the version that the call is about declares. */
+  const Schema &declared() const;
+  /** The function of that version: `cowrie_migrate_v16` for `migrate`. */
+  std::string function(const std::string &verb) const;
   /** `SELECT * FROM cowrie_migrate_v16(repair => true);` for this target, ready to be pasted. */
   std::string command(const std::string &function, const std::string &arguments = {}) const;
   /** The call alone: `cowrie_migrate_v16(repair => true)`. */
@@ -43,6 +50,10 @@ struct Target {
   std::string migration(const std::string &with = {}) const;
   /** The call that is running, with its own arguments. */
   std::string again() const { return migration(arguments); }
+  /** The call that compares database and declaration: `cowrie_validate_schema()`. */
+  std::string validation() const;
+  /** The same target for another version, for a HINT that names a function of that one. */
+  Target for_version(int other) const;
   /** The same target with the schema named, for a HINT that shows how that is done. */
   Target with_schema(const std::string &name) const;
 };

@@ -2,11 +2,11 @@
 #include "core/report/of_run.hpp"
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "core/base/text.hpp"
 #include "core/report/words.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie::report {
 namespace {
@@ -14,6 +14,9 @@ namespace {
 constexpr std::size_t most_characters = 600; ///< of a text that others have written
 constexpr std::size_t most_steps = 300;
 constexpr std::size_t most_runs = 20;
+constexpr int phase_colours = 5; ///< c1 to c5 of the style sheet
+
+int last_phase() { return newest_schema().last_phase(); }
 
 std::string in_utc(const std::string &time) { return time.empty() ? "" : time + " UTC"; }
 
@@ -49,12 +52,15 @@ std::string written(const std::vector<Named> &arguments) {
 }
 
 std::string phase_title(int phase) {
-  if (phase < 1 || phase > phase_count)
+  if (phase < 1 || phase > last_phase())
     return "before the phases";
   return "Phase " + std::to_string(phase) + ": " + std::string(phase_name(phase));
 }
 
-int colour_of(int phase) { return phase < 1 || phase > phase_count ? 4 : phase; }
+/** The phases of every version after 16 have the colours of the first ones again. */
+int colour_of(int phase) {
+  return phase < 1 || phase > last_phase() ? 4 : (phase - 1) % phase_colours + 1;
+}
 
 /** The steps of one phase of one run that follow one another. */
 struct PhaseSteps {
@@ -83,11 +89,11 @@ std::vector<PhaseSteps> by_phase(const std::vector<StepRecord> &steps) {
 }
 
 Strip strip_of(const std::vector<PhaseSteps> &phases, std::int64_t whole) {
-  std::array<std::int64_t, phase_count + 1> took{};
+  std::vector<std::int64_t> took(last_phase() + 1);
   for (const PhaseSteps &each : phases)
-    took.at(each.phase < 1 || each.phase > phase_count ? 0 : each.phase) += each.elapsed_us;
+    took.at(each.phase < 1 || each.phase > last_phase() ? 0 : each.phase) += each.elapsed_us;
   Strip strip{"How the time is divided between the phases", {}};
-  for (int phase = 1; phase <= phase_count; ++phase)
+  for (int phase = 1; phase <= last_phase(); ++phase)
     if (took.at(phase) > 0)
       strip.parts.push_back({phase_title(phase), duration(took.at(phase)),
                              static_cast<double>(took.at(phase)) / static_cast<double>(whole),
@@ -344,7 +350,7 @@ Section sizes(const Subject &subject, const std::vector<TableSize> &now) {
                {"Indexes", Column::number}},
               {}};
   std::vector<std::string> names;
-  for (const cowrie::Table &each : schema_v16().tables)
+  for (const cowrie::Table &each : newest_schema().tables)
     names.push_back(each.name);
   names.emplace_back("raw_events");
   for (const std::string &name : names) {

@@ -21,14 +21,12 @@
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
 #include "core/run/work_tables.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/derivation.hpp"
 
 namespace cowrie {
 
 namespace {
 
-constexpr const char *migrate_function = "cowrie_migrate_v16";
 constexpr const char *gate = "zero_loss_gate";
 
 /** One atomic run. */
@@ -36,8 +34,7 @@ class AtomicRun : Live {
 public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        position_(monitor, database.target().command(migrate_function,
-                                                     options.repair ? "repair => true" : "")),
+        position_(monitor, database.target().migration(options.repair ? "repair => true" : "")),
         sessions_(database) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
@@ -57,8 +54,9 @@ private:
       complete = inspection_.situation.state == SchemaState::complete && !repairs_data();
     });
     if (complete)
-      return {{phase_count, "verify", "skipped", std::nullopt, 0,
-               "schema version 16 is complete, nothing to do"}};
+      return {
+          {last_phase(), "verify", "skipped", std::nullopt, 0,
+           "schema version " + std::to_string(target().version) + " is complete, nothing to do"}};
     refuse_unsuitable();
     if (!options_.dry_run) {
       lock_tables();
@@ -69,7 +67,7 @@ private:
     if (inspection_.situation.state != SchemaState::version15 &&
         inspection_.situation.state != SchemaState::resumable)
       rows_ = row_facts(database_, inspection_);
-    if (!options_.dry_run && !rows_.complete) // an index or a key takes what it took before
+    if (!options_.dry_run && writes_rows()) // an index or a key takes what it took before
       refuse_full_disk(database_, inspection_);
     if (rows_.fill_by == FillBy::rewrite)
       rows_.alter_table_reason = alter_table_reason(database_);
@@ -82,6 +80,12 @@ private:
   }
 
   const Target &target() const { return database_.target(); }
+  int last_phase() const { return target().declared().last_phase(); }
+  /** Else what is there of the sessions stays as it is, and the catalog alone changes. */
+  bool writes_rows() const {
+    const Situation &situation = inspection_.situation;
+    return !rows_.complete && !(situation.state == SchemaState::resumable && situation.derived);
+  }
 
   /** Tells whether a complete schema is to have its rows completed: sessions without a snapshot,
    *  inventories without a parent. Asked only for a repair, because it reads the rows. */
@@ -114,7 +118,7 @@ private:
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
-    for (int phase = first_phase; phase <= phase_count; ++phase) {
+    for (int phase = first_phase; phase <= last_phase(); ++phase) {
       const std::size_t first_row = results_.size();
       try {
         database_.in_subtransaction([&] { run_phase(phase); });
@@ -161,8 +165,8 @@ private:
                      "SQLSTATE " + failure.sqlstate +
                          ". The phase has been rolled back; phases"
                          " before it are kept.",
-                     "Mend the cause and run " + target().command(migrate_function) +
-                         " it resumes at " + phase + ".");
+                     "Mend the cause and run " + target().migration() + " it resumes at " + phase +
+                         ".");
   }
 
   void run_phase(int phase) {
@@ -176,8 +180,8 @@ private:
     begin_step(phase, "verify");
     verify_phase(phase);
     if (skipped_indexes_.empty())
-      record_subphase(database_, phase);
-    if (phase == phase_count)
+      record_phase(database_, phase, inspection_.situation.version);
+    if (phase == last_phase())
       sessions_.drop_staging();
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
     ledger_.record(run_, row);
@@ -214,7 +218,7 @@ private:
                            " of these sessions have an updated_at after that.",
                        "If the application has done that, nothing is to be done; else look for who"
                        " did. The checkpoint compares with the same run: " +
-                           target().command("cowrie_checkpoint_v16"));
+                           target().command(target().function("checkpoint")));
   }
 
   void run_step(const Step &step) {
@@ -241,7 +245,7 @@ private:
       analyze(database_, step);
       break;
     case StepKind::verify:
-      verify_phase(phase_count);
+      verify_phase(last_phase());
       row.detail = "catalog equals the declaration";
       break;
     case StepKind::zero_loss_gate:
@@ -325,7 +329,7 @@ private:
                   "Different from before the migration: " + differs + "." + earlier,
                   "Everything is rolled back. Look for triggers or rules on session_summaries,"
                   " then run " +
-                      target().command(migrate_function));
+                      target().migration());
   }
 
   Database &database_;

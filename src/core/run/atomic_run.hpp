@@ -22,7 +22,7 @@ struct MigrateOptions {
   OnFailure on_failure = OnFailure::abort;
 };
 
-/** Migrates to version 16; a row per step. */
+/** Migrates to the version of the target; a row per step. */
 std::vector<StepResult> migrate(Database &database, Ledger &ledger, Monitor &monitor,
                                 const MigrateOptions &options);
 

@@ -2,6 +2,7 @@
 // them out only for the drops.
 #include "core/run/cleanup.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "core/base/failure.hpp"
@@ -14,7 +15,7 @@
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
 #include "core/run/work_tables.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/dependents.hpp"
 
 namespace cowrie {
@@ -23,13 +24,12 @@ const char *const relation_size_query = "SELECT pg_total_relation_size($1::text:
 
 namespace {
 
-constexpr const char *function = "cowrie_cleanup_v16";
-
 class CleanupRun : Live {
 public:
   CleanupRun(Database &database, Ledger &ledger, Monitor &monitor, const CleanupOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
-        position_(monitor, command(options.force)) {}
+        before_(target().declared().last_phase_of(target().version - 1)),
+        to_phase_(options.to_phase.value_or(before_)), position_(monitor, command(options.force)) {}
 
   std::vector<StepResult> run() {
     return options_.dry_run
@@ -39,18 +39,22 @@ public:
 
 private:
   std::vector<StepResult> run_unplaced() {
-    if (options_.to_phase < 0 || options_.to_phase > phase_count)
+    if (to_phase_ < before_ || to_phase_ > last_phase())
       throw Failure(sqlstate::invalid_parameter,
-                    "to_phase must be between 0 and " + std::to_string(phase_count),
-                    "It is " + std::to_string(options_.to_phase) + ".",
-                    "To go back to version 15, run " + target().command(function));
+                    "to_phase must be between 0 and " + std::to_string(last_phase()),
+                    "It is " + std::to_string(to_phase_) + ".",
+                    "To go back to version " + std::to_string(version_before()) + ", run " +
+                        command(false, false));
     if (!options_.dry_run)
       database_.lock_run();
     database_.in_passing([this] { inspect_and_plan(); });
     if (nothing_to_do())
-      return {{options_.to_phase, "cleanup", "skipped", std::nullopt, 0,
-               options_.to_phase == 0 ? "schema version 15, nothing to remove"
-                                      : "nothing of the later phases is there"}};
+      return {{to_phase_, "cleanup", "skipped", std::nullopt, 0,
+               to_phase_ == before_
+                   ? "schema version " +
+                         std::to_string(std::min(inspection_.situation.version, version_before())) +
+                         ", nothing to remove"
+                   : "nothing of the later phases is there"}};
     if (!options_.dry_run) {
       monitor_.started("cleanup", 0);
       position_.at(0, "lock_tables");
@@ -71,27 +75,37 @@ private:
   }
 
   const Target &target() const { return database_.target(); }
+  int last_phase() const { return target().declared().last_phase(); }
+  int version_before() const { return target().version - 1; }
+  /** The version that is recorded afterwards. */
+  int final_version() const { return target().declared().version_after(to_phase_); }
 
   /** This call, ready to be pasted, or the one that accepts the losses. */
-  std::string command(bool force) const {
+  std::string command(bool force, bool with_phase = true) const {
     std::string arguments;
-    if (options_.to_phase > 0)
-      arguments = "to_phase => " + std::to_string(options_.to_phase);
+    if (with_phase && to_phase_ > before_)
+      arguments = "to_phase => " + std::to_string(to_phase_);
     if (force)
       append(arguments, "force => true");
-    return target().command(function, arguments);
+    return target().command(target().function("cleanup"), arguments);
   }
 
   void inspect_and_plan() {
     inspection_ = inspect(database_);
-    plan_ = plan_cleanup(inspection_.declared, inspection_.observed, target(), options_.to_phase);
+    plan_ = plan_cleanup(inspection_.declared, inspection_.observed, target(), to_phase_);
   }
 
   bool nothing_to_do() const {
     const Situation &now = inspection_.situation;
-    return options_.to_phase == phase_count ||
-           (plan_.empty() && !now.online.any() && now.version == 15 &&
-            now.subphase.value_or(0) <= options_.to_phase);
+    return to_phase_ == last_phase() ||
+           (plan_.empty() && !drops_online_objects() && now.version <= final_version() &&
+            now.subphase.value_or(0) <= to_phase_);
+  }
+
+  /** An online migration that has not ended is given up where its sessions lose their columns. */
+  bool drops_online_objects() const {
+    return inspection_.situation.online.any() &&
+           to_phase_ < inspection_.declared.last_deriving_phase();
   }
 
   std::vector<TableLock> locks(const char *mode) {
@@ -100,35 +114,45 @@ private:
 
   /** What shall stay must be there: a phase is recorded only when it is complete. */
   void refuse_incomplete_rest() const {
+    if (to_phase_ == before_)
+      return; // of the version before nothing is recorded that was not
     std::string detail;
     for (const Finding &each : inspection_.situation.findings)
       if (each.severity == Severity::error && each.object_type != ObjectType::version &&
-          each.phase <= options_.to_phase)
+          each.phase <= to_phase_)
         append(detail, each.object_name() + " is " + std::string(name_of(each.problem)), "\n");
     if (!detail.empty())
-      throw Failure(
-          sqlstate::prerequisite_state,
-          "phases 1 to " + std::to_string(options_.to_phase) + " are not complete", detail,
-          "Complete them first with " + target().command("cowrie_migrate_v16", "repair => true") +
-              " or go back to version 15 with " + target().command(function));
+      throw Failure(sqlstate::prerequisite_state,
+                    "phases 1 to " + std::to_string(to_phase_) + " are not complete", detail,
+                    "Complete them first with " +
+                        target().command(target().function("migrate"), "repair => true") +
+                        " or go back to version " + std::to_string(version_before()) + " with " +
+                        command(false, false));
   }
 
   void refuse_later_version() const {
-    if (inspection_.situation.version <= 16 || options_.force)
+    const int recorded = inspection_.situation.version;
+    if (recorded <= target().version || options_.force)
       return;
+    const Target later = target().for_version(recorded);
+    const std::string first =
+        is_declared(recorded) ? "Go back to version " + std::to_string(recorded - 1) +
+                                    " first: run " + later.command(later.function("cleanup")) + " "
+                              : "";
     throw Failure(sqlstate::prerequisite_state,
-                  "schema version " + std::to_string(inspection_.situation.version) +
-                      " builds on version 16",
-                  "Back at version 15 the application would replay its own later migrations.",
-                  "If that is what you want, run " + command(true));
+                  "schema version " + std::to_string(recorded) + " builds on version " +
+                      std::to_string(target().version),
+                  "Back at version " + std::to_string(final_version()) +
+                      " the application would replay its own later migrations.",
+                  first + "If that is what you want, run " + command(true));
   }
 
   /** Objects that are not declared and that a DROP would take along, or trip over. */
   void refuse_dependents() {
     std::vector<ExistingObject> removed =
-        existing_objects(inspection_.declared, inspection_.observed, options_.to_phase);
+        existing_objects(inspection_.declared, inspection_.observed, to_phase_);
     for (ExistingObject &each :
-         parts_of_existing_tables(inspection_.declared, inspection_.observed, options_.to_phase))
+         parts_of_existing_tables(inspection_.declared, inspection_.observed, to_phase_))
       removed.push_back(std::move(each));
     const std::vector<Dependent> dependents = database_.dependents(removed);
     if (dependents.empty())
@@ -146,7 +170,7 @@ private:
   void warn_of_routines() {
     std::string words;
     for (const ExistingObject &each : inspection_.situation.objects)
-      if (each.phase > options_.to_phase &&
+      if (each.phase > to_phase_ &&
           (each.object_type == ObjectType::table || each.object_type == ObjectType::column))
         append(words, each.name, "|");
     if (words.empty())
@@ -159,7 +183,7 @@ private:
   }
 
   void count() {
-    const CleanupScope scope{inspection_.declared, inspection_.observed, options_.to_phase};
+    const CleanupScope scope{inspection_.declared, inspection_.observed, to_phase_};
     on_record_ = ledger_.knows_of_migration();
     losses_ = count_losses(database_, scope, on_record_);
     for (const Step &step : plan_)
@@ -183,7 +207,7 @@ private:
                        "It is gone once this transaction commits.");
       return;
     }
-    const CleanupScope scope{inspection_.declared, inspection_.observed, options_.to_phase};
+    const CleanupScope scope{inspection_.declared, inspection_.observed, to_phase_};
     std::string saving;
     for (const Loss &each : losses_) {
       const std::string statement = saving_statement(target(), scope, each.table);
@@ -195,14 +219,14 @@ private:
   }
 
   std::string final_state() const {
-    return options_.to_phase == 0
-               ? "schema version 15"
-               : "schema version 15, phases 1 to " + std::to_string(options_.to_phase) + " kept";
+    const std::string version = "schema version " + std::to_string(final_version());
+    return to_phase_ == before_ ? version
+                                : version + ", phases 1 to " + std::to_string(to_phase_) + " kept";
   }
 
   std::vector<StepResult> planned() {
     std::vector<StepResult> rows;
-    if (inspection_.situation.online.any())
+    if (drops_online_objects())
       rows.push_back({0, "drop_online_objects", "planned", std::nullopt, 0,
                       "lock ACCESS EXCLUSIVE on session_summaries, an online migration has not"
                       " ended"});
@@ -213,7 +237,7 @@ private:
       measure(step, row);
       rows.push_back(std::move(row));
     }
-    rows.push_back({options_.to_phase, "set_version", "planned", std::nullopt, 0, final_state()});
+    rows.push_back({to_phase_, "set_version", "planned", std::nullopt, 0, final_state()});
     return rows;
   }
 
@@ -243,8 +267,7 @@ private:
     position_.at(0, "lock_exclusively");
     database_.upgrade_locks(locks("ACCESS EXCLUSIVE"));
     refuse_dependents(); // a view can be made in spite of the weaker locks
-    const std::int64_t run =
-        ledger_.begin_run("cleanup", "to phase " + std::to_string(options_.to_phase));
+    const std::int64_t run = ledger_.begin_run("cleanup", "to phase " + std::to_string(to_phase_));
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
     const auto done = [&](StepResult row) {
@@ -252,7 +275,7 @@ private:
       monitor_.notice("cleanup: " + row.step + " done", row.detail);
       rows.push_back(std::move(row));
     };
-    if (inspection_.situation.online.any()) {
+    if (drops_online_objects()) {
       position_.at(0, "drop_online_objects");
       drop_online_objects(database_, inspection_.situation.online);
       done(
@@ -268,20 +291,31 @@ private:
       describe_rows(step, row);
       done(std::move(row));
     }
-    position_.at(options_.to_phase, "set_version");
-    record_subphase(database_, options_.to_phase);
-    record_version(database_, 15);
-    done({options_.to_phase, "set_version", "done", std::nullopt, 0, final_state()});
-    ledger_.finish_run(
-        run, {options_.to_phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
+    position_.at(to_phase_, "set_version");
+    record();
+    done({to_phase_, "set_version", "done", std::nullopt, 0, final_state()});
+    ledger_.finish_run(run,
+                       {to_phase_, "", "done", std::nullopt, database_.clock_us() - begun, ""});
     monitor_.finished();
     return rows;
+  }
+
+  // What was not recorded of the version that stays is not known to be true.
+  void record() {
+    const std::optional<int> recorded = inspection_.situation.subphase;
+    if (to_phase_ > before_ || before_ == 0)
+      record_subphase(database_, to_phase_);
+    else if (recorded)
+      record_subphase(database_, std::min(*recorded, to_phase_));
+    record_version(database_, std::min(inspection_.situation.version, final_version()));
   }
 
   Database &database_;
   Ledger &ledger_;
   Monitor &monitor_;
   const CleanupOptions options_;
+  const int before_;   ///< the last phase of the version before
+  const int to_phase_; ///< what stays
   RunPosition position_;
   Inspection inspection_;
   std::vector<Step> plan_;

@@ -3,6 +3,7 @@
 // What it may know: the ports. Error regime: throws Failure; one transaction, never CASCADE.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/ports/ports.hpp"
@@ -13,12 +14,13 @@ namespace cowrie {
 extern const char *const relation_size_query;
 
 struct CleanupOptions {
-  int to_phase = 0;
+  std::optional<int> to_phase; ///< nothing: to the end of the version before that of the target
   bool dry_run = false;
   bool force = false;
 };
 
-/** Takes version 16 back to version 15, or to the end of a phase; a row per step. */
+/** Takes the version of the target back to the one before, or to the end of a phase; a row per
+ *  step. */
 std::vector<StepResult> cleanup(Database &database, Ledger &ledger, Monitor &monitor,
                                 const CleanupOptions &options);
 

@@ -22,16 +22,18 @@ std::vector<const Column *> session_columns(const CleanupScope &scope) {
   std::vector<const Column *> result;
   const Table &declared = *scope.declared.table(sessions_table);
   const Table *observed = scope.observed.table(sessions_table);
-  if (scope.to_phase > 0 || !observed)
+  if (!observed)
     return result;
   const auto add = [&](const std::string &name) {
     if (const Column *found = observed->column(name))
       result.push_back(found);
   };
   for (const Column &each : declared.columns)
-    add(each.name);
-  for (const std::string &each : declared.retired_columns)
-    add(each);
+    if (each.phase > scope.to_phase)
+      add(each.name);
+  if (scope.to_phase == 0)
+    for (const std::string &each : declared.retired_columns)
+      add(each);
   return result;
 }
 
@@ -86,6 +88,9 @@ public:
   std::vector<Loss> compared() {
     if (session_columns(scope_).empty() && removed_tables().empty())
       return {};
+    values_of_the_application();
+    if (scope_.to_phase >= scope_.declared.last_deriving_phase())
+      return std::move(losses_);
     const Schema base = database_.observe(schema_v15());
     for (const Row &row :
          database_.query(unexplained_rows(target_, scope_, *base.table(sessions_table))))
@@ -98,6 +103,17 @@ public:
   }
 
 private:
+  /** Values that no session's document gives: only the application writes them. */
+  void values_of_the_application() {
+    std::string any;
+    for (const Column *each : session_columns(scope_))
+      if (const Column *declared = scope_.declared.table(sessions_table)->column(each->name);
+          declared && declared->filled_by == FilledBy::application)
+        append(any, holds_a_value(*each), " OR ");
+    if (!any.empty())
+      add(sessions_table, "with values of the application", count(sessions_table, any));
+  }
+
   /** The declared tables that are there and would be dropped. */
   std::vector<const Table *> removed_tables() const {
     std::vector<const Table *> result;

@@ -7,6 +7,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/ports/ports.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 

@@ -8,7 +8,7 @@
 #include "core/inspect/replication.hpp"
 #include "core/schema/ddl.hpp"
 #include "core/schema/diff.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/carried_over.hpp"
 
 namespace cowrie {
@@ -34,7 +34,7 @@ std::string in_words(const StepResult &step) {
 std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
                                     const std::string &mode) {
   std::vector<TableLock> wanted = {{"session_summaries", mode}};
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     if (table.phase > 0 && observed.table(table.name))
       wanted.push_back({table.name, mode});
   // What is published becomes unlogged for a moment: see version_record.cpp.
@@ -46,9 +46,10 @@ std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
 }
 
 void verify_phase(Database &database, int phase, const std::vector<std::string> &skipped) {
-  const Schema observed = database.observe(schema_v16());
+  const Schema &declared = database.target().declared();
+  const Schema observed = database.observe(declared);
   std::vector<Finding> findings =
-      diff(database.bind(schema_v16(), observed), observed, database.target().schema, phase);
+      diff(database.bind(declared, observed), observed, database.target().schema, phase);
   // What was skipped has been warned of, and keeps the version from being raised.
   findings.erase(std::remove_if(findings.begin(), findings.end(),
                                 [&](const Finding &each) {
@@ -60,15 +61,15 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
     throw Failure(sqlstate::prerequisite_state,
                   "verification of phase " + std::to_string(phase) + " failed",
                   summary_by_table(findings),
-                  "Nothing of this phase was kept. See every difference with " +
-                      database.target().command("cowrie_validate_schema"));
+                  "Nothing of this phase was kept. See every difference with SELECT * FROM " +
+                      database.target().validation() + ";");
 }
 
 std::vector<CarriedOver> carried_over(Database &database, const Step &step) {
   std::vector<CarriedOver> result;
   if (step.replaces.empty())
     return result;
-  const Table &declared = *schema_v16().table(step.table);
+  const Table &declared = *database.target().declared().table(step.table);
   std::vector<std::string> names;
   for (const Index &each : declared.indexes)
     names.push_back(each.name);
@@ -134,7 +135,7 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
 
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row) {
-  const Schema now = database.observe(schema_v16());
+  const Schema now = database.observe(database.target().declared());
   const Table *table = now.table(step.table);
   const auto missing =
       std::find_if(step.columns.begin(), step.columns.end(),
@@ -146,7 +147,7 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
   monitor.warning("skipping index \"" + step.name + "\": column \"" + *missing + "\" is missing",
                   "Table \"" + step.table +
                       "\" has no such column; the version will not be raised.",
-                  "See what is missing: " + database.target().command("cowrie_validate_schema"));
+                  "See what is missing: SELECT * FROM " + database.target().validation() + ";");
   return true;
 }
 

@@ -11,7 +11,7 @@
 
 namespace cowrie {
 
-/** The tables of version 16 in the one order in which every run locks them, the busiest first. */
+/** The declared tables in the one order in which every run locks them, the busiest first. */
 std::vector<TableLock> locks_of_run(Database &database, const Schema &observed,
                                     const std::string &mode);
 

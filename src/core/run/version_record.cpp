@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/inspect/replication.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie {
 namespace {
@@ -44,13 +45,21 @@ void write_subphase(Database &database, int phase) {
         database, database.execute("INSERT INTO " + state_table(database) +
                                        " (key, value) VALUES ('schema_subphase', $1::text)"
                                        " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
-                                   {"16." + std::to_string(phase)}));
+                                   {subphase_text(phase)}));
 }
 
 } // namespace
 
 void record_subphase(Database &database, int phase) {
   unpublished(database, [&] { write_subphase(database, phase); });
+}
+
+void record_phase(Database &database, int phase, int version) {
+  const Schema &declared = database.target().declared();
+  const int complete = declared.version_after(phase);
+  record_subphase(database, phase);
+  if (phase < declared.last_phase() && version < complete)
+    record_version(database, complete);
 }
 
 void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
@@ -60,9 +69,10 @@ void raise_version(Database &database, int version, std::size_t skipped_indexes,
                  std::to_string(skipped_indexes) + " indexes were skipped";
     return;
   }
-  if (version < 16)
-    record_version(database, 16);
-  row.detail = "schema version " + std::to_string(std::max(version, 16));
+  const int wanted = database.target().version;
+  if (version < wanted)
+    record_version(database, wanted);
+  row.detail = "schema version " + std::to_string(std::max(version, wanted));
 }
 
 void record_version(Database &database, int version) {

@@ -7,13 +7,18 @@
 
 namespace cowrie {
 
-/** The last change of a migration: `schema_version` becomes 16, unless indexes were skipped. */
+/** The last change of a migration: `schema_version` becomes that of the target, unless indexes were
+ *  skipped. */
 void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row);
 
 /** Writes `schema_version`. */
 void record_version(Database &database, int version);
 
-/** Writes `schema_subphase` (`16.k`); 0 removes it. */
+/** Writes `schema_subphase` (`16.5`); 0 removes it. */
 void record_subphase(Database &database, int phase);
+
+/** Records a phase that is complete. Where a version ends with it on the way to a later one, that
+ *  is the version from then on, if the one that was recorded was lower. */
+void record_phase(Database &database, int phase, int version);
 
 } // namespace cowrie

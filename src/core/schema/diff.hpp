@@ -4,6 +4,7 @@
 // What it may know: the words of a schema and their DDL. Error regime: never fails.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -41,9 +42,11 @@ struct Finding {
 /** Tells whether no row can be added without a value for it: of a column that is not declared. */
 bool forbids_rows(const Column &column) noexcept;
 
+inline constexpr int every_phase = std::numeric_limits<int>::max();
+
 /** Compares; findings of the phases up to `last_phase`, in the order of the declaration. */
 std::vector<Finding> diff(const Schema &declared, const Schema &observed,
-                          const std::string &schema_name, int last_phase = phase_count);
+                          const std::string &schema_name, int last_phase = every_phase);
 
 /** Finds the observed index or constraint that has the declared definition; null: none. */
 const Index *same_definition(const Table &observed, const Index &declared) noexcept;

@@ -1,26 +1,11 @@
-// The words of a schema: look-ups, phase names and quoting.
+// The words of a schema: look-ups, phases and quoting.
 #include "core/schema/schema.hpp"
+
+#include <algorithm>
 
 #include "core/base/text.hpp"
 
 namespace cowrie {
-
-std::string_view phase_name(int phase) noexcept {
-  switch (phase) {
-  case 1:
-    return "session_columns";
-  case 2:
-    return "asn_inventory";
-  case 3:
-    return "ip_inventory";
-  case 4:
-    return "history_and_indexes";
-  case 5:
-    return "foreign_keys";
-  default:
-    return "run";
-  }
-}
 
 const Column *Table::column(std::string_view column_name) const noexcept {
   for (const Column &each : columns)
@@ -38,6 +23,41 @@ const Constraint *Table::primary_key() const noexcept {
     if (each.kind == ConstraintKind::primary_key)
       return &each;
   return nullptr;
+}
+
+Table Table::with_filled_columns() const {
+  Table result = *this;
+  result.columns.clear();
+  for (const Column &each : columns)
+    if (each.filled_by == FilledBy::migration)
+      result.columns.push_back(each);
+  return result;
+}
+
+int Schema::last_phase_of(int wanted_version) const noexcept {
+  int result = 0;
+  for (int phase = 1; phase <= last_phase(); ++phase)
+    if (phases[phase - 1].version <= wanted_version)
+      result = phase;
+  return result;
+}
+
+int Schema::version_after(int phase) const noexcept {
+  if (phase < 1 || phases.empty())
+    return base_version;
+  const int building = phases[std::min(phase, last_phase()) - 1].version;
+  return phase >= last_phase_of(building) ? building : building - 1;
+}
+
+int Schema::last_deriving_phase() const noexcept {
+  int derives = 0;
+  for (const Table &table : tables) {
+    derives = std::max(derives, table.phase);
+    for (const Column &each : table.columns)
+      if (each.filled_by == FilledBy::migration)
+        derives = std::max(derives, each.phase);
+  }
+  return derives == 0 ? 0 : last_phase_of(phases[derives - 1].version);
 }
 
 const Table *Schema::table(std::string_view table_name) const noexcept {

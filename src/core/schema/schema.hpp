@@ -11,9 +11,16 @@
 
 namespace cowrie {
 
-/** The phases of the migration, in the order in which they run. */
-inline constexpr int phase_count = 5;
-std::string_view phase_name(int phase) noexcept;
+/** The version that everything begins with. */
+inline constexpr int base_version = 15;
+
+/** What is done, verified and recorded together. A phase is known by its place in the list of its
+ *  schema: 1, 2, … */
+struct Phase {
+  int version = 0; ///< the version that it belongs to
+  int number = 0;  ///< within that version: schema_subphase is `version.number`
+  std::string_view name;
+};
 
 /**
  * An SQL expression. `sql` is how it is written or displayed; `form` is the server's own parsed
@@ -89,7 +96,7 @@ struct Constraint {
 
 struct Table {
   std::string name;
-  int phase = 0; ///< the phase that creates it; 0: it is there at version 15
+  int phase = 0; ///< the phase that creates it; 0: it is there before
   std::vector<Column> columns;
   std::vector<Constraint> constraints;
   std::vector<Index> indexes;
@@ -104,6 +111,8 @@ struct Table {
   Column *column(std::string_view column_name) noexcept;
   /** Its primary key; null: none. */
   const Constraint *primary_key() const noexcept;
+  /** The same table with the columns alone that the migration fills. */
+  Table with_filled_columns() const;
 };
 
 /** Finds an index or constraint by its name; null: there is none. */
@@ -117,6 +126,19 @@ const Object *by_name(const std::vector<Object> &objects, const std::string &nam
 
 struct Schema {
   std::vector<Table> tables;
+  // Declared only.
+  int version = 0;
+  std::vector<Phase> phases{}; ///< that lead to it, in the order in which they run
+
+  int last_phase() const noexcept { return static_cast<int>(phases.size()); }
+  /** The last phase of a version; 0: of a version before all phases. */
+  int last_phase_of(int wanted_version) const noexcept;
+  /** The version that is complete when a phase is, and all before it. */
+  int version_after(int phase) const noexcept;
+  /** The last phase of the last version that derives rows from the sessions: what comes later
+   *  changes the catalog alone. */
+  int last_deriving_phase() const noexcept;
+
   const Table *table(std::string_view table_name) const noexcept;
   Table *table(std::string_view table_name) noexcept;
 };

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/schema/versions.hpp"
+
 namespace cowrie {
 namespace {
 
@@ -13,16 +15,17 @@ bool has_errors(const std::vector<Finding> &findings, int last_phase) {
   });
 }
 
-Finding version_finding(const Situation &situation, int phases_present) {
+Finding version_finding(const Schema &declared, const Situation &situation, int phases_present) {
+  const auto words = [&](int version, int phases) {
+    return "version " + std::to_string(version) + " recorded, " + std::to_string(phases) + " of " +
+           std::to_string(declared.last_phase()) + " phases present";
+  };
   Finding finding;
   finding.object_type = ObjectType::version;
   finding.object = "schema_version";
   finding.problem = Problem::wrong;
-  finding.expected = "version 16 recorded, " + std::to_string(phase_count) + " of " +
-                     std::to_string(phase_count) + " phases present";
-  finding.actual = "version " + std::to_string(situation.version) + " recorded, " +
-                   std::to_string(phases_present) + " of " + std::to_string(phase_count) +
-                   " phases present";
+  finding.expected = words(declared.version, declared.last_phase());
+  finding.actual = words(situation.version, phases_present);
   return finding;
 }
 
@@ -37,28 +40,35 @@ Situation classify(const Schema &declared, const Schema &observed, const std::st
   situation.objects = existing_objects(declared, observed);
 
   int phases_present = 0;
-  for (int phase = 1; phase <= phase_count; ++phase)
+  for (int phase = 1; phase <= declared.last_phase(); ++phase)
     if (std::none_of(situation.findings.begin(), situation.findings.end(),
                      [&](const Finding &each) { return each.phase == phase; }))
       ++phases_present;
 
+  // That the rows were derived is known from this record alone; of what changes the catalog alone
+  // the catalog tells, whoever has done it.
+  const int deriving = declared.last_deriving_phase();
+  const bool recorded = subphase.value_or(0) >= deriving;
   const bool whole = situation.findings.empty();
-  if (!whole || version < 16) {
-    situation.findings.push_back(version_finding(situation, phases_present));
-  } else if (subphase != phase_count) {
-    Finding finding = version_finding(situation, phases_present);
+  situation.derived = recorded && version >= declared.version_after(deriving) &&
+                      !has_errors(situation.findings, deriving);
+  if (!whole || version < declared.version) {
+    situation.findings.push_back(version_finding(declared, situation, phases_present));
+  } else if (!recorded) {
+    Finding finding = version_finding(declared, situation, phases_present);
     finding.object = "schema_subphase";
     finding.problem = subphase ? Problem::wrong : Problem::missing;
-    finding.expected = "16.5";
-    finding.actual = subphase ? "16." + std::to_string(*subphase) : "";
+    finding.expected = subphase_text(deriving);
+    finding.actual = subphase ? subphase_text(*subphase) : "";
     situation.findings.push_back(finding);
   }
 
-  if (version == 15 && !subphase && situation.objects.empty())
+  if (version == base_version && !subphase && situation.objects.empty())
     situation.state = SchemaState::version15;
-  else if (whole && version >= 16 && subphase == phase_count)
+  else if (whole && version >= declared.version && recorded)
     situation.state = SchemaState::complete;
-  else if (version == 15 && subphase && *subphase >= 1 && *subphase < phase_count &&
+  else if (subphase && *subphase >= 1 && *subphase < declared.last_phase() &&
+           version == declared.version_after(*subphase) &&
            !has_errors(situation.findings, *subphase) &&
            existing_objects(declared, observed, *subphase).empty())
     situation.state = SchemaState::resumable;

@@ -15,7 +15,7 @@ namespace cowrie {
 
 /** What kind of database this is. */
 enum class SchemaState : std::uint8_t {
-  version15,  ///< nothing of version 16 is there
+  version15,  ///< nothing that is declared is there
   resumable,  ///< phases 1 to k are complete and recorded, nothing later is there
   complete,   ///< everything declared is there and recorded
   incomplete, ///< anything else: repair or cleanup must decide
@@ -35,9 +35,12 @@ struct OnlineObjects {
 struct Situation {
   SchemaState state = SchemaState::incomplete;
   int version = 0;                     ///< schema_version
-  std::optional<int> subphase;         ///< k of schema_subphase `16.k`
+  std::optional<int> subphase;         ///< the phase that schema_subphase says
   std::vector<Finding> findings;       ///< against all phases, the version included
-  std::vector<ExistingObject> objects; ///< what exists of version 16
+  std::vector<ExistingObject> objects; ///< what exists of the declaration
+  /** The phases that derive rows from the sessions are complete and recorded: what is left, if
+   *  anything, changes the catalog alone. */
+  bool derived = false;
   OnlineObjects online;
 };
 

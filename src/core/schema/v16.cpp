@@ -4,95 +4,12 @@
 // Source: ADR-007. Names and types follow the application's ORM. Error regime: plain data.
 #include "core/schema/v16.hpp"
 
+#include "core/schema/declaring.hpp"
+
 namespace cowrie {
 namespace {
 
-constexpr const char *flag = "boolean";
-constexpr const char *integer = "integer";
-constexpr const char *json_document = "jsonb";
-constexpr const char *text = "text";
-constexpr const char *moment = "timestamp with time zone";
-constexpr const char *ip_text = "character varying(45)";
-constexpr const char *country_text = "character varying(2)";
-
-enum Nullness : bool { nullable = false, not_null = true };
-
-Column column(const char *name, const char *type, Nullness nullness = nullable,
-              const char *default_sql = "") {
-  Column made;
-  made.name = name;
-  made.type = type;
-  made.not_null = nullness;
-  made.default_value.sql = default_sql;
-  return made;
-}
-
-/** A time that every row has. Where nothing else tells it, the row's other times do. */
-Column seen(const char *name, const char *other) {
-  Column made = column(name, moment, not_null);
-  made.fallback = "COALESCE(" + std::string(other) + ", created_at, now())";
-  return made;
-}
-
-Column formerly(Column made, const char *name) {
-  made.former_names = {name};
-  return made;
-}
-
-/** A column that the migration leaves at its default, because only the application can fill it. */
-Column application(Column made) {
-  made.filled_by = FilledBy::application;
-  return made;
-}
-
-Column record_time(const char *name) {
-  Column made = column(name, moment, not_null, "now()");
-  made.filled_by = FilledBy::clock;
-  return made;
-}
-
-Column generated(const char *name, const char *type, std::string expression) {
-  Column made = column(name, type);
-  made.generated.sql = std::move(expression);
-  return made;
-}
-
-Index index(const char *name, std::vector<IndexColumn> columns, const char *method = "btree",
-            const char *predicate = "") {
-  Index made;
-  made.name = name;
-  made.method = method;
-  made.columns = std::move(columns);
-  made.predicate.sql = predicate;
-  return made;
-}
-
-Constraint primary_key(const char *name, std::vector<std::string> columns) {
-  Constraint made;
-  made.name = name;
-  made.kind = ConstraintKind::primary_key;
-  made.columns = std::move(columns);
-  return made;
-}
-
-Constraint check(const char *name, std::vector<std::string> columns, std::string expression) {
-  Constraint made;
-  made.name = name;
-  made.columns = std::move(columns);
-  made.check.sql = std::move(expression);
-  return made;
-}
-
-Constraint foreign_key(const char *name, const char *from, const char *table, const char *to) {
-  Constraint made;
-  made.name = name;
-  made.kind = ConstraintKind::foreign_key;
-  made.columns = {from};
-  made.target_table = table;
-  made.target_columns = {to};
-  made.phase = 5; // both tables must be filled before any writer may be held to it
-  return made;
-}
+using namespace declaring;
 
 /** Two capital letters. Collation "C": elsewhere [A-Z] may match more than the 26 letters. */
 std::string iso_check(const std::string &column_name) {
@@ -144,31 +61,28 @@ std::string truth(const char *path) {
          "'::text[]) COLLATE \"C\") = 'true'::text), false)";
 }
 
+/** Both tables must be filled before any writer may be held to it. */
+Constraint kept_last(Constraint key) { return in_phase(5, std::move(key)); }
+
 Table session_summaries() {
   Table table;
   table.name = "session_summaries";
-  table.columns = {
-      column("source_ip", ip_text),     column("enrichment_at", moment),
-      column("snapshot_asn", integer),  column("snapshot_country", country_text),
-      column("snapshot_ip_type", text),
-  };
-  for (Column &added : table.columns)
-    added.phase = 1;
+  table.columns = in_phase<Column>(
+      1, {column("source_ip", ip_text), column("enrichment_at", moment),
+          column("snapshot_asn", integer), column("snapshot_country", country_text),
+          column("snapshot_ip_type", text)});
   table.constraints = {
-      check("snapshot_country_iso", {"snapshot_country"}, iso_check("snapshot_country")),
-      foreign_key("fk_session_source_ip", "source_ip", "ip_inventory", "ip_address"),
+      in_phase(1,
+               check("snapshot_country_iso", {"snapshot_country"}, iso_check("snapshot_country"))),
+      kept_last(foreign_key("fk_session_source_ip", "source_ip", "ip_inventory", "ip_address")),
   };
-  table.constraints.front().phase = 1;
-  table.indexes = {
-      index("idx_session_source_ip", {{"source_ip"}}),
-      index("idx_session_snapshot_asn", {{"snapshot_asn"}}),
-      index("idx_session_snapshot_country", {{"snapshot_country"}}),
-      index("idx_session_snapshot_ip_type", {{"snapshot_ip_type"}}),
-      index("idx_session_first_event_brin", {{"first_event_at"}}, "brin"),
-      index("idx_session_last_event_brin", {{"last_event_at"}}, "brin"),
-  };
-  for (Index &added : table.indexes)
-    added.phase = 4;
+  table.indexes =
+      in_phase<Index>(4, {index("idx_session_source_ip", {{"source_ip"}}),
+                          index("idx_session_snapshot_asn", {{"snapshot_asn"}}),
+                          index("idx_session_snapshot_country", {{"snapshot_country"}}),
+                          index("idx_session_snapshot_ip_type", {{"snapshot_ip_type"}}),
+                          index("idx_session_first_event_brin", {{"first_event_at"}}, "brin"),
+                          index("idx_session_last_event_brin", {{"last_event_at"}}, "brin")});
   table.retired_columns = {"snapshot_ip_types"};
   return table;
 }
@@ -235,7 +149,7 @@ Table ip_inventory() {
   table.constraints = {
       primary_key("ip_inventory_pkey", {"ip_address"}),
       check("session_count_not_negative", {"session_count"}, "session_count >= 0"),
-      foreign_key("fk_ip_current_asn", "current_asn", "asn_inventory", "asn_number"),
+      kept_last(foreign_key("fk_ip_current_asn", "current_asn", "asn_inventory", "asn_number")),
   };
   table.indexes = {
       index("idx_ip_current_asn", {{"current_asn"}}),
@@ -268,24 +182,13 @@ Table ip_asn_history() {
   return table;
 }
 
-/** Gives every object that names no phase of its own the phase of its table. */
-Schema with_phases(Schema schema) {
-  for (Table &table : schema.tables) {
-    for (Column &each : table.columns)
-      each.phase = each.phase ? each.phase : table.phase;
-    for (Constraint &each : table.constraints)
-      each.phase = each.phase ? each.phase : table.phase;
-    for (Index &each : table.indexes)
-      each.phase = each.phase ? each.phase : table.phase;
-  }
-  return schema;
-}
-
 } // namespace
 
 const Schema &schema_v16() {
-  static const Schema declared =
-      with_phases(Schema{{session_summaries(), asn_inventory(), ip_inventory(), ip_asn_history()}});
+  static const Schema declared = version(
+      16,
+      {"session_columns", "asn_inventory", "ip_inventory", "history_and_indexes", "foreign_keys"},
+      {session_summaries(), asn_inventory(), ip_inventory(), ip_asn_history()});
   return declared;
 }
 

@@ -3,7 +3,6 @@
 
 #include "core/base/text.hpp"
 #include "core/schema/ddl.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 #include "core/sql/fill.hpp"
 
@@ -263,7 +262,7 @@ FROM (
 WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id)");
   if (sql.empty() || existing == OnExisting::none_there)
     return sql;
-  return sql + on_conflict(*schema_v16().table(table), existing, added);
+  return sql + on_conflict(*target.declared().table(table), existing, added);
 }
 
 std::vector<std::string> choose_sessions(const Target &target) {

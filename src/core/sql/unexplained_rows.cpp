@@ -157,7 +157,7 @@ class UnexplainedRowsQuery {
 public:
   UnexplainedRowsQuery(const Target &target, const CleanupScope &scope, const Table &base)
       : target_(target), scope_(scope), base_(base),
-        declared_(*scope.declared.table("session_summaries")),
+        declared_(scope.declared.table("session_summaries")->with_filled_columns()),
         observed_(*scope.observed.table("session_summaries")) {}
 
   std::string text() const {
@@ -345,8 +345,8 @@ private:
 
   const Target &target_;
   const CleanupScope &scope_;
-  const Table &base_;     ///< session_summaries of version 15, as observed
-  const Table &declared_; ///< what version 16 adds to it
+  const Table &base_;    ///< session_summaries of version 15, as observed
+  const Table declared_; ///< what is filled of it
   const Table &observed_;
 };
 

@@ -3,15 +3,15 @@
 
 #include "core/base/text.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/derivation_parts.hpp"
 
 namespace cowrie {
 namespace {
 
-/** A column of version 16 as the aggregate takes it; NULL where it is not there in its type. */
-std::string column_or_null(const Table &observed, const std::string &name) {
-  const Column *declared = schema_v16().table("session_summaries")->column(name);
+/** A session column as the aggregate takes it; NULL where it is not there in its type. */
+std::string column_or_null(int version, const Table &observed, const std::string &name) {
+  const Column *declared = filled_sessions(version).column(name);
   const Column *seen = observed.column(name);
   return (seen && seen->type == declared->type ? "s." + quote_identifier(name) : "NULL") +
          "::" + derivation::without_length(declared->type);
@@ -43,15 +43,16 @@ Amounts assess_sessions(Database &database, const Table &observed, SessionsAsses
   if (share < 1)
     from += " TABLESAMPLE" + derivation::system_sample(share);
   if (which == SessionsAssessed::unfilled_sessions)
-    from += " WHERE " + derivation::condition(*schema_v16().table("session_summaries"),
+    from += " WHERE " + derivation::condition(filled_sessions(target.version),
                                               derivation::FillScope::untouched);
   return Amounts(database.query(
       "SELECT u.name, u.amount, u.examples FROM (SELECT " +
       qualified(target.extension_schema, "cowrie_assessment") + "(" +
       derivation::document(target, "s.") + ", s.session_id::varchar, " +
-      column_or_null(observed, "source_ip") + ", " + column_or_null(observed, "snapshot_asn") +
-      ", " + column_or_null(observed, "snapshot_country") + ", COALESCE(" + time("last_event_at") +
-      ", " + time("first_event_at") + ", " + time("created_at") + "), " +
+      column_or_null(target.version, observed, "source_ip") + ", " +
+      column_or_null(target.version, observed, "snapshot_asn") + ", " +
+      column_or_null(target.version, observed, "snapshot_country") + ", COALESCE(" +
+      time("last_event_at") + ", " + time("first_event_at") + ", " + time("created_at") + "), " +
       (events ? quote_literal(target.schema) : "NULL") + "::text) AS a FROM " + from +
       ") AS t, LATERAL unnest((t.a).names, (t.a).amounts, (t.a).examples) AS u (name, amount,"
       " examples)"));

@@ -10,7 +10,6 @@
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
 #include "core/sql/derivation_parts.hpp"
 #include "core/survey/assessment_query.hpp"
 #include "core/survey/checkpoint_queries.hpp"
@@ -65,7 +64,7 @@ private:
       row.passed = false;
       row.measured.clear();
       row.detail = (row.detail.empty() ? "" : row.detail + ": ") + failure.message +
-                   (absent ? "; run " + target_.command("cowrie_migrate_v16") : "");
+                   (absent ? "; run " + target_.command(target_.function("migrate")) : "");
     }
     criteria_.push_back(std::move(row));
   }
@@ -160,7 +159,7 @@ private:
     row.passed = differences == 0;
     row.detail = "schema version " + std::to_string(inspection_.situation.version) + listed;
     if (differences > 0)
-      row.detail += "; see " + target_.command("cowrie_validate_schema");
+      row.detail += "; see SELECT * FROM " + target_.validation() + ";";
   }
 
   void snapshot_coverage(Criterion &row) {
@@ -181,7 +180,7 @@ private:
 
   void no_orphans(Criterion &row) {
     std::int64_t orphans = 0;
-    for (const Table &each : schema_v16().tables)
+    for (const Table &each : target_.declared().tables)
       for (const Constraint &key : each.constraints)
         if (key.kind == ConstraintKind::foreign_key) {
           const std::int64_t rows = orphans_of(database_, each, key);

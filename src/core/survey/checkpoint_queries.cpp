@@ -2,7 +2,6 @@
 #include "core/survey/checkpoint_queries.hpp"
 
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
 
 #include "core/schema/schema.hpp"
 
@@ -17,7 +16,7 @@ Parameter parameter(const std::optional<std::string> &value) {
 std::function<std::string(Database &)> over_tables(std::string text) {
   return [text = std::move(text)](Database &database) {
     std::string sql = text;
-    for (const Table &table : schema_v16().tables) {
+    for (const Table &table : database.target().declared().tables) {
       const std::string place = "{" + table.name + "}";
       for (auto at = sql.find(place); at != std::string::npos; at = sql.find(place, at))
         sql.replace(at, place.size(), qualified(database.target().schema, table.name));

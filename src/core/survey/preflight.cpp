@@ -55,7 +55,8 @@ public:
     if (!attempt([this] { inspection_ = inspect(database_); }))
       return std::move(found_);
     if (inspection_.situation.state == SchemaState::complete) {
-      add(HazardSeverity::info, hazards::nothing_to_do, "schema version 16 is complete", "");
+      add(HazardSeverity::info, hazards::nothing_to_do,
+          "schema version " + std::to_string(target_.version) + " is complete", "");
       return std::move(found_);
     }
     attempt([this] { refuse_unusable_indexes(database_); });
@@ -80,7 +81,8 @@ public:
               refuse_full_disk(database_, inspection_, *facts, way);
           }))
         fitting.push_back(way);
-    attempt([&] { documents(facts.value_or(CapacityFacts())).improve(facts); });
+    if (!inspection_.situation.derived) // else no document is read
+      attempt([&] { documents(facts.value_or(CapacityFacts())).improve(facts); });
     if (facts)
       attempt([&] { capacity(*facts, fitting); });
     return std::move(found_);
@@ -142,21 +144,24 @@ private:
   /** What it will cost, by what is known now. */
   void capacity(const CapacityFacts &facts, const std::vector<Way> &fitting) {
     const Need need = need_of(facts, inspection_);
-    add(HazardSeverity::info, hazards::tables,
-        about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
-                             " copy comes free at the commit",
-        "");
+    const bool derives = !inspection_.situation.derived; // else the catalog alone changes
+    if (derives)
+      add(HazardSeverity::info, hazards::tables,
+          about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
+                               " copy comes free at the commit",
+          "");
     add(HazardSeverity::info, hazards::indexes, about(need.indexes) + " for the indexes, made anew",
         "");
     add(HazardSeverity::info, hazards::wal,
         about(need.wal) + " of WAL, of which pg_wal holds up to " + with_unit(need.wal_kept) +
             " at a time",
         "");
-    add(HazardSeverity::info, hazards::temporary,
-        about(need.temporary) + " for the work table and for sorts, while it runs", "");
+    if (derives)
+      add(HazardSeverity::info, hazards::temporary,
+          about(need.temporary) + " for the work table and for sorts, while it runs", "");
     for (const Way way : fitting)
       free_space(way, need_of(facts, inspection_, way));
-    if (facts.sampled > 0)
+    if (facts.sampled > 0 && derives)
       add(HazardSeverity::info, hazards::duration,
           "about " + clock(need.duration_us) + " for " + std::to_string(need.sessions) +
               " sessions; " + std::to_string(std::llround(facts.sampled)) +

@@ -2,14 +2,14 @@
 #include "core/survey/probe_parts.hpp"
 
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/run_objects.hpp"
 
 namespace cowrie::probes {
 
 std::vector<std::string> inventories() {
   std::vector<std::string> names;
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     if (table.phase > 0)
       names.push_back(table.name);
   return names;

@@ -11,14 +11,16 @@ namespace probes {
 namespace {
 
 // Its settings are for superusers to see.
-Probe cron() {
-  return {hazards::cron,
-          "SELECT 'info', format('pg_cron %s%s; %s. A job is called failed only when it raises',"
-          " COALESCE(e.extversion, 'is loaded'), ', installed in database ' || CASE WHEN e.oid IS"
-          " NULL THEN d.setting END, CASE m.setting WHEN 'on' THEN 'its jobs run in background"
-          " workers' WHEN 'off' THEN 'its jobs connect like clients, so pg_hba.conf must let them"
-          " in' ELSE 'how its jobs run is not visible to you' END), 'SELECT * FROM"
-          " cowrie_migrate_v16(on_failure => ''abort'');  -- as the command of a job' FROM (SELECT"
+Probe cron(const Target &target) {
+  return {
+      hazards::cron,
+      "SELECT 'info', format('pg_cron %s%s; %s. A job is called failed only when it raises',"
+      " COALESCE(e.extversion, 'is loaded'), ', installed in database ' || CASE WHEN e.oid IS"
+      " NULL THEN d.setting END, CASE m.setting WHEN 'on' THEN 'its jobs run in background"
+      " workers' WHEN 'off' THEN 'its jobs connect like clients, so pg_hba.conf must let them"
+      " in' ELSE 'how its jobs run is not visible to you' END), 'SELECT * FROM " +
+          target.function("migrate") +
+          "(on_failure => ''abort'');  -- as the command of a job' FROM (SELECT"
           " 1) AS one LEFT JOIN pg_extension AS e ON e.extname = 'pg_cron' LEFT JOIN pg_settings AS"
           " m ON m.name = 'cron.use_background_workers' LEFT JOIN pg_settings AS d ON d.name ="
           " 'cron.database_name' WHERE e.oid IS NOT NULL OR m.setting IS NOT NULL"};
@@ -44,7 +46,7 @@ std::vector<Hazard> probe_server(Database &database) {
   std::vector<Hazard> found;
   for (const auto &group :
        {probes::of_sessions(), probes::of_wal(), probes::of_tables(database.target()),
-        std::vector<probes::Probe>{probes::cron(), probes::server_version()}})
+        std::vector<probes::Probe>{probes::cron(database.target()), probes::server_version()}})
     for (const probes::Probe &probe : group)
       try {
         database.in_subtransaction([&] {

@@ -151,15 +151,17 @@ Probe publications() {
           " ORDER BY p.pubname"};
 }
 
-Probe subscribers() {
+Probe subscribers(const Target &target) {
   return {hazards::subscriber,
           "SELECT 'warning', format('slot %I (%s%s) sends the changes of this database to a logical"
           " subscriber, which does not receive the rewrite, and stops at the first row with the new"
           " columns until it has been migrated, too', slot_name, plugin, CASE WHEN active"
-          " THEN ', in use' ELSE '' END), 'SELECT * FROM cowrie_migrate_v16();  -- on the"
-          " subscriber, after this database: docs/RECOVERY.md, \"Logical replication\"' FROM"
-          " pg_replication_slots WHERE slot_type = 'logical'"
-          " AND database = current_database() AND NOT temporary ORDER BY slot_name"};
+          " THEN ', in use' ELSE '' END), 'SELECT * FROM " +
+              target.function("migrate") +
+              "();  -- on the"
+              " subscriber, after this database: docs/RECOVERY.md, \"Logical replication\"' FROM"
+              " pg_replication_slots WHERE slot_type = 'logical'"
+              " AND database = current_database() AND NOT temporary ORDER BY slot_name"};
 }
 
 Probe subscriptions() {
@@ -181,7 +183,7 @@ std::vector<Probe> of_tables(const Target &target) {
   return {wraparounds(),    unfinished_migration(target),
           triggers(),       event_triggers(),
           row_securities(), views(),
-          publications(),   subscribers(),
+          publications(),   subscribers(target),
           subscriptions()};
 }
 

@@ -3,7 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "pg/catalog/trust.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 
 namespace cowrie::pg {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/boundary/spi.hpp"
 #include "pg/catalog/trust.hpp"
 
@@ -23,7 +23,7 @@ std::vector<std::string> trusted(const ResolvedTarget &target, std::vector<std::
 /** The tables that a run changes, where they are there. */
 std::vector<std::string> changed_tables(const ResolvedTarget &target) {
   std::vector<std::string> names = {"schema_state"};
-  for (const Table &table : schema_v16().tables)
+  for (const Table &table : newest_schema().tables)
     names.push_back(table.name);
   return trusted(target, std::move(names));
 }
@@ -162,9 +162,11 @@ void refuse_unsuitable_state(const ResolvedTarget &target) {
 // A CHECK of key and value is asked about every row that a run writes.
 void refuse_checks_of_state(const ResolvedTarget &target) {
   const std::string table = qualified(target.names.schema, "schema_state");
-  std::string rows = "('schema_version'::varchar, '16'::varchar)";
-  for (int phase = 1; phase <= phase_count; ++phase)
-    rows += ", ('schema_subphase', '16." + std::to_string(phase) + "')";
+  const Schema &declared = target.names.declared();
+  std::string rows = "('schema_version'::varchar, " +
+                     quote_literal(std::to_string(declared.version)) + "::varchar)";
+  for (int phase = 1; phase <= declared.last_phase(); ++phase)
+    rows += ", ('schema_subphase', " + quote_literal(subphase_text(phase)) + ")";
   for (const Row &row : spi_query(
            "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)" +
                from_tables({"schema_state"}) +

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/catalog/distribution.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
@@ -127,8 +127,9 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
                       quote_identifier(target.names.owner) + ";" + without);
 }
 
-ResolvedTarget find_target(const std::string *schema_name, Oid function) {
+ResolvedTarget find_target(const std::string *schema_name, Oid function, int version) {
   ResolvedTarget target;
+  target.names.version = version;
   target.extension = find_extension(function);
   if (schema_name)
     target.names.named_schema = *schema_name;

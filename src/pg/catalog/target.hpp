@@ -32,8 +32,10 @@ enum class Access {
  * Finds session_summaries: in the named schema, or on the caller's search_path. Temporary tables
  * never count. Nothing is read from it yet, and nothing of what is beside it is trusted.
  * @param function the SQL function that was called; the extension is the one that it belongs to
+ * @param version the schema version that the call is about
  */
-ResolvedTarget find_target(const std::string *schema_name, Oid function);
+ResolvedTarget find_target(const std::string *schema_name, Oid function,
+                           int version = Target().version);
 
 /** Refuses callers and tables that a call with this access cannot work with. To be asked again once
  * the tables are locked: refuse_changed_target(). */

@@ -5,7 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/typed_columns.hpp"
 
@@ -15,7 +15,7 @@ namespace {
 /** The columns of a table that statements name: those declared, and those that repair renames. */
 std::set<std::string> named_columns(const std::string &table) {
   std::set<std::string> names;
-  for (const Schema &schema : {schema_v15(), schema_v16()})
+  for (const Schema &schema : {schema_v15(), newest_schema()})
     if (const Table *declared = schema.table(table)) {
       for (const Column &each : declared->columns) {
         names.insert(each.name);
@@ -100,7 +100,7 @@ bool is_usable_kind(const RelationFacts &facts, const std::string &table) {
   if (table == events_table)
     return facts.kind == RELKIND_RELATION || facts.kind == RELKIND_PARTITIONED_TABLE;
   // An unlogged inventory is a finding, and repair logs it.
-  return schema_v16().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
+  return newest_schema().table(table) && facts.kind == RELKIND_RELATION && !facts.typed;
 }
 
 /** Tells whether a role is a member of another, by memberships that count: those that a superuser
@@ -170,7 +170,7 @@ bool is_foreign_table(const ResolvedTarget &target, const std::string &table) {
 
 std::vector<std::string> tables_of_the_schema() {
   std::vector<std::string> names;
-  for (const Table &table : schema_v16().tables) // session_summaries first
+  for (const Table &table : newest_schema().tables) // session_summaries first
     names.push_back(table.name);
   names.insert(names.end(), {"schema_state", events_table});
   return names;

@@ -1,6 +1,6 @@
 // Column users: what makes the server refuse to change the type of a column, or to drop it.
 #include "pg/database/database.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
@@ -12,11 +12,11 @@ std::vector<std::string> ServerDatabase::users_of_columns(const std::string &tab
   std::string names = "ARRAY[", generated = "ARRAY[";
   for (const std::string &each : columns)
     names += (names.back() == '[' ? "" : ",") + quote_literal(each);
-  for (const Column &each : schema_v16().table(table)->columns)
+  for (const Column &each : newest_schema().table(table)->columns)
     if (!each.generated.empty())
       generated += (generated.back() == '[' ? "" : ",") + quote_literal(each.name);
   std::vector<std::string> tables; // foreign keys between them change their type together
-  for (const Table &each : schema_v16().tables)
+  for (const Table &each : newest_schema().tables)
     tables.push_back(each.name);
   std::vector<std::string> found;
   for (const Row &row : query(

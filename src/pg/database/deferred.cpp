@@ -2,7 +2,7 @@
 #include "pg/database/deferred.hpp"
 
 #include "core/schema/schema.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
@@ -12,7 +12,7 @@ namespace {
 void set_constraints(const ResolvedTarget &target, const std::string &condition,
                      const std::string &mode) {
   std::vector<std::string> tables = {"schema_state"};
-  for (const Table &each : schema_v16().tables)
+  for (const Table &each : newest_schema().tables)
     tables.push_back(each.name);
   const std::string names =
       spi_query("SELECT string_agg(DISTINCT format('%I.%I', s.nspname, k.conname), ', ')"

@@ -7,7 +7,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/schema/v15.hpp"
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "core/sql/run_objects.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/database/deferred.hpp"
@@ -166,7 +166,7 @@ void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
 void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
   const FreshSnapshot snapshot;
   refuse_changed_target(target_, Access::change);
-  for (const Table &each : schema_v16().tables)
+  for (const Table &each : newest_schema().tables)
     refuse_unlocked_table(each.name, locked);
   for (const TableLock &each : locked)
     if (each.mode == "ACCESS EXCLUSIVE")
@@ -189,7 +189,7 @@ void ServerDatabase::refuse_unlocked_table(const std::string &table,
 
 void ServerDatabase::lock_to_read() {
   std::vector<TableLock> wanted;
-  for (const Schema &each : {schema_v15(), schema_v16()})
+  for (const Schema &each : {schema_v15(), newest_schema()})
     for (const Table &table : each.tables)
       wanted.push_back({table.name, to_read});
   acquire(wanted);

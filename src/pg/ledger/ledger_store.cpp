@@ -1,6 +1,7 @@
 // Ledger store: rows of cowrie_migration_log, written as its owner.
 #include "pg/ledger/ledger_store.hpp"
 
+#include "core/schema/versions.hpp"
 #include "core/sql/derivation.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -56,14 +57,18 @@ std::int64_t LedgerStore::write(const std::string &sql, const std::vector<Parame
 }
 
 // A run that has ended early, or that nobody has led to its end, says nothing about another table.
+// A cleanup that leaves what was derived has taken nothing of the sessions back.
 std::vector<RecordedRun> LedgerStore::runs() {
   std::vector<RecordedRun> result;
   for (const Row &row :
-       rows("SELECT l.log_id, l.mode = 'cleanup', l.status = 'done', l.started_at, CASE"
-            " WHEN l.resume ->> 'settled_until' ~ '^-?[0-9]{1,18}$'"
-            " THEN (l.resume ->> 'settled_until')::int8 ELSE (EXTRACT(epoch FROM l.started_at -"
-            " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8 END, l.settled_count IS NOT"
-            " NULL, l.settled_count, l.settled_documents, l.settled_times FROM " +
+       rows("SELECT l.log_id, l.mode = 'cleanup' AND COALESCE(substring(l.detail FROM"
+            " '^to phase ([0-9]{1,4})$')::integer, 0) < " +
+                std::to_string(newest_schema().last_deriving_phase()) +
+                ", l.status = 'done', l.started_at, CASE"
+                " WHEN l.resume ->> 'settled_until' ~ '^-?[0-9]{1,18}$'"
+                " THEN (l.resume ->> 'settled_until')::int8 ELSE (EXTRACT(epoch FROM l.started_at -"
+                " timestamptz '2000-01-01 00:00:00Z') * 1000000)::int8 END, l.settled_count IS NOT"
+                " NULL, l.settled_count, l.settled_documents, l.settled_times FROM " +
                 table_ + " AS l WHERE " + about_place + " AND l.phase IS NULL AND NOT (" +
                 about_other_table + " AND l.mode <> 'cleanup' AND NOT EXISTS (SELECT FROM " +
                 table_ +

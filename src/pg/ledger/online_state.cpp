@@ -15,6 +15,8 @@ const char *origin_name(Origin origin) {
     return "version 15";
   case Origin::phases:
     return "phases";
+  case Origin::catalog:
+    return "catalog";
   case Origin::repair:
     break;
   }
@@ -22,7 +24,7 @@ const char *origin_name(Origin origin) {
 }
 
 Origin origin_of(const std::optional<std::string> &name) {
-  for (const Origin each : {Origin::version15, Origin::phases})
+  for (const Origin each : {Origin::version15, Origin::phases, Origin::catalog})
     if (name == origin_name(each))
       return each;
   return Origin::repair;
@@ -130,6 +132,8 @@ void OnlineLedger::remember(std::int64_t run, const OnlineState &state) {
         state.filled.before.sessions, state.first_run, std::string(origin_name(state.origin)),
         state.trigger, std::string(state.completes_snapshots ? "t" : "f"), state.queue.table,
         state.queue.length, until, state.queue.sum, state.changes});
+  if (state.origin == Origin::catalog)
+    return; // it proves nothing: the run that derived the rows has
   // What the sums count is said beside them.
   if (state.first_run != run)
     rows("UPDATE " + table_ +

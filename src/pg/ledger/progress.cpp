@@ -16,8 +16,6 @@ std::int64_t unix_microseconds() noexcept {
   return GetCurrentTimestamp() + epoch_difference;
 }
 
-constexpr int finished_phase = phase_count + 1;
-
 } // namespace
 
 Progress::Progress(const Extension &extension) : extension_(extension) {}
@@ -95,7 +93,7 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
 void Progress::at(int phase, std::string_view step) {
   const std::vector<std::string> &names = step_names();
   const auto found = std::find(names.begin(), names.end(), step);
-  set("phase", phase);
+  set("phase", phase_ = phase);
   set("step", found == names.end() ? 0 : found - names.begin());
   set("updated_at", unix_microseconds());
   flush();
@@ -103,7 +101,7 @@ void Progress::at(int phase, std::string_view step) {
 }
 
 void Progress::finished() {
-  set("phase", finished_phase);
+  set("phase", finished_phase + phase_);
   set("step", 0);
   set("updated_at", unix_microseconds());
 }

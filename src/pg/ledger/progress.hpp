@@ -58,6 +58,7 @@ private:
   const Extension extension_;
   Oid caller_ = GetUserId();
   Before before_;
+  int phase_ = 0; ///< where it is
 };
 
 } // namespace cowrie::pg

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/schema/v16.hpp"
+#include "core/schema/versions.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
@@ -24,7 +24,7 @@ constexpr double growth = 4.0, portion_us = 1e6;
  */
 BlockNumber blocks_to_read(const ResolvedTarget &target) {
   std::string filled, as_declared;
-  for (const Column &each : schema_v16().table("session_summaries")->columns) {
+  for (const Column &each : filled_sessions(target.names.version).columns) {
     const std::string type =
         each.type.substr(0, std::min(each.type.find('('), each.type.find(" COLLATE")));
     filled += (filled.empty() ? "" : ", ") + quote_literal(each.name);
