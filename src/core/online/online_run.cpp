@@ -80,6 +80,7 @@ private:
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
+    refuse_partitioned_sessions(database_, *seen().declared.table("session_summaries"));
     auto unfinished = ports_.memory.unfinished();
     if (unfinished && is_over(*unfinished)) {
       over_ = "The online migration that began with run " + std::to_string(unfinished->first_run) +

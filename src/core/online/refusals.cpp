@@ -61,8 +61,20 @@ void refuse_update_triggers(Database &database, const Table &declared_sessions) 
             " then run " + target.online_call(target.arguments));
 }
 
+void refuse_partitioned_sessions(Database &database, const Table &) {
+  const Target &target = database.target();
+  if (target.partitioned)
+    throw Failure(sqlstate::feature_not_supported,
+                  "partitioned sessions cannot be migrated while others write",
+                  "Table " + sessions_of(target) +
+                      " is partitioned. The online migration fills batches of one table, and builds"
+                      " indexes that a partitioned table does not take CONCURRENTLY.",
+                  "No CALL does this. Stop the application and migrate in one transaction: run " +
+                      target.command("cowrie_migrate_v16", target.arguments));
+}
+
 std::vector<OnlineRefusal> online_refusals() {
-  return {refuse_update_triggers,
+  return {refuse_partitioned_sessions, refuse_update_triggers,
           [](Database &database, const Table &) { refuse_unusable_checks(database); }};
 }
 

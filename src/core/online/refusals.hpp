@@ -14,6 +14,9 @@ namespace cowrie {
  *  of them the operator may declare harmless. */
 std::string firing_triggers_query(const std::string &columns);
 
+/** Refuses sessions that are in partitions: this mode works on one table. */
+void refuse_partitioned_sessions(Database &database, const Table &declared_sessions);
+
 /** Refuses triggers and rules that would fire for the rows that the batches write. */
 void refuse_update_triggers(Database &database, const Table &declared_sessions);
 

@@ -151,8 +151,9 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
 }
 
 const char *const sample_query =
-    "SELECT current_setting('default_statistics_target')::integer, pg_relation_size(oid),"
-    " GREATEST(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass";
+    "SELECT current_setting('default_statistics_target')::integer, sum(pg_relation_size(oid)),"
+    " sum(GREATEST(reltuples, 0))::bigint FROM pg_class WHERE relkind = 'r' AND (oid ="
+    " $1::text::regclass OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))";
 const char *const set_sample_query = "SELECT set_config('default_statistics_target', $1, true)";
 
 // ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
