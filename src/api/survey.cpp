@@ -20,6 +20,8 @@
 #include "api/calls.hpp"
 #include "api/session_arguments.hpp"
 
+#include <algorithm>
+
 namespace cowrie::pg {
 namespace {
 

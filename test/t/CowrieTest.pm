@@ -15,7 +15,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
-  schema_dump quote_name quote_text figure kill_backend kill_postmaster
+  schema_dump quote_name quote_text figure kill_backend kill_postmaster has_pg_cron
 );
 
 our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
@@ -24,6 +24,14 @@ our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
 sub full_counts
 {
 	return ($ENV{COWRIE_FULL} // '') eq '1';
+}
+
+# Whether the server that is tested has pg_cron installed; a new release of the server may be without for a while.
+sub has_pg_cron
+{
+	my $directory = `pg_config --sharedir`;
+	chomp $directory;
+	return -e "$directory/extension/pg_cron.control";
 }
 
 # Starts a server; further lines for postgresql.conf as arguments. Documents of the smallest tables are
@@ -111,7 +119,8 @@ sub run_script
 
 # Creates a database at version 15 with sessions and the extension. Options: those of the fixtures
 # (schema, doc_type, event_type, column_order, n, pad), owner (a role, created if it does not exist;
-# owns the tables and the database, not the extension), extension => 0 for none.
+# owns the tables and the database, not the extension), extension => 0 for none, clean => 1 for sessions as a
+# honeypot collects them, without those that are hard to read.
 sub create_v15
 {
 	my ($node, $database, %options) = @_;
@@ -119,6 +128,7 @@ sub create_v15
 	my $extension = delete $options{extension} // 1;
 	my $sessions = delete $options{n};
 	my $pad = delete $options{pad};
+	my $script = delete $options{clean} ? '../../bench/sql/data.sql' : 'sessions.sql';
 
 	if (defined $owner)
 	{
@@ -140,7 +150,7 @@ sub create_v15
 	my %fill = map { $_ => $options{$_} } grep { exists $options{$_} } qw(schema user);
 	$fill{n} = $sessions if defined $sessions;
 	$fill{pad} = $pad if defined $pad;
-	run_script($node, $database, 'sessions.sql', %fill);
+	run_script($node, $database, $script, %fill);
 	return;
 }
 
