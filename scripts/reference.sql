@@ -10,6 +10,33 @@ CREATE TEMP VIEW members AS
 SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'cowrie_migrate';
 
+-- What a comment has no room for.
+CREATE TEMP TABLE notes AS SELECT * FROM (VALUES
+  ('cowrie_migrate_v16', 'It resumes a migration of which phases were kept, and reports where nothing is to do.
+
+- `repair`: complete an incomplete version 16 in place and keep every row. What would lose a value is refused.
+- `dry_run`: only show the plan.
+- `on_failure`: `abort` rolls everything back and raises the error. `keep` rolls back the phase that failed, keeps the phases before it,
+  and returns the failure as a row and a WARNING.'),
+  ('cowrie_migrate_v16_online', 'It must be a statement of its own, outside a transaction block. The next CALL resumes where an interrupted one
+stopped.
+
+- `repair`: as in `cowrie_migrate_v16`.
+- `batch_size`: sessions per batch.
+- `pause`: how long to wait between batches.'),
+  ('cowrie_preflight_v16', 'Blockers have the words of the refusal; warnings come with a remedy; information is about space, WAL, duration and
+what the documents would give.'),
+  ('cowrie_checkpoint_v16', 'One of the criteria is that nothing was lost. A criterion that cannot be measured says so and has not passed.'),
+  ('cowrie_validate_schema', '- `version`: which declaration the database is compared with.'),
+  ('cowrie_cleanup_v16', 'It refuses to drop what is not declared (2BP01), and to discard data that cannot be rebuilt from the sessions (55000).
+Without the extension: `psql -U owner -f scripts/cleanup_v16_incomplete.sql`.
+
+- `to_phase`: the last phase that stays.
+- `dry_run`: only show the plan.
+- `force`: discard the data all the same.'),
+  ('cowrie_enrichment_facts', 'Immutable and parallel safe.')
+) AS v (function, words);
+
 -- A column of a relation in one row of a table.
 CREATE TEMP VIEW members_columns AS
 SELECT a.attrelid, a.attnum, format('| `%s` | `%s` | %s |', a.attname, format_type(a.atttypid, a.atttypmod),
@@ -21,7 +48,7 @@ RETURN upper(left(words, 1)) || substr(words, 2);
 
 SELECT '# Reference
 
-Everything that the extension offers. This page is made from the comments in the catalog (`make reference`), which psql shows
+Everything that the extension offers. This page is made from the catalog and its comments (`make reference`), which psql shows
 with `\df+ cowrie_*`, `\d+ cowrie_migration_status` and `\dT+ cowrie_*`.
 
 `target_schema` NULL means the first schema of the caller''s `search_path` that has a table `session_summaries`. Who may call
@@ -29,9 +56,10 @@ what: [SECURITY.md](SECURITY.md).
 
 ## Functions and procedures
 ';
-SELECT format(E'### %s\n\n```text\n%s%s(%s)%s\n```\n\n%s\n', signature.title, CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END,
+SELECT format(E'### %s\n\n```text\n%s%s(%s)%s\n```\n\n%s.\n%s', signature.title, CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END,
   p.proname, regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(name|text|interval)', '', 'g'), '\mIN ', '', 'g'),
-  COALESCE(' RETURNS ' || pg_get_function_result(p.oid), ''), obj_description(p.oid, 'pg_proc'))
+  COALESCE(' RETURNS ' || pg_get_function_result(p.oid), ''), pg_temp.sentence(obj_description(p.oid, 'pg_proc')),
+  COALESCE(E'\n' || (SELECT words FROM notes WHERE function = p.proname) || E'\n', ''))
 FROM members AS m JOIN pg_proc AS p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
 JOIN pg_extension AS e ON e.extname = 'cowrie_migrate' AND e.extnamespace = p.pronamespace,
 LATERAL (SELECT p.proname || CASE WHEN count(*) > 1

@@ -208,33 +208,3 @@ CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @exts
 ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
 COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
     'leaves out what comes by logical replication: the ledger tells of this database';
-
--- What people call, in full: docs/REFERENCE.md is made of these.
-COMMENT ON FUNCTION @extschema@.cowrie_migrate_v16(name, boolean, boolean, text) IS
-    'Migrate from version 15 to 16 in one transaction, resume a migration of which phases were kept, or report that nothing is to do. '
-    'repair: complete an incomplete version 16 in place and keep every row; what would lose a value is refused. '
-    'dry_run: only show the plan. '
-    'on_failure: ''abort'' rolls everything back and raises the error; ''keep'' rolls back the phase that failed, keeps the phases before it, '
-    'and returns the failure as a row and a WARNING.';
-COMMENT ON PROCEDURE @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval) IS
-    'Migrate from version 15 to 16 in many short transactions while the application goes on writing; the next CALL resumes where an '
-    'interrupted one stopped. It must be a statement of its own, outside a transaction block. '
-    'batch_size: sessions per batch. pause: how long to wait between batches.';
-COMMENT ON FUNCTION @extschema@.cowrie_stop_migration() IS
-    'Ask the running online migration to stop after its current batch. Returns false if none is running.';
-COMMENT ON FUNCTION @extschema@.cowrie_preflight_v16(name) IS
-    'Report whether a migration would work and what it would cost: blockers in the words of the refusal, warnings with a remedy, space, WAL, '
-    'duration, and what the documents would give. Changes nothing.';
-COMMENT ON FUNCTION @extschema@.cowrie_checkpoint_v16(name) IS
-    'Measure the acceptance criteria of the migration, among them that nothing was lost. Changes nothing.';
-COMMENT ON FUNCTION @extschema@.cowrie_validate_schema(name, integer) IS
-    'Compare the database with the declaration of version 16 or 15. No row means that they are equal. Changes nothing.';
-COMMENT ON FUNCTION @extschema@.cowrie_cleanup_v16(name, integer, boolean, boolean) IS
-    'Return to version 15, or to the end of phase to_phase. Refused if that would drop what is not declared (2BP01) or discard data that cannot '
-    'be rebuilt from the sessions (55000). dry_run: only show the plan. force: override the second refusal.';
-COMMENT ON FUNCTION @extschema@.cowrie_rejected_values(name, integer) IS
-    'List the values in the documents that the migration cannot use, with the reason of each; at most max_rows rows.';
-COMMENT ON FUNCTION @extschema@.cowrie_enrichment_facts(json) IS
-    'Show what the migration reads from one enrichment document. Immutable and parallel safe.';
-COMMENT ON FUNCTION @extschema@.cowrie_enrichment_facts(jsonb) IS
-    'Show what the migration reads from one enrichment document. Immutable and parallel safe.';
