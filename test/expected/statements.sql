@@ -270,6 +270,25 @@ FROM (
 ) AS seen
 WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id ON CONFLICT ("ip_address", "asn_number", "observed_at") DO NOTHING;
 
+-- fill_rows, partitioned
+UPDATE "public"."session_summaries" AS s SET "source_ip" = f."source_ip", "enrichment_at" = f."enrichment_at", "snapshot_asn" = f."snapshot_asn", "snapshot_country" = f."snapshot_country", "snapshot_ip_type" = f."snapshot_ip_type"
+FROM (SELECT tableoid AS leaf, ctid AS place, "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "source_ip", "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "enrichment_at", "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_asn", "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_country", "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_ip_type" FROM "public"."session_summaries" WHERE ("source_ip" IS NULL OR "enrichment_at" IS NULL OR "snapshot_asn" IS NULL OR "snapshot_country" IS NULL OR "snapshot_ip_type" IS NULL) OFFSET 0) AS f
+WHERE s.tableoid = f.leaf AND s.ctid = f.place AND ((s."source_ip" IS NULL AND f."source_ip" IS NOT NULL) OR (s."enrichment_at" IS NULL AND f."enrichment_at" IS NOT NULL) OR (s."snapshot_asn" IS NULL AND f."snapshot_asn" IS NOT NULL) OR (s."snapshot_country" IS NULL AND f."snapshot_country" IS NOT NULL) OR (s."snapshot_ip_type" IS NULL AND f."snapshot_ip_type" IS NOT NULL));
+
+-- load_chosen, partitioned
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.leaf, k.place FROM (SELECT * FROM "public"."cowrie_migrate_chosen") AS g
+  LEFT JOIN (SELECT session_id, tableoid AS leaf, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.leaf, k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place OFFSET 0
+) AS d ON true;
+
 -- choose_sessions
 CREATE UNLOGGED TABLE "public"."cowrie_migrate_chosen" AS SELECT source_ip, min(started) AS first_seen,
     max(ended) AS last_seen, count(*) AS sessions,
