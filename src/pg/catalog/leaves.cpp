@@ -32,6 +32,7 @@ std::vector<Oid> tree_of(Oid table) {
     return {all->elements, list_length(all)};
   });
   std::vector<Oid> result;
+  result.reserve(static_cast<std::size_t>(found.count));
   for (int i = 0; i < found.count; ++i)
     result.push_back(found.first[i].oid_value);
   return result;

@@ -57,7 +57,7 @@ private:
   std::array<std::int64_t, 3> written_sessions();
   void refuse_more_writes(const std::array<std::int64_t, 3> &before, std::int64_t rows);
   /** Locks tables as lock_tables() does, without looking at what was locked; returns what was. */
-  std::vector<RelationLock> acquire(const std::vector<TableLock> &wanted);
+  std::vector<RelationLock> acquire(const std::vector<TableLock> &tables);
   /** Locks all tables that are there, so that they can be looked at as of one moment. */
   void lock_to_read();
   /** Locks one table for as long as that may take, the others at once; returns the one that could

@@ -177,18 +177,18 @@ void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
   inspect_locked(acquire(wanted));
 }
 
-void ServerDatabase::upgrade_locks(const std::vector<TableLock> &tables) {
-  const std::vector<RelationLock> wanted = in_full(tables);
+void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
+  const std::vector<RelationLock> locks = in_full(wanted);
   const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
   for (;;) {
-    const std::size_t refused = try_to_lock(wanted, 0, patience_ms());
-    if (refused == wanted.size())
+    const std::size_t refused = try_to_lock(locks, 0, patience_ms());
+    if (refused == locks.size())
       break;
     if (setting_lock_timeout > 0 && clock_us() >= deadline)
-      throw_locked(wanted[refused]);
+      throw_locked(locks[refused]);
     query("SELECT pg_sleep($1::int8 / 1000.0)", {std::int64_t(patience_ms())}); // others go first
   }
-  inspect_locked(wanted);
+  inspect_locked(locks);
 }
 
 // What was seen before the locks were granted does not count: everything is found and asked again,
