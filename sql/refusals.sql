@@ -69,6 +69,7 @@ CREATE UNLOGGED TABLE kinds.session_summaries (LIKE app.session_summaries);
 SELECT refusal($$SELECT * FROM cowrie_migrate_v16('kinds')$$);
 DROP TABLE kinds.session_summaries;
 CREATE TABLE kinds.session_summaries (LIKE app.session_summaries) PARTITION BY HASH (session_id);
+CREATE UNLOGGED TABLE kinds.part PARTITION OF kinds.session_summaries FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 SELECT refusal($$SELECT * FROM cowrie_migrate_v16('kinds')$$);
 DROP SCHEMA kinds CASCADE;
 

@@ -89,7 +89,7 @@ BEGIN
   END IF;
   SELECT pg_get_userbyid(c.relowner) AS owner INTO item
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE n.nspname = app_schema AND c.relname = 'session_summaries' AND c.relkind = 'r';
+  WHERE n.nspname = app_schema AND c.relname = 'session_summaries' AND c.relkind IN ('r', 'p');
   IF item.owner IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'there is no table session_summaries',
       HINT = 'Name its schema: psql -v schema=app -f cleanup_v16_incomplete.sql';
@@ -217,6 +217,17 @@ BEGIN
                         WHEN 'f' THEN d.columns = s.columns AND d.target = s.target
                         ELSE d.columns = s.columns AND cardinality(s.columns) = 1
                              AND s.name = s.table_name || '_' || s.columns[1] || '_check' END))
+    UNION
+    -- What a partitioned table loses its partitions lose: with the same name, inherited.
+    SELECT 'pg_class'::regclass, a.attrelid, a.attnum::integer
+    FROM ours AS o JOIN columns AS d ON d.table_name = o.relname AND d.one_by_one
+    CROSS JOIN LATERAL pg_partition_tree(o.oid) AS p
+    JOIN pg_attribute AS a ON a.attrelid = p.relid AND a.attname = d.name AND a.attinhcount > 0
+    UNION
+    SELECT 'pg_constraint'::regclass, k.oid, 0
+    FROM seen_constraints AS s JOIN constraints AS d ON d.table_name = s.table_name AND d.name = s.name
+    JOIN pg_constraint AS n ON n.oid = s.oid CROSS JOIN LATERAL pg_partition_tree(n.conrelid) AS p
+    JOIN pg_constraint AS k ON k.conrelid = p.relid AND k.conname = n.conname AND k.coninhcount > 0
   ) AS o;
 
   IF classes IS NULL AND version <= back_to AND (subphase IS NULL OR kept > 0) THEN
@@ -277,7 +288,7 @@ BEGIN
     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname) AS command
     FROM unnest(classes, objects) AS o (classid, objid)
     JOIN pg_constraint AS k ON o.classid = 'pg_constraint'::regclass AND k.oid = o.objid
-    JOIN pg_class AS c ON c.oid = k.conrelid AND c.relname = 'session_summaries'
+    JOIN pg_class AS c ON c.oid = k.conrelid AND c.relname = 'session_summaries' AND NOT c.relispartition
     UNION ALL
     SELECT format('DROP INDEX %s', i.indexrelid::regclass)
     FROM unnest(classes, objects) AS o (classid, objid)
@@ -303,6 +314,7 @@ BEGIN
   INTO item
   FROM unnest(classes, objects, parts) AS o (classid, objid, objsubid)
   JOIN pg_attribute AS a ON o.objsubid > 0 AND a.attrelid = o.objid AND a.attnum = o.objsubid
+  JOIN pg_class AS c ON c.oid = a.attrelid AND NOT c.relispartition
   GROUP BY a.attrelid;
   IF item.command IS NOT NULL THEN
     RAISE NOTICE '%', item.command;

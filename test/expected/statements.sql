@@ -270,6 +270,25 @@ FROM (
 ) AS seen
 WHERE previous IS DISTINCT FROM asn ORDER BY source_ip, asn, started, session_id ON CONFLICT ("ip_address", "asn_number", "observed_at") DO NOTHING;
 
+-- fill_rows, partitioned
+UPDATE "public"."session_summaries" AS s SET "source_ip" = f."source_ip", "enrichment_at" = f."enrichment_at", "snapshot_asn" = f."snapshot_asn", "snapshot_country" = f."snapshot_country", "snapshot_ip_type" = f."snapshot_ip_type"
+FROM (SELECT tableoid AS leaf, ctid AS place, "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "source_ip", "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "enrichment_at", "ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_asn", "ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_country", "ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, "snapshot_asn"::integer, "snapshot_country"::character varying, "snapshot_ip_type"::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) AS "snapshot_ip_type" FROM "public"."session_summaries" WHERE ("source_ip" IS NULL OR "enrichment_at" IS NULL OR "snapshot_asn" IS NULL OR "snapshot_country" IS NULL OR "snapshot_ip_type" IS NULL) OFFSET 0) AS f
+WHERE s.tableoid = f.leaf AND s.ctid = f.place AND ((s."source_ip" IS NULL AND f."source_ip" IS NOT NULL) OR (s."enrichment_at" IS NULL AND f."enrichment_at" IS NOT NULL) OR (s."snapshot_asn" IS NULL AND f."snapshot_asn" IS NOT NULL) OR (s."snapshot_country" IS NULL AND f."snapshot_country" IS NOT NULL) OR (s."snapshot_ip_type" IS NULL AND f."snapshot_ip_type" IS NOT NULL));
+
+-- load_chosen, partitioned
+INSERT INTO "public"."ip_inventory" AS t
+  (ip_address, current_asn, first_seen, last_seen, session_count, enrichment)
+SELECT g.source_ip, g.asn::integer, g.first_seen, g.last_seen, g.sessions,
+  COALESCE("ext"."cowrie_provider_data"(d.enrichment::json, g.source_ip::varchar), '{}')
+FROM (
+  SELECT g.*, k.leaf, k.place FROM (SELECT * FROM "public"."cowrie_migrate_chosen") AS g
+  LEFT JOIN (SELECT session_id, tableoid AS leaf, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.leaf, k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place OFFSET 0
+) AS d ON true;
+
 -- choose_sessions
 CREATE UNLOGGED TABLE "public"."cowrie_migrate_chosen" AS SELECT source_ip, min(started) AS first_seen,
     max(ended) AS last_seen, count(*) AS sessions,
@@ -783,7 +802,9 @@ SELECT c.oid::regclass, i.indexrelid::regclass,
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE starts_with(s, 'search_path=')))
 
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indrelid = c.oid
-WHERE n.nspname = 'public' AND c.relname = ANY (ARRAY['session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history']::text[])
+WHERE (n.nspname = 'public' AND c.relname = ANY (ARRAY['session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history']::text[]) OR c.relispartition AND (c.oid = to_regclass('"public"."session_summaries"')
+  OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('"public"."session_summaries"'))))
+  AND NOT EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = i.indexrelid))
 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) ORDER BY 1, 2;
 
 -- checks_query
@@ -802,6 +823,7 @@ AND k.conname <> ALL (ARRAY['snapshot_country_iso', 'fk_session_source_ip']::tex
 -- row_type_users_query
 WITH RECURSIVE kinds (id) AS (
   SELECT reltype FROM pg_class WHERE oid = $1::text::regclass
+    OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass))
   UNION SELECT t.oid FROM kinds AS k JOIN pg_type AS t ON t.typelem = k.id OR t.typbasetype = k.id
     OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.typrelid AND a.atttypid = k.id
                AND NOT a.attisdropped AND a.attnum > 0)
@@ -1005,7 +1027,7 @@ WHERE name IN ('cowrie_migrate.lock_timeout', 'cowrie_migrate.use_raw_events', '
     'work_mem', 'maintenance_work_mem', 'shared_buffers', 'max_parallel_workers_per_gather', 'max_parallel_maintenance_workers');
 
 -- alter_table_reason_query
-SELECT CASE
+SELECT max(CASE
   WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'
     THEN 'cowrie_migrate.rewrite is alter_table'
   WHEN m.amname <> 'heap' THEN format('the access method is %s', m.amname)
@@ -1020,8 +1042,9 @@ SELECT CASE
     FROM pg_constraint AS k
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
     WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type')
-    ORDER BY k.conname LIMIT 1)) END AS reason
-FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = '"public"."session_summaries"'::regclass;
+    ORDER BY k.conname LIMIT 1)) END) AS reason
+FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.relkind = 'r' AND (c.oid = to_regclass('"public"."session_summaries"')
+  OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('"public"."session_summaries"'))));
 
 -- wal_is_decoded_query
 SELECT current_setting('wal_level') = 'logical';
@@ -1039,7 +1062,11 @@ FROM pg_class AS c WHERE c.oid = to_regclass($1::text);
 SELECT current_setting('wal_level') = 'logical' AND EXISTS (
   SELECT FROM pg_publication_tables AS t
   JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate
-  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries');
+  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries'
+  OR EXISTS (
+    SELECT FROM pg_partition_tree(to_regclass(format('%I.session_summaries', $1::text))) AS p
+    JOIN pg_class AS c ON c.oid = p.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = t.schemaname AND c.relname = t.tablename));
 
 -- published_by_name_query
 SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname),
@@ -1091,10 +1118,11 @@ SELECT (SELECT count(*) FROM sampled), (SELECT count(source_ip) FROM sampled),
 
 -- sessions_size_query
 SELECT
-  pg_relation_size(c.oid), pg_table_size(c.oid) - pg_relation_size(c.oid),
-  c.reltuples, c.relpages,
-  pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),
-  pg_stat_get_live_tuples(c.reltoastrelid), pg_stat_get_dead_tuples(c.reltoastrelid),
+  COALESCE(sum(pg_relation_size(c.oid)), 0),
+  COALESCE(sum(pg_table_size(c.oid) - pg_relation_size(c.oid)), 0),
+  CASE WHEN min(c.reltuples) < 0 THEN -1 ELSE sum(c.reltuples) END, sum(c.relpages),
+  sum(pg_stat_get_live_tuples(c.oid)), sum(pg_stat_get_dead_tuples(c.oid)),
+  sum(pg_stat_get_live_tuples(c.reltoastrelid)), sum(pg_stat_get_dead_tuples(c.reltoastrelid)),
   pg_size_bytes(current_setting('work_mem')),
   pg_size_bytes(current_setting('maintenance_work_mem')),
   current_setting('wal_level') = 'minimal',
@@ -1104,7 +1132,8 @@ SELECT
       SELECT FROM pg_stat_archiver
       WHERE last_failed_time > COALESCE(last_archived_time, '-infinity'))),
   pg_size_bytes(current_setting('wal_skip_threshold'))
-FROM pg_class AS c WHERE c.oid = $1::text::regclass;
+FROM pg_class AS c WHERE c.relkind = 'r' AND (c.oid = $1::text::regclass
+  OR c.oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)));
 
 -- index_sizes_query
 SELECT m.amname, pg_relation_size(i.indexrelid), (
@@ -1118,7 +1147,8 @@ SELECT m.amname, pg_relation_size(i.indexrelid), (
     JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
       AND s.attname = a.attname)
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
-WHERE i.indrelid = $1::text::regclass;
+WHERE c.relkind = 'i' AND (i.indrelid = $1::text::regclass
+  OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)));
 
 -- dependents_query
 WITH RECURSIVE removed (classid, objid, objsubid) AS (SELECT 1259::oid, 16384::oid, 0),
@@ -1139,7 +1169,7 @@ reached (classid, objid, objsubid) AS (
     SELECT d.refclassid, d.refobjid, d.refobjsubid
     FROM pg_depend AS d
     WHERE d.classid = r.classid AND d.objid = r.objid AND d.objsubid = r.objsubid
-      AND d.deptype IN ('i', 'P', 'S')
+      AND d.deptype IN ('i', 'P')
   ) AS next
 ),
 row_types (oid) AS (
@@ -1163,6 +1193,7 @@ holders (classid, objid, objsubid) AS (
   UNION
   SELECT r.classid, i.inhrelid, 0
   FROM removed AS r JOIN pg_inherits AS i ON i.inhparent = r.objid
+  JOIN pg_class AS c ON c.oid = i.inhrelid AND NOT c.relispartition
   WHERE r.classid = 'pg_class'::regclass AND r.objsubid <> 0
 ),
 dependents (classid, objid, objsubid) AS (

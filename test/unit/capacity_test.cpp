@@ -35,6 +35,20 @@ TEST(Capacity, AddsUpWhatIsOnOneFileSystem) {
   EXPECT_EQ(one.front().places, "sessions, other, temporary, pg_wal");
 }
 
+// Partitions in two tablespaces, a fifth of the bytes in one of them.
+TEST(Capacity, SharesSessionsBetweenFileSystems) {
+  std::vector<Disk> several = disks(1, 3, 3, 3);
+  several[0].share = 0.2;
+  several.push_back({Disk::Use::sessions, "more sessions", 2, 5000, 0.8});
+  const std::vector<DiskNeed> needs = disk_needs(need(), several);
+  const std::vector<DiskNeed> whole = disk_needs(need(), disks(1, 3, 3, 3));
+  ASSERT_EQ(needs.size(), 3u);
+  EXPECT_EQ(needs[0].need + needs[2].need, whole[0].need);
+  EXPECT_EQ(needs[2].places, "more sessions");
+  EXPECT_LT(needs[0].need, needs[2].need);
+  EXPECT_EQ(needs[1].need, whole[1].need);
+}
+
 TEST(Capacity, TellsFileSystemsApart) {
   const std::vector<DiskNeed> several = disk_needs(need(), disks(1, 2, 1, 3));
   ASSERT_EQ(several.size(), 3u);

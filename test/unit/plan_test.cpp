@@ -286,6 +286,20 @@ TEST(PlanMigration, AddsForeignKeysLastAndValidatesThemAfterwards) {
       }
 }
 
+// Before PostgreSQL 18 a partitioned table takes no foreign key NOT VALID.
+TEST(PlanMigration, AddsTheForeignKeyOfPartitionedSessionsValidated) {
+  Target target = test_target();
+  target.partitioned = true;
+  const Schema observed = observed_after(0);
+  const std::vector<Step> steps =
+      plan_migration(declared_v16(), observed, target, assess_it(observed, 15));
+  EXPECT_FALSE(
+      contains(steps[position(steps, "fk_session_source_ip")].statements.front(), "NOT VALID"));
+  const std::vector<std::string> names = names_of(steps);
+  EXPECT_EQ(std::count(names.begin(), names.end(), "validate_fk_session_source_ip"), 0);
+  EXPECT_EQ(std::count(names.begin(), names.end(), "validate_fk_ip_current_asn"), 1);
+}
+
 TEST(PlanMigration, ResumesAtTheNextPhase) {
   for (int phase = 1; phase < phase_count; ++phase) {
     const Schema observed = observed_after(phase);

@@ -230,6 +230,37 @@ TEST(SchemaDiff, FindsNothingInASoundVersion15) {
   EXPECT_EQ(diff(schema_v15(), observed, "public").size(), 1u);
 }
 
+// The key of a partitioned table has the columns that it is partitioned by; that of a plain one
+// not.
+TEST(SchemaDiff, TakesAKeyWithMoreColumnsForThatOfAPartitionedTable) {
+  Schema observed = schema_v15();
+  Table &sessions = *observed.table("session_summaries");
+  Constraint &key = sessions.constraints.front();
+  key.columns = {"first_event_at", "session_id"};
+  EXPECT_EQ(diff(schema_v15(), observed, "public").size(), 1u);
+  sessions.kind = 'p';
+  EXPECT_TRUE(diff(schema_v15(), observed, "public").empty());
+  key.columns = {"first_event_at"};
+  EXPECT_EQ(diff(schema_v15(), observed, "public").size(), 1u);
+  key.columns = {"first_event_at", "session_id"};
+  key.ordinary = false;
+  EXPECT_EQ(diff(schema_v15(), observed, "public").size(), 1u);
+}
+
+// Before PostgreSQL 18 it takes no foreign key NOT VALID, and its indexes no REINDEX CONCURRENTLY.
+TEST(SchemaDiff, RepairsAPartitionedTableByWhatItTakes) {
+  Schema observed = observed_after(phase_count);
+  Table &sessions = *observed.table("session_summaries");
+  sessions.kind = 'p';
+  erase_named(sessions.constraints, "fk_session_source_ip");
+  find_named(sessions.indexes, "idx_session_source_ip")->valid = false;
+  for (const Finding &each : diff(declared_v16(), observed, "public")) {
+    EXPECT_EQ(each.remedy.find("NOT VALID"), std::string::npos) << each.remedy;
+    EXPECT_EQ(each.remedy.find("CONCURRENTLY"), std::string::npos) << each.remedy;
+  }
+  EXPECT_EQ(diff(declared_v16(), observed, "public").size(), 2u);
+}
+
 TEST(SchemaDiff, CountsTheSameDefinitionUnderAnyName) {
   Schema observed = observed_after(phase_count);
   for (Table &table : observed.tables) {

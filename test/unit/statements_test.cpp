@@ -68,6 +68,10 @@ void add_derivation(Script &script, const Target &target, const Table &declared,
         script.add("load_rows of " + table.name + ", " + name,
                    load_rows(target, table.name, existing, {"rir_registry"}));
     }
+  Target partitioned = target;
+  partitioned.partitioned = true;
+  script.add("fill_rows, partitioned", fill_rows(partitioned, declared, base, FillScope::any));
+  script.add("load_chosen, partitioned", load_chosen(partitioned, false));
   script.add("choose_sessions", choose_sessions(target));
   script.add("chosen_fits", chosen_fits(target));
   script.add("load_chosen, fits", load_chosen(target, true));

@@ -206,6 +206,14 @@ double dead_rows_before_vacuum(double sessions) {
   return std::max(least_dead_rows, sessions * dead_part);
 }
 
+namespace {
+
+std::int64_t share_of(std::int64_t bytes, const Disk &disk) {
+  return disk.share < 1 ? rounded(static_cast<double>(bytes) * disk.share) : bytes;
+}
+
+} // namespace
+
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks) {
   struct FileSystem {
     std::uint64_t device;
@@ -224,8 +232,8 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
     system->total.free = disk.free;
     switch (disk.use) {
     case Disk::Use::sessions:
-      system->tables += need.tables - need.inventory_tables;
-      system->indexes += need.indexes - need.inventory_indexes;
+      system->tables += share_of(need.tables - need.inventory_tables, disk);
+      system->indexes += share_of(need.indexes - need.inventory_indexes, disk);
       break;
     case Disk::Use::new_tables:
       system->tables += need.inventory_tables;

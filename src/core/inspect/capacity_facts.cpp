@@ -11,10 +11,11 @@
 namespace cowrie {
 
 const char *const sessions_size_query = R"(SELECT
-  pg_relation_size(c.oid), pg_table_size(c.oid) - pg_relation_size(c.oid),
-  c.reltuples, c.relpages,
-  pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid),
-  pg_stat_get_live_tuples(c.reltoastrelid), pg_stat_get_dead_tuples(c.reltoastrelid),
+  COALESCE(sum(pg_relation_size(c.oid)), 0),
+  COALESCE(sum(pg_table_size(c.oid) - pg_relation_size(c.oid)), 0),
+  CASE WHEN min(c.reltuples) < 0 THEN -1 ELSE sum(c.reltuples) END, sum(c.relpages),
+  sum(pg_stat_get_live_tuples(c.oid)), sum(pg_stat_get_dead_tuples(c.oid)),
+  sum(pg_stat_get_live_tuples(c.reltoastrelid)), sum(pg_stat_get_dead_tuples(c.reltoastrelid)),
   pg_size_bytes(current_setting('work_mem')),
   pg_size_bytes(current_setting('maintenance_work_mem')),
   current_setting('wal_level') = 'minimal',
@@ -24,7 +25,8 @@ const char *const sessions_size_query = R"(SELECT
       SELECT FROM pg_stat_archiver
       WHERE last_failed_time > COALESCE(last_archived_time, '-infinity'))),
   pg_size_bytes(current_setting('wal_skip_threshold'))
-FROM pg_class AS c WHERE c.oid = $1::text::regclass)";
+FROM pg_class AS c WHERE c.relkind = 'r' AND (c.oid = $1::text::regclass
+  OR c.oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass))))";
 
 const char *const index_sizes_query = R"(SELECT m.amname, pg_relation_size(i.indexrelid), (
     SELECT sum(COALESCE(s.avg_width, 16)) FROM unnest(i.indkey::int2[]) AS k
@@ -37,7 +39,8 @@ const char *const index_sizes_query = R"(SELECT m.amname, pg_relation_size(i.ind
     JOIN pg_stats AS s ON s.schemaname = $2::text AND s.tablename = 'session_summaries'
       AND s.attname = a.attname)
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
-WHERE i.indrelid = $1::text::regclass)";
+WHERE c.relkind = 'i' AND (i.indrelid = $1::text::regclass
+  OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::text::regclass))))";
 
 std::string sample_documents_query(const Target &target, double share) {
   return sql::fill(target, R"(WITH sampled AS MATERIALIZED (

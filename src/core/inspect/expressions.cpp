@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/leaves.hpp"
 
 namespace cowrie {
 namespace {
@@ -49,15 +50,19 @@ std::string index_expressions_query(const Target &target) {
   std::vector<std::string> tables;
   for (const Table &each : target.declared().tables)
     tables.push_back(each.name);
-  return sql::fill(R"(SELECT c.oid::regclass, i.indexrelid::regclass,
+  return sql::fill(
+      R"(SELECT c.oid::regclass, i.indexrelid::regclass,
   concat_ws(', ', 'ROW(' || pg_get_expr(i.indexprs, i.indrelid) || ')::text', pg_get_expr(i.indpred, i.indrelid)),
   {functions}
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indrelid = c.oid
-WHERE n.nspname = {schema} AND c.relname = ANY ({tables})
+WHERE (n.nspname = {schema} AND c.relname = ANY ({tables}) OR c.relispartition AND {is_below}
+  AND NOT EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = i.indexrelid))
 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) ORDER BY 1, 2)",
-                   {{"functions", functions_of("pg_class", "i.indexrelid")},
-                    {"schema", quote_literal(target.schema)},
-                    {"tables", text_array(tables)}});
+      {{"functions", functions_of("pg_class", "i.indexrelid")},
+       {"schema", quote_literal(target.schema)},
+       {"tables", text_array(tables)},
+       {"is_below",
+        is_in_tree("c.oid", quote_literal(qualified(target.schema, "session_summaries")))}});
 }
 
 std::string checks_query(const Target &target) {

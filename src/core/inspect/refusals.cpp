@@ -91,6 +91,7 @@ FROM (SELECT session_id FROM {sessions} GROUP BY session_id HAVING count(*) > 1)
 
 const char *const row_type_users_query = R"(WITH RECURSIVE kinds (id) AS (
   SELECT reltype FROM pg_class WHERE oid = $1::text::regclass
+    OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass))
   UNION SELECT t.oid FROM kinds AS k JOIN pg_type AS t ON t.typelem = k.id OR t.typbasetype = k.id
     OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.typrelid AND a.atttypid = k.id
                AND NOT a.attisdropped AND a.attnum > 0)

@@ -44,7 +44,11 @@ const char *const sends_updates_query =
     R"(SELECT current_setting('wal_level') = 'logical' AND EXISTS (
   SELECT FROM pg_publication_tables AS t
   JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate
-  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries'))";
+  WHERE t.schemaname = $1::text AND t.tablename = 'session_summaries'
+  OR EXISTS (
+    SELECT FROM pg_partition_tree(to_regclass(format('%I.session_summaries', $1::text))) AS p
+    JOIN pg_class AS c ON c.oid = p.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = t.schemaname AND c.relname = t.tablename)))";
 
 bool updates_are_sent(Database &database) {
   return is_true(database, sends_updates_query, {database.target().schema});

@@ -4,6 +4,7 @@
 #include "core/base/text.hpp"
 #include "core/schema/versions.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/leaves.hpp"
 
 namespace cowrie {
 
@@ -15,7 +16,7 @@ std::string alter_table_reason_query(const Target &target) {
   for (const Column &each : filled_sessions(target.version).columns)
     append(filled, quote_literal(each.name));
   return sql::fill(
-      target, R"(SELECT CASE
+      target, R"(SELECT max(CASE
   WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'
     THEN 'cowrie_migrate.rewrite is alter_table'
   WHEN m.amname <> 'heap' THEN format('the access method is %s', m.amname)
@@ -30,10 +31,11 @@ std::string alter_table_reason_query(const Target &target) {
     FROM pg_constraint AS k
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
     WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ({filled})
-    ORDER BY k.conname LIMIT 1)) END AS reason
-FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = {sessions_literal}::regclass)",
+    ORDER BY k.conname LIMIT 1)) END) AS reason
+FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.relkind = 'r' AND {is_leaf})",
       {{"filled", filled},
-       {"sessions_literal", quote_literal(qualified(target.schema, "session_summaries"))}});
+       {"is_leaf",
+        is_in_tree("c.oid", quote_literal(qualified(target.schema, "session_summaries")))}});
 }
 
 std::string alter_table_reason(Database &database) {

@@ -112,6 +112,7 @@ private:
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
+    refuse_partitioned_sessions(database_, seen());
     const bool derived = seen().situation.derived;
     auto unfinished = ports_.memory.unfinished();
     if (unfinished && unfinished->origin == Origin::catalog && !derived)

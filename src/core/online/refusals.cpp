@@ -85,8 +85,20 @@ void refuse_work_tables(Database &database, const Inspection &inspection) {
 
 } // namespace
 
+void refuse_partitioned_sessions(Database &database, const Inspection &) {
+  const Target &target = database.target();
+  if (target.partitioned)
+    throw Failure(sqlstate::feature_not_supported,
+                  "partitioned sessions cannot be migrated while others write",
+                  "Table " + sessions_of(target) +
+                      " is partitioned. The online migration fills batches of one table, and builds"
+                      " indexes that a partitioned table does not take CONCURRENTLY.",
+                  "No CALL does this. Stop the application and migrate in one transaction: run " +
+                      target.command("cowrie_migrate_v16", target.arguments));
+}
+
 std::vector<OnlineRefusal> online_refusals() {
-  return {refuse_update_triggers,
+  return {refuse_partitioned_sessions, refuse_update_triggers,
           [](Database &database, const Inspection &) { refuse_unusable_checks(database); },
           refuse_work_tables};
 }

@@ -16,6 +16,9 @@ namespace cowrie {
  *  of them the operator may declare harmless. */
 std::string firing_triggers_query(const std::string &columns);
 
+/** Refuses sessions that are in partitions: this mode works on one table. */
+void refuse_partitioned_sessions(Database &database, const Inspection &inspection);
+
 /** Every refusal of this mode that is no refusal of the atomic one: triggers and rules that would
  *  fire for the rows that the batches write, CHECKs that these rows violate, tables of others that
  *  have the name of a work table. */

@@ -329,11 +329,14 @@ private:
         // Else phase 1 has set them aside.
         if (seen && (first_phase_ > 1 || rows_.complete) && reuse(table, *seen, each))
           continue;
+        const bool whole = table.phase == 0 && target_.partitioned;
         // Adding it takes a short lock, validating it reads both tables under a weak one.
         add(each.name, StepKind::statement, table, "SHARE ROW EXCLUSIVE",
-            {ddl::add_constraint(target_.schema, table.name, each)});
-        add("validate_" + each.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
-            {ddl::validate_constraint(target_.schema, table.name, each.name)});
+            {ddl::add_constraint(target_.schema, table.name, each,
+                                 whole ? ddl::Validated::yes : ddl::Validated::no)});
+        if (!whole)
+          add("validate_" + each.name, StepKind::statement, table, "SHARE UPDATE EXCLUSIVE",
+              {ddl::validate_constraint(target_.schema, table.name, each.name)});
       }
   }
 

@@ -61,6 +61,7 @@ struct Disk {
   std::string place;        ///< `tablespace "pg_default"`, `pg_wal`
   std::uint64_t device = 0; ///< the same for places on the same file system
   std::int64_t free = 0;    ///< bytes that the server may still write
+  double share = 1;         ///< of what has that use, as much is written there
 };
 
 /** An object that is not declared and depends on what is declared. */

@@ -24,6 +24,7 @@ struct Target {
   std::string extension_schema;       ///< where this extension's functions are
   std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
+  bool partitioned = false;           ///< the rows of session_summaries are in its partitions
   bool has_raw_events = false;
   /** ` COLLATE …` where session_id of raw_events has another collation than that of the sessions:
    * which of the two a comparison means must be said. */

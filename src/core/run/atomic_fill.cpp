@@ -8,9 +8,13 @@
 namespace cowrie {
 
 const char *const enabled_triggers_query =
-    "SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA '"
-    " ELSE '' END FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT tgisinternal"
-    " AND tgenabled <> 'D' ORDER BY tgname";
+    "SELECT quote_ident(t.tgname), CASE t.tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA "
+    "'"
+    " ELSE '' END, CASE WHEN c.relkind = 'p' THEN 'ONLY ' ELSE '' END || quote_ident(n.nspname) ||"
+    " '.' || quote_ident(c.relname) FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid"
+    " JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE (c.oid = $1::text::regclass OR c.oid"
+    " IN (SELECT relid FROM pg_partition_tree($1::text::regclass))) AND NOT t.tgisinternal AND"
+    " t.tgenabled <> 'D' ORDER BY c.oid, t.tgname";
 
 /** Runs a pass over the sessions with the raw events at hand. */
 template <typename Pass> FillResult AtomicFill::with_events(Pass pass) {
@@ -42,10 +46,10 @@ FillResult AtomicFill::update(const Step &step) {
   const std::string table = qualified(database_.target().schema, step.table);
   const std::vector<Row> triggers = database_.query(enabled_triggers_query, {table});
   for (const Row &each : triggers)
-    database_.execute("ALTER TABLE " + table + " DISABLE TRIGGER " + *each[0]);
+    database_.execute("ALTER TABLE " + *each[2] + " DISABLE TRIGGER " + *each[0]);
   FillResult filled = with_events([&] { return database_.fill(step.statements.front(), false); });
   for (const Row &each : triggers)
-    database_.execute("ALTER TABLE " + table + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
+    database_.execute("ALTER TABLE " + *each[2] + " ENABLE " + *each[1] + "TRIGGER " + *each[0]);
   return filled;
 }
 

@@ -20,7 +20,9 @@
 
 namespace cowrie {
 
-const char *const relation_size_query = "SELECT pg_total_relation_size($1::text::regclass)";
+const char *const relation_size_query =
+    "SELECT sum(pg_total_relation_size(id)) FROM (SELECT $1::text::regclass AS id UNION"
+    " SELECT relid FROM pg_partition_tree($1::text::regclass)) AS parts";
 
 namespace {
 

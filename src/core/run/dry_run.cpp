@@ -8,8 +8,10 @@
 namespace cowrie {
 
 const char *const table_sizes_query =
-    "SELECT CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::int8,"
-    " pg_table_size(oid) FROM pg_class WHERE oid = $1::text::regclass";
+    "SELECT sum(CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples "
+    "END)::int8,"
+    " sum(pg_table_size(oid)) FROM pg_class WHERE relkind = 'r' AND (oid = $1::text::regclass"
+    " OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))";
 
 std::vector<StepResult> estimate(Database &database, const std::vector<Step> &plan) {
   const std::vector<Row> sizes =

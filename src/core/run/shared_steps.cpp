@@ -152,9 +152,8 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
 }
 
 const char *const sample_query = R"(SELECT
-  current_setting('default_statistics_target')::integer, pg_relation_size(t.oid),
-  GREATEST(t.reltuples, 0)::bigint,
-  CASE WHEN NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = t.oid)
+  current_setting('default_statistics_target')::integer, l.bytes, l.rows,
+  CASE WHEN t.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = t.oid)
     AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indexprs IS NOT NULL)
   THEN (
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
@@ -163,7 +162,13 @@ const char *const sample_query = R"(SELECT
         SELECT FROM pg_stats AS s WHERE s.schemaname = n.nspname
           AND s.tablename = t.relname AND s.attname = a.attname))
   ) END AS columns
-FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace WHERE t.oid = $1::text::regclass)";
+FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
+CROSS JOIN LATERAL (
+  SELECT COALESCE(sum(pg_relation_size(c.oid)), 0) AS bytes,
+    COALESCE(sum(GREATEST(c.reltuples, 0)), 0)::bigint AS rows
+  FROM pg_class AS c
+  WHERE c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid)))
+) AS l WHERE t.oid = $1::text::regclass)";
 const char *const set_sample_query = "SELECT set_config('default_statistics_target', $1, true)";
 
 // ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents

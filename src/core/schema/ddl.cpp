@@ -76,19 +76,21 @@ std::string add_columns(const std::string &schema, const std::string &table,
          });
 }
 
-std::string constraint_clause(const std::string &schema, const Constraint &constraint) {
+std::string constraint_clause(const std::string &schema, const Constraint &constraint,
+                              Validated validated) {
   std::string result = "CONSTRAINT " + quote_identifier(constraint.name) + " ";
   if (constraint.kind != ConstraintKind::foreign_key)
     return result + definition(constraint);
   // The target must be the table of the migrated schema, whatever the search_path says.
   return result + "FOREIGN KEY (" + column_list(constraint.columns) + ") REFERENCES " +
          qualified(schema, constraint.target_table) + " (" +
-         column_list(constraint.target_columns) + ") NOT VALID";
+         column_list(constraint.target_columns) +
+         (validated == Validated::yes ? ")" : ") NOT VALID");
 }
 
 std::string add_constraint(const std::string &schema, const std::string &table,
-                           const Constraint &constraint) {
-  return alter_table(schema, table) + "ADD " + constraint_clause(schema, constraint);
+                           const Constraint &constraint, Validated validated) {
+  return alter_table(schema, table) + "ADD " + constraint_clause(schema, constraint, validated);
 }
 
 std::string validate_constraint(const std::string &schema, const std::string &table,

@@ -27,10 +27,15 @@ std::string comment_on_table(const std::string &schema, const Table &table);
 std::string add_columns(const std::string &schema, const std::string &table,
                         const std::vector<const Column *> &columns);
 
-/** `CONSTRAINT "n" CHECK (…)`; a foreign key is written NOT VALID. */
-std::string constraint_clause(const std::string &schema, const Constraint &constraint);
+/** Whether a foreign key is validated as it is added; a partitioned table takes no other before
+ *  PostgreSQL 18. */
+enum class Validated : bool { no, yes };
+/** `CONSTRAINT "n" CHECK (…)`; a foreign key is written NOT VALID where it is not to be validated.
+ */
+std::string constraint_clause(const std::string &schema, const Constraint &constraint,
+                              Validated validated = Validated::no);
 std::string add_constraint(const std::string &schema, const std::string &table,
-                           const Constraint &constraint);
+                           const Constraint &constraint, Validated validated = Validated::no);
 std::string validate_constraint(const std::string &schema, const std::string &table,
                                 const std::string &name);
 enum class Concurrently : bool { no, yes };

@@ -91,10 +91,26 @@ const Index *same_definition(const Table &observed, const Index &declared) noexc
   return found;
 }
 
+namespace {
+
+/** Tells whether it is the key of a partitioned table with the columns that it is partitioned by:
+ *  the server has no other. */
+bool is_key_with_more(const Table &observed, const Constraint &declared,
+                      const Constraint &seen) noexcept {
+  const auto &has = seen.columns;
+  return observed.kind == 'p' && declared.kind == ConstraintKind::primary_key &&
+         seen.kind == declared.kind && seen.ordinary &&
+         std::all_of(declared.columns.begin(), declared.columns.end(), [&](const auto &each) {
+           return std::find(has.begin(), has.end(), each) != has.end();
+         });
+}
+
+} // namespace
+
 const Constraint *same_definition(const Table &observed, const Constraint &declared) noexcept {
   const Constraint *found = nullptr;
   for (const Constraint &each : observed.constraints)
-    if (same_constraint(declared, each) &&
+    if ((same_constraint(declared, each) || is_key_with_more(observed, declared, each)) &&
         (!found || (each.validated && !found->validated) ||
          (each.validated == found->validated && each.name == declared.name)))
       found = &each;
@@ -217,7 +233,9 @@ private:
                                    : Problem::missing,
                            constraint.name, constraint.phase);
     finding.expected = ddl::definition(constraint);
-    const std::string add_it = ddl::add_constraint(schema_, declared_.name, constraint);
+    const std::string add_it =
+        ddl::add_constraint(schema_, declared_.name, constraint,
+                            observed_.kind == 'p' ? ddl::Validated::yes : ddl::Validated::no);
     if (same) {
       finding.actual = ddl::definition(*same) + " NOT VALID";
       finding.remedy = ddl::validate_constraint(schema_, declared_.name, same->name);
@@ -247,8 +265,10 @@ private:
     const std::string create_it = ddl::create_index(schema_, declared_.name, index);
     if (found) {
       finding.actual = same ? "INVALID " + ddl::definition(*found) : found_definition(*found);
-      finding.remedy = same ? ddl::reindex_concurrently(schema_, found->name)
-                            : ddl::drop_index(schema_, found->name) + "; " + create_it;
+      // One of a partitioned table is INVALID where partitions lack it.
+      finding.remedy = same && observed_.kind != 'p'
+                           ? ddl::reindex_concurrently(schema_, found->name)
+                           : ddl::drop_index(schema_, found->name) + "; " + create_it;
       finding.observed_name = found->name;
     } else {
       finding.remedy = create_it;

@@ -8,8 +8,9 @@ namespace {
 
 // Every kind of dependency counts: an automatic one is how DROP COLUMN takes indexes, constraints
 // and statistics along in silence. Up to the owner of an internal part, because that goes with it:
-// the rule of a view stands for the view, the index of a key for the key. Not down into a table
-// that inherits: it is detached, not dropped.
+// the rule of a view stands for the view, the index of a key for the key, that of a partition for
+// that of the whole (but not for the partition, on which it depends in the second place). Not down
+// into a table that inherits: it is detached, not dropped.
 constexpr const char *reached = R"(
 reached (classid, objid, objsubid) AS (
   SELECT classid, objid, objsubid FROM removed
@@ -28,13 +29,13 @@ reached (classid, objid, objsubid) AS (
     SELECT d.refclassid, d.refobjid, d.refobjsubid
     FROM pg_depend AS d
     WHERE d.classid = r.classid AND d.objid = r.objid AND d.objsubid = r.objsubid
-      AND d.deptype IN ('i', 'P', 'S')
+      AND d.deptype IN ('i', 'P')
   ) AS next
 ))";
 
 // What a table that loses a column takes it away from, although nothing depends on that column:
 // columns that hold whole rows of it (by the row type, arrays, domains and composite types of it),
-// and tables that inherit from it.
+// and tables that inherit from it. (Partitions lose it as well, and no more than it.)
 constexpr const char *holders = R"(
 row_types (oid) AS (
   SELECT c.reltype FROM removed AS r JOIN pg_class AS c ON c.oid = r.objid
@@ -57,6 +58,7 @@ holders (classid, objid, objsubid) AS (
   UNION
   SELECT r.classid, i.inhrelid, 0
   FROM removed AS r JOIN pg_inherits AS i ON i.inhparent = r.objid
+  JOIN pg_class AS c ON c.oid = i.inhrelid AND NOT c.relispartition
   WHERE r.classid = 'pg_class'::regclass AND r.objsubid <> 0
 ))";
 

@@ -5,6 +5,7 @@
 #include "core/schema/ddl.hpp"
 #include "core/sql/derivation_parts.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/leaves.hpp"
 
 namespace cowrie::derivation {
 namespace {
@@ -24,14 +25,17 @@ std::string addresses(const Target &target) {
 // the sessions themselves would be free to hash or sort all documents.
 std::string with_documents(const Target &target, const std::string &groups) {
   return sql::fill(target, R"((
-  SELECT g.*, k.place FROM ({groups}) AS g
-  LEFT JOIN (SELECT session_id, ctid AS place FROM {sessions}) AS k
+  SELECT g.*, {k_place} FROM ({groups}) AS g
+  LEFT JOIN (SELECT session_id, {place} FROM {sessions}) AS k
     ON k.session_id = g.session_id COLLATE "default"
-  ORDER BY k.place
+  ORDER BY {k_place}
 ) AS g LEFT JOIN LATERAL (
-  SELECT enrichment FROM {sessions} AS s WHERE s.ctid = g.place OFFSET 0
+  SELECT enrichment FROM {sessions} AS s WHERE {at_place} OFFSET 0
 ) AS d ON true)",
-                   {{"groups", groups}});
+                   {{"groups", groups},
+                    {"place", place(target)},
+                    {"k_place", target.partitioned ? "k.leaf, k.place" : "k.place"},
+                    {"at_place", at_place(target, "s", "g")}});
 }
 
 // Of each ASN its latest session, and of each fact the value in the latest session that has any.
@@ -139,9 +143,11 @@ std::string fill_rows(const Target &target, const Table &declared, const Table &
     append(known, "(s." + name + " IS NULL AND f." + name + " IS NOT NULL)", " OR ");
   }
   return sql::fill(target, R"(UPDATE {sessions} AS s SET {assignments}
-FROM (SELECT ctid AS place, {values} FROM {sessions} WHERE {condition} OFFSET 0) AS f
-WHERE s.ctid = f.place AND ({known}))",
+FROM (SELECT {place}, {values} FROM {sessions} WHERE {condition} OFFSET 0) AS f
+WHERE {at_place} AND ({known}))",
                    {{"assignments", assignments},
+                    {"place", place(target)},
+                    {"at_place", at_place(target, "s", "f")},
                     {"values", values},
                     {"condition", condition(declared, scope)},
                     {"known", known}});

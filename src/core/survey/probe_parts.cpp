@@ -25,6 +25,15 @@ std::string tables() {
          text_array(names) + ")) ";
 }
 
+std::string partitions() {
+  return "partitions AS (SELECT c.*, c.oid AS id, format('%I.%I', n.nspname, c.relname) AS name,"
+         " 'session_summaries'::name AS of FROM tables AS t CROSS JOIN LATERAL"
+         " pg_partition_tree(t.id) AS p JOIN pg_class AS c ON c.oid = p.relid JOIN pg_namespace AS "
+         "n"
+         " ON n.oid = c.relnamespace WHERE t.relname = 'session_summaries' AND p.parentrelid IS NOT"
+         " NULL) ";
+}
+
 std::string other_sessions() {
   return "WITH " + run_objects::processes() +
          ", others AS (SELECT *, format('process %s of user %s%s', pid, COALESCE(usename, '?'),"

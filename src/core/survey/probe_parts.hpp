@@ -30,6 +30,9 @@ std::vector<std::string> inventories();
 /** The tables that a migration reads or changes: WITH tables (oid, relname, name, …). */
 std::string tables();
 
+/** The partitions of session_summaries, after tables(): partitions (id, relname, name, of, …). */
+std::string partitions();
+
 /** Other sessions in this database that have no part in a migration: WITH run_processes, others
  * (pid, …, who). */
 std::string other_sessions();

@@ -12,10 +12,11 @@ namespace {
 // nobody can tell since when is.
 Probe conflicting_locks() {
   return {hazards::lock,
-          sql::fill(R"({tables}, {run_processes}, holders AS (
+          sql::fill(R"({tables}, {partitions}, {run_processes}, holders AS (
   SELECT l.pid, l.virtualtransaction, string_agg(DISTINCT l.mode || ' on ' || t.name, ', ') AS locks,
     bool_and(l.mode = 'ShareUpdateExclusiveLock') AS mild
-  FROM tables AS t JOIN pg_locks AS l ON l.relation = t.id
+  FROM (SELECT id, relname, name FROM tables UNION SELECT id, of, name FROM partitions) AS t
+  JOIN pg_locks AS l ON l.relation = t.id
   WHERE l.locktype = 'relation' AND l.granted AND l.database = {database}
   AND CASE t.relname WHEN 'raw_events' THEN l.mode = 'AccessExclusiveLock'
     WHEN 'schema_state' THEN l.mode NOT IN ('AccessShareLock', 'RowShareLock') ELSE true END
@@ -38,6 +39,7 @@ AND NOT (h.mild AND a.usesysid IS NULL AND h.pid IS NOT NULL)
 AND {is_other}
 ORDER BY a.xact_start LIMIT 20)",
                     {{"tables", tables()},
+                     {"partitions", partitions()},
                      {"run_processes", run_objects::processes()},
                      {"is_other", run_objects::is_other("h.pid", "h.virtualtransaction")},
                      {"database", this_database},

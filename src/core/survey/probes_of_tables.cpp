@@ -18,7 +18,7 @@ Probe wraparounds() {
   };
   return {
       hazards::wraparound,
-      tables() +
+      tables() + ", " + partitions() +
           "SELECT 'warning', format('%s has an age of %s transactions and %s multixacts; from"
           " %s and %s on an autovacuum freezes it, which does not give way to the migration',"
           " a.name, a.age, a.mxid_age, a.age_limit, a.mxid_limit),"
@@ -27,7 +27,10 @@ Probe wraparounds() {
           " GREATEST(mxid_age(t.relminmxid), mxid_age(NULLIF(x.relminmxid, '0'))) AS mxid_age, " +
           limit("autovacuum_freeze_max_age", "autovacuum_freeze_max_age") + " AS age_limit, " +
           limit("autovacuum_multixact_freeze_max_age", "autovacuum_multixact_freeze_max_age") +
-          " AS mxid_limit FROM tables AS t LEFT JOIN pg_class AS x ON x.oid = t.reltoastrelid"
+          " AS mxid_limit FROM (SELECT id, relname, name, relkind, reloptions, relfrozenxid,"
+          " relminmxid, reltoastrelid FROM tables UNION ALL SELECT id, relname, name, relkind,"
+          " reloptions, relfrozenxid, relminmxid, reltoastrelid FROM partitions) AS t LEFT JOIN "
+          "pg_class AS x ON x.oid = t.reltoastrelid"
           " WHERE t.relkind = 'r') AS a WHERE a.age > 0.9 * a.age_limit OR a.mxid_age > 0.9 *"
           " a.mxid_limit ORDER BY a.name"};
 }

@@ -186,7 +186,7 @@ Schema bind_schema(Oid schema, const Schema &declared, const Schema &observed) {
   Schema bound = declared;
   for (Table &table : bound.tables) {
     const Table *found = observed.table(table.name);
-    if (!found || found->kind != 'r')
+    if (!found || (found->kind != 'r' && found->kind != 'p'))
       continue;
     const Oid relation = call([&] { return get_relname_relid(table.name.c_str(), schema); });
     const auto bind = [&](Expression &expression, ExpressionKind kind, const std::string &column) {

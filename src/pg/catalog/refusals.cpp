@@ -2,6 +2,7 @@
 #include "pg/catalog/refusals.hpp"
 
 #include "core/base/failure.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/catalog/trust.hpp"
 #include "core/schema/versions.hpp"
 
@@ -96,7 +97,11 @@ void refuse_unsuitable_isolation(const ResolvedTarget &target, int level) {
 
 void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &facts) {
   const std::string table = qualified(target.names.schema, sessions_table);
-  if (!is_ordinary(facts))
+  const bool partitioned = facts.kind == RELKIND_PARTITIONED_TABLE &&
+                           facts.persistence == RELPERSISTENCE_PERMANENT && !facts.typed;
+  if (partitioned)
+    refuse_unsupported_partitions(target);
+  else if (!is_ordinary(facts))
     throw Failure(
         sqlstate::wrong_object_type, table + " is not an ordinary permanent table",
         "It is " + kind_in_words(facts) + ".",

@@ -37,7 +37,7 @@ void refuse_read_only(const ResolvedTarget &target, bool read_only);
 /** A snapshot that may be older than what others have committed. */
 void refuse_unsuitable_isolation(const ResolvedTarget &target, int level);
 
-/** Sessions that are no ordinary permanent table. */
+/** Sessions that are no ordinary permanent table, nor partitioned into such. */
 void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &facts);
 
 /** A caller who may not act as the owner of the sessions. */

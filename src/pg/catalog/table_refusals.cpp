@@ -7,6 +7,7 @@
 #include "core/base/failure.hpp"
 #include "core/schema/versions.hpp"
 #include "pg/boundary/spi.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/catalog/trust.hpp"
 
 namespace cowrie::pg {
@@ -40,13 +41,22 @@ std::vector<std::string> kept_tables(const ResolvedTarget &target) {
 }
 
 /** `c` is every one of the tables; the schema's name is the first parameter. */
-std::string from_tables(const std::vector<std::string> &tables) {
+std::string from_tables(const std::vector<std::string> &tables, bool with_partitions = false) {
   std::string names;
-  for (const std::string &each : tables)
+  bool sessions = false;
+  for (const std::string &each : tables) {
     names += (names.empty() ? "" : ", ") + quote_literal(each);
-  return " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname ="
+    sessions = sessions || each == sessions_table;
+  }
+  const std::string below =
+      with_partitions && sessions
+          ? " OR c.oid IN (SELECT p.relid FROM pg_class AS s JOIN pg_namespace AS m ON m.oid ="
+            " s.relnamespace CROSS JOIN LATERAL pg_partition_tree(s.oid) AS p WHERE m.nspname ="
+            " $1::text AND s.relname = 'session_summaries')"
+          : "";
+  return " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND (n.nspname ="
          " $1::text AND c.relname = ANY (ARRAY[" +
-         names + "]) ";
+         names + "])" + below + ") ";
 }
 
 // A row that a rule sends elsewhere is neither changed nor reported. Into a table that has a rule
@@ -74,12 +84,14 @@ void refuse_rules(const ResolvedTarget &target) {
 
 // ALTER TABLE goes down to the children, and a query reads their rows as the table's own.
 void refuse_inheritance(const ResolvedTarget &target) {
-  for (const Row &row : spi_query(
-           "SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
-               from_tables(kept_tables(target)) +
-               "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
-               " JOIN pg_class AS p ON p.oid = i.inhparent ORDER BY c.relname, i.inhrelid LIMIT 1",
-           {target.names.schema}, true)) {
+  for (const Row &row :
+       spi_query("SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
+                     from_tables(kept_tables(target)) +
+                     "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
+                     " JOIN pg_class AS p ON p.oid = i.inhparent WHERE NOT (c.relname ="
+                     " 'session_summaries' AND c.relkind = 'p' AND i.inhparent = c.oid) ORDER BY "
+                     "c.relname, i.inhrelid LIMIT 1",
+                 {target.names.schema}, true)) {
     const std::string table = qualified(target.names.schema, *row[0]);
     const bool partition = row[3] == "t";
     throw Failure(sqlstate::feature_not_supported, table + " takes part in inheritance",
@@ -221,16 +233,17 @@ void refuse_triggers_of_state(const ResolvedTarget &target) {
 // Such a table takes no UPDATE at all.
 void refuse_missing_replica_identity(const ResolvedTarget &target) {
   for (const Row &row : spi_query(
-           "SELECT c.relname, string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname)" +
-               from_tables(written_tables(target)) +
+           "SELECT c.relname, string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname), "
+           "n.nspname" +
+               from_tables(written_tables(target), /* with_partitions: */ true) +
                "JOIN pg_publication_tables AS t ON t.schemaname = n.nspname AND t.tablename ="
                " c.relname JOIN pg_publication AS p ON p.pubname = t.pubname AND p.pubupdate"
                " WHERE c.relreplident = 'n' OR c.relreplident IN ('d', 'i') AND NOT EXISTS (SELECT"
                " FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid AND"
                " CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END)"
-               " GROUP BY c.relname ORDER BY c.relname LIMIT 1",
+               " GROUP BY c.relname, n.nspname ORDER BY c.relname, n.nspname LIMIT 1",
            {target.names.schema}, true)) {
-    const std::string table = qualified(target.names.schema, *row[0]);
+    const std::string table = qualified(*row[2], *row[0]);
     throw Failure(sqlstate::prerequisite_state, table + " is published without a replica identity",
                   "Publication " + *row[1] + " publishes its updates, which the server refuses.",
                   "Run ALTER TABLE " + table +
@@ -240,19 +253,22 @@ void refuse_missing_replica_identity(const ResolvedTarget &target) {
 
 void refuse_missing_schema_privilege(const ResolvedTarget &target) {
   const Parameter role = std::int64_t(target.owner);
-  const bool may_create =
-      spi_query("SELECT has_schema_privilege($1::int8::oid, $2::text, 'CREATE') AND"
-                " has_schema_privilege($1::int8::oid, $2::text, 'USAGE')",
-                {role, target.names.schema}, true)
-          .front()
-          .front() == "t";
-  if (!may_create)
+  for (const Row &row : spi_query( // that of the tables first
+           "SELECT n.nspname FROM pg_namespace AS n WHERE (n.nspname = $2::text OR n.oid IN"
+           " (SELECT c.relnamespace FROM pg_partition_tree($3::int8::oid::regclass) AS p JOIN"
+           " pg_class AS c ON c.oid = p.relid)) AND NOT (has_schema_privilege($1::int8::oid, n.oid,"
+           " 'CREATE') AND has_schema_privilege($1::int8::oid, n.oid, 'USAGE'))"
+           " ORDER BY n.nspname <> $2::text, n.nspname LIMIT 1",
+           {role, target.names.schema, std::int64_t(target.sessions)}, true))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" may not create tables in schema \"" +
-                      target.names.schema + "\"",
-                  "That role owns session_summaries, and shall own the new tables beside it.",
-                  "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(target.names.schema) +
-                      " TO " + quote_identifier(target.names.owner) + ";");
+                      *row[0] + "\"",
+                  row[0] == target.names.schema
+                      ? "That role owns session_summaries, and shall own the new tables beside it."
+                      : "That role owns session_summaries; a partition of it is there, and gets new"
+                        " indexes.",
+                  "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(*row[0]) + " TO " +
+                      quote_identifier(target.names.owner) + ";");
   for (const Row &row :
        spi_query("SELECT spcname FROM pg_tablespace AS t WHERE spcname ="
                  " current_setting('default_tablespace') AND NOT"
@@ -317,6 +333,7 @@ void refuse_missing_execute_privilege(const ResolvedTarget &target) {
 std::vector<Refusal> table_refusals() {
   return {refuse_missing_table_privilege,
           refuse_inheritance,
+          refuse_unsuitable_partitions,
           refuse_rules,
           refuse_row_security,
           refuse_missing_replica_identity,

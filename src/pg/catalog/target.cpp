@@ -6,6 +6,7 @@
 #include "core/base/failure.hpp"
 #include "core/schema/versions.hpp"
 #include "pg/catalog/distribution.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/catalog/typed_columns.hpp"
@@ -73,6 +74,7 @@ void read_target(ResolvedTarget &target) {
   target.names.extension_schema = names.internal;
   target.names.proves_columns = target.extension.internal != target.extension.schema;
   target.names.owner = name_of_role(facts.owner);
+  target.names.partitioned = facts.kind == RELKIND_PARTITIONED_TABLE;
   refuse_unsupported_kind(target, facts);
   read_column_types(target);
   // Raw events count only where they are wanted.

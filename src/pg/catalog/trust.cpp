@@ -77,8 +77,10 @@ void refuse_foreign_types(const ResolvedTarget &target, Oid relation, const std:
   }
 }
 
-/** The relation itself or one below it whose owner is not trusted; InvalidOid: there is none. */
-Oid untrusted_relation_unsafe(Oid sessions_owner, Oid relation) {
+/** The relation itself or one below it whose owner is not trusted, or whom the owner of the
+ * sessions, where it `alters` them, may not act as; InvalidOid: there is none. */
+Oid untrusted_relation_unsafe(Oid sessions_owner, Oid relation, bool alters) {
+  const bool is_altered = alters && get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
   ListCell *cell;
   List *all = find_all_inheritors(relation, NoLock, nullptr);
   foreach (cell, all) {
@@ -87,7 +89,8 @@ Oid untrusted_relation_unsafe(Oid sessions_owner, Oid relation) {
       continue;
     const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
     ReleaseSysCache(row);
-    if (!is_trusted_role_unsafe(sessions_owner, owner))
+    if (!is_trusted_role_unsafe(sessions_owner, owner) ||
+        (is_altered && !has_privs_of_role(sessions_owner, owner)))
       return lfirst_oid(cell);
   }
   return InvalidOid;
@@ -96,6 +99,8 @@ Oid untrusted_relation_unsafe(Oid sessions_owner, Oid relation) {
 bool is_usable_kind(const RelationFacts &facts, const std::string &table) {
   if (is_ordinary(facts))
     return true;
+  if (table == sessions_table) // its kind has been asked before
+    return facts.kind == RELKIND_PARTITIONED_TABLE;
   // Raw events are read and nothing else.
   if (table == events_table)
     return facts.kind == RELKIND_RELATION || facts.kind == RELKIND_PARTITIONED_TABLE;
@@ -131,7 +136,7 @@ bool is_trusted_role_unsafe(Oid sessions_owner, Oid other) {
 bool events_are_trusted_unsafe(Oid sessions_owner, Oid events) {
   const char kind = get_rel_relkind(events);
   return (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
-         !OidIsValid(untrusted_relation_unsafe(sessions_owner, events));
+         !OidIsValid(untrusted_relation_unsafe(sessions_owner, events, /* alters: */ false));
 }
 
 void refuse_untrusted_table(const ResolvedTarget &target, const std::string &table) {
@@ -146,7 +151,8 @@ void refuse_untrusted_table(const ResolvedTarget &target, const std::string &tab
                   facts.persistence == RELPERSISTENCE_UNLOGGED
                       ? "Run ALTER TABLE " + name + " SET LOGGED;"
                       : "Find out who made it with \\d+ " + name + " and rename it.");
-  const Oid untrusted = call([&] { return untrusted_relation_unsafe(target.owner, relation); });
+  const Oid untrusted = call(
+      [&] { return untrusted_relation_unsafe(target.owner, relation, table == sessions_table); });
   if (OidIsValid(untrusted)) {
     const std::string named = untrusted == relation ? name : name_of_relation(untrusted);
     throw Failure(sqlstate::insufficient_privilege,
@@ -164,7 +170,8 @@ void refuse_untrusted_table(const ResolvedTarget &target, const std::string &tab
 bool is_foreign_table(const ResolvedTarget &target, const std::string &table) {
   return call([&] {
     const Oid relation = get_relname_relid(table.c_str(), target.schema);
-    return OidIsValid(relation) && OidIsValid(untrusted_relation_unsafe(target.owner, relation));
+    return OidIsValid(relation) &&
+           OidIsValid(untrusted_relation_unsafe(target.owner, relation, table == sessions_table));
   });
 }
 

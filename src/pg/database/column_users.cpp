@@ -21,8 +21,10 @@ std::vector<std::string> ServerDatabase::users_of_columns(const std::string &tab
   std::vector<std::string> found;
   for (const Row &row : query(
            "WITH columns AS (SELECT a.attrelid, a.attnum FROM pg_attribute AS a JOIN pg_class AS c"
-           " ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname"
-           " = $1::text AND c.relname = $2::text AND a.attname = ANY (" +
+           " ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE"
+           " (n.nspname = $1::text AND c.relname = $2::text OR c.oid IN (SELECT relid FROM"
+           " pg_partition_tree(to_regclass(format('%I.%I', $1::text, $2::text)))))"
+           " AND a.attname = ANY (" +
                names +
                "]::text[])) SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)"
                " FROM pg_depend AS d JOIN columns AS c ON d.refclassid = 'pg_class'::regclass AND"

@@ -3,6 +3,7 @@
 
 #include "core/base/failure.hpp"
 #include "pg/catalog/catalog_reader.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/database/parallel_insert.hpp"
@@ -60,8 +61,9 @@ Schema ServerDatabase::bind(const Schema &declared, const Schema &observed) {
 
 std::int64_t ServerDatabase::expected_sessions() {
   const std::vector<Row> found =
-      query("SELECT CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples"
-            " END::int8 FROM pg_class WHERE oid = $1::int8::oid",
+      query("SELECT sum(CASE WHEN reltuples <= 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples"
+            " END)::int8 FROM pg_class WHERE relkind = 'r' AND (oid = $1::int8::oid OR oid IN"
+            " (SELECT relid FROM pg_partition_tree($1::int8::oid::regclass)))",
             {std::int64_t(target_.sessions)});
   return found.empty() ? 0 : std::stoll(found.front()[0].value_or("0"));
 }
@@ -73,12 +75,12 @@ void ServerDatabase::lock_sessions_to_fill() {
 }
 
 std::array<std::int64_t, 3> ServerDatabase::written_sessions() {
-  const Row row =
-      query("SELECT pg_stat_get_xact_tuples_updated(id),"
-            " pg_stat_get_xact_tuples_inserted(id),"
-            " pg_stat_get_xact_tuples_deleted(id) FROM (SELECT $1::int8::oid) AS s (id)",
-            {std::int64_t(target_.sessions)})
-          .front();
+  const Row row = query("SELECT sum(pg_stat_get_xact_tuples_updated(id)),"
+                        " sum(pg_stat_get_xact_tuples_inserted(id)),"
+                        " sum(pg_stat_get_xact_tuples_deleted(id)) FROM (SELECT $1::int8::oid UNION"
+                        " SELECT relid FROM pg_partition_tree($1::int8::oid::regclass)) AS s (id)",
+                        {std::int64_t(target_.sessions)})
+                      .front();
   return {to_number(row[0]), to_number(row[1]), to_number(row[2])};
 }
 
@@ -124,7 +126,8 @@ void ServerDatabase::stage(const std::string &query) {
 
 FillResult ServerDatabase::rewrite(const std::string &sql) {
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
-  run.have_read_ahead(whole_share); // it takes longer to write than to read
+  run.have_read_ahead(leaves_of(target_.sessions),
+                      whole_share); // it takes longer to write than to read
   execute(sql, {});
   return run.finish();
 }

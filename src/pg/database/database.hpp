@@ -9,6 +9,15 @@
 
 namespace cowrie::pg {
 
+/** A relation, and the mode in which it is to be locked. */
+struct RelationLock {
+  std::string table; ///< the table that was asked for
+  std::string name;  ///< quoted, with its schema: that table, or a partition below it
+  std::string mode;
+  Oid partition = InvalidOid; ///< InvalidOid: the table itself
+  bool partitioned = false;   ///< what is below it is locked by itself
+};
+
 class ServerDatabase : public Database, Live {
 public:
   /** `read_only`: queries see one snapshot and nothing may be changed. */
@@ -47,22 +56,27 @@ private:
   /** How many sessions this transaction has updated, inserted and deleted so far. */
   std::array<std::int64_t, 3> written_sessions();
   void refuse_more_writes(const std::array<std::int64_t, 3> &before, std::int64_t rows);
-  /** Locks tables as lock_tables() does, without looking at what was locked. */
-  void acquire(const std::vector<TableLock> &wanted);
+  /** Locks tables as lock_tables() does, without looking at what was locked; returns what was. */
+  std::vector<RelationLock> acquire(const std::vector<TableLock> &tables);
   /** Locks all tables that are there, so that they can be looked at as of one moment. */
   void lock_to_read();
   /** Locks one table for as long as that may take, the others at once; returns the one that could
    *  not be locked, nothing being locked then, or their number. */
-  std::size_t try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
+  std::size_t try_to_lock(const std::vector<RelationLock> &wanted, std::size_t awaited,
                           int timeout_ms);
+  Oid relation_of(const RelationLock &lock) const;
+  /** The locks that these are: one for each table, and for each partition below it. */
+  std::vector<RelationLock> in_full(const std::vector<TableLock> &wanted) const;
   /** Refuses what cannot be worked on, now that nobody can change it any more. */
-  void inspect_locked(const std::vector<TableLock> &locked);
+  void inspect_locked(const std::vector<RelationLock> &locked);
   /** Refuses a declared table that is there and was not when the locks were asked for. */
-  void refuse_unlocked_table(const std::string &table, const std::vector<TableLock> &locked);
+  void refuse_unlocked_table(const std::string &table, const std::vector<RelationLock> &locked);
+  /** Refuses a partition of the sessions that was not there then. */
+  void refuse_unlocked_partitions(const std::vector<RelationLock> &locked);
   /** Throws who holds what conflicts with the lock. */
-  [[noreturn]] void throw_locked(const TableLock &wanted);
+  [[noreturn]] void throw_locked(const RelationLock &wanted);
   /** Refuses (55006) what ALTER TABLE would refuse in the middle of the work. */
-  void refuse_table_in_use(const std::string &table);
+  void refuse_table_in_use(const RelationLock &locked);
 
   const ResolvedTarget &target_;
   Progress &progress_;

@@ -20,8 +20,11 @@ void set_constraints(const ResolvedTarget &target, const std::string &condition,
                 " JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgdeferrable"
                 " JOIN pg_constraint AS k ON k.oid = t.tgconstraint"
                 " JOIN pg_namespace AS s ON s.oid = k.connamespace"
-                " WHERE n.nspname = $1::text AND c.relname = ANY (" +
-                    text_array(tables) + ") AND " + condition,
+                " WHERE (n.nspname = $1::text AND c.relname = ANY (" +
+                    text_array(tables) +
+                    ") OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass("
+                    "format('%I.session_summaries', $1::text))))) AND " +
+                    condition,
                 {target.names.schema}, true)
           .front()
           .front()

@@ -36,6 +36,10 @@ std::vector<Dependent> ServerDatabase::dependents(const std::vector<ExistingObje
   }
   const std::string in_schema = " JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname ="
                                 " $1::text ";
+  // What a partitioned table loses its partitions lose: with the same name, inherited.
+  const std::string in_partition =
+      " JOIN pg_class AS c ON c.relname = 'session_summaries'" + in_schema +
+      "CROSS JOIN LATERAL pg_partition_tree(c.oid) AS p WHERE p.parentrelid IS NOT NULL AND ";
   const std::string removed =
       "SELECT 'pg_class'::regclass::oid, c.oid, 0 FROM pg_class AS c" + in_schema +
       "WHERE c.relname = ANY (" + text_array(relations.objects) +
@@ -44,7 +48,14 @@ std::vector<Dependent> ServerDatabase::dependents(const std::vector<ExistingObje
       in_schema + "WHERE (c.relname, a.attname) IN " + pairs(columns) +
       " UNION ALL SELECT 'pg_constraint'::regclass::oid, k.oid, 0 FROM pg_constraint AS k"
       " JOIN pg_class AS c ON c.oid = k.conrelid" +
-      in_schema + "WHERE (c.relname, k.conname) IN " + pairs(constraints);
+      in_schema + "WHERE (c.relname, k.conname) IN " + pairs(constraints) +
+      " UNION ALL SELECT 'pg_class'::regclass::oid, a.attrelid, a.attnum::integer FROM"
+      " pg_attribute AS a" +
+      in_partition + "a.attrelid = p.relid AND a.attinhcount > 0 AND (c.relname, a.attname) IN " +
+      pairs(columns) +
+      " UNION ALL SELECT 'pg_constraint'::regclass::oid, k.oid, 0 FROM pg_constraint AS k" +
+      in_partition + "k.conrelid = p.relid AND k.coninhcount > 0 AND (c.relname, k.conname) IN " +
+      pairs(constraints);
 
   std::vector<Dependent> found;
   for (const Row &row : query(dependents_query(removed), {target_.names.schema}))

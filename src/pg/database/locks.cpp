@@ -9,6 +9,7 @@
 #include "core/schema/v15.hpp"
 #include "core/schema/versions.hpp"
 #include "core/sql/run_objects.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/database/deferred.hpp"
 #include "pg/database/run_lock.hpp"
@@ -89,20 +90,48 @@ void refuse_run(const std::string &detail) {
                 " ended.");
 }
 
-std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, std::size_t awaited,
-                                        int timeout_ms) {
+// Each partition is a lock of its own, so that none is waited for long while others are held: LOCK
+// TABLE of the whole would do that.
+std::vector<RelationLock> ServerDatabase::in_full(const std::vector<TableLock> &wanted) const {
+  std::vector<RelationLock> result;
+  for (const TableLock &each : wanted) {
+    const Oid table = call([&] { return get_relname_relid(each.table.c_str(), target_.schema); });
+    const auto is_partitioned = [](Oid relation) {
+      return call([=] { return get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE; });
+    };
+    const bool whole = !OidIsValid(table) || !is_partitioned(table);
+    result.push_back(
+        {each.table, qualified(target_.names.schema, each.table), each.mode, InvalidOid, !whole});
+    if (whole)
+      continue;
+    for (const Oid below : tree_of(table))
+      if (below != table)
+        result.push_back(
+            {each.table, name_of_relation(below), each.mode, below, is_partitioned(below)});
+  }
+  return result;
+}
+
+// A table may be another one after a wait.
+Oid ServerDatabase::relation_of(const RelationLock &lock) const {
+  return OidIsValid(lock.partition)
+             ? lock.partition
+             : call([&] { return get_relname_relid(lock.table.c_str(), target_.schema); });
+}
+
+std::size_t ServerDatabase::try_to_lock(const std::vector<RelationLock> &wanted,
+                                        std::size_t awaited, int timeout_ms) {
   std::size_t current = awaited;
   const auto lock = [&](int milliseconds) {
     const LockTimeout waiting(milliseconds);
-    const TableLock &table = wanted[current];
-    if (table.mode == to_read) // needs no privilege: who may not read will be told so
-      return call([&] {
-        const Oid oid = get_relname_relid(table.table.c_str(), target_.schema);
+    const RelationLock &each = wanted[current];
+    if (each.mode == to_read) // needs no privilege: who may not read will be told so
+      return call([oid = relation_of(each)] {
         if (OidIsValid(oid))
           LockRelationOid(oid, AccessShareLock);
       });
-    execute("LOCK TABLE " + qualified(target_.names.schema, wanted[current].table) + " IN " +
-                wanted[current].mode + " MODE",
+    execute("LOCK TABLE " + std::string(each.partitioned ? "ONLY " : "") + each.name + " IN " +
+                each.mode + " MODE",
             {});
   };
   try {
@@ -127,7 +156,8 @@ std::size_t ServerDatabase::try_to_lock(const std::vector<TableLock> &wanted, st
 
 // The first table is waited for with nothing held, the others only as long as no deadlock check
 // can notice. Where that is too short, all is let go and that table is waited for first.
-void ServerDatabase::acquire(const std::vector<TableLock> &wanted) {
+std::vector<RelationLock> ServerDatabase::acquire(const std::vector<TableLock> &tables) {
+  std::vector<RelationLock> wanted = in_full(tables);
   const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
   std::size_t awaited = 0;
   for (;;) {
@@ -136,7 +166,7 @@ void ServerDatabase::acquire(const std::vector<TableLock> &wanted) {
       timeout_ms = static_cast<int>(std::max<std::int64_t>(1, (deadline - clock_us()) / 1000));
     const std::size_t refused = try_to_lock(wanted, awaited, timeout_ms);
     if (refused == wanted.size())
-      break;
+      return wanted;
     if (refused == awaited || (setting_lock_timeout > 0 && clock_us() >= deadline))
       throw_locked(wanted[refused]);
     awaited = refused;
@@ -144,39 +174,40 @@ void ServerDatabase::acquire(const std::vector<TableLock> &wanted) {
 }
 
 void ServerDatabase::lock_tables(const std::vector<TableLock> &wanted) {
-  acquire(wanted);
-  inspect_locked(wanted);
+  inspect_locked(acquire(wanted));
 }
 
 void ServerDatabase::upgrade_locks(const std::vector<TableLock> &wanted) {
+  const std::vector<RelationLock> locks = in_full(wanted);
   const std::int64_t deadline = clock_us() + std::int64_t(setting_lock_timeout) * 1000;
   for (;;) {
-    const std::size_t refused = try_to_lock(wanted, 0, patience_ms());
-    if (refused == wanted.size())
+    const std::size_t refused = try_to_lock(locks, 0, patience_ms());
+    if (refused == locks.size())
       break;
     if (setting_lock_timeout > 0 && clock_us() >= deadline)
-      throw_locked(wanted[refused]);
+      throw_locked(locks[refused]);
     query("SELECT pg_sleep($1::int8 / 1000.0)", {std::int64_t(patience_ms())}); // others go first
   }
-  inspect_locked(wanted);
+  inspect_locked(locks);
 }
 
 // What was seen before the locks were granted does not count: everything is found and asked again,
 // with a snapshot that is newer than they are.
-void ServerDatabase::inspect_locked(const std::vector<TableLock> &locked) {
+void ServerDatabase::inspect_locked(const std::vector<RelationLock> &locked) {
   const FreshSnapshot snapshot;
   refuse_changed_target(target_, Access::change);
   for (const Table &each : newest_schema().tables)
     refuse_unlocked_table(each.name, locked);
-  for (const TableLock &each : locked)
+  refuse_unlocked_partitions(locked);
+  for (const RelationLock &each : locked)
     if (each.mode == "ACCESS EXCLUSIVE")
-      refuse_table_in_use(each.table);
+      refuse_table_in_use(each);
   refuse_unsuitable_tables(target_);
   defer_nothing(target_);
 }
 
 void ServerDatabase::refuse_unlocked_table(const std::string &table,
-                                           const std::vector<TableLock> &locked) {
+                                           const std::vector<RelationLock> &locked) {
   const Oid relation = call([&] { return get_relname_relid(table.c_str(), target_.schema); });
   const bool is_locked = std::any_of(locked.begin(), locked.end(),
                                      [&](const auto &each) { return each.table == table; });
@@ -185,6 +216,18 @@ void ServerDatabase::refuse_unlocked_table(const std::string &table,
                   qualified(target_.names.schema, table) + " has been created during this call",
                   "It was not there when the call began to wait for its locks.",
                   "Find out who creates tables there, then repeat the call.");
+}
+
+void ServerDatabase::refuse_unlocked_partitions(const std::vector<RelationLock> &locked) {
+  for (const Oid each : tree_of(target_.sessions))
+    if (each != target_.sessions &&
+        std::none_of(locked.begin(), locked.end(),
+                     [&](const auto &other) { return other.partition == each; }))
+      throw Failure(sqlstate::prerequisite_state,
+                    "partition " + name_of_relation(each) +
+                        " of session_summaries has been attached during this call",
+                    "It was not there when the call began to wait for its locks.",
+                    "Repeat the call.");
 }
 
 void ServerDatabase::lock_to_read() {
@@ -198,11 +241,11 @@ void ServerDatabase::lock_to_read() {
 }
 
 // Nobody is advised to end a migration: while one runs, its own processes are not listed.
-void ServerDatabase::throw_locked(const TableLock &wanted) {
-  const std::string name = qualified(target_.names.schema, wanted.table);
+void ServerDatabase::throw_locked(const RelationLock &wanted) {
+  const std::string &name = wanted.name;
   const std::string holders =
       lines(query("WITH " + run_objects::processes() + " SELECT " + holder +
-                      " AND l.relation = $1::text::regclass AND l.mode = ANY (" +
+                      " AND l.relation = to_regclass($1::text) AND l.mode = ANY (" +
                       conflicting_modes(number_of(wanted.mode)) + ") AND " +
                       run_objects::is_other("l.pid", "l.virtualtransaction") + " ORDER BY l.pid",
                   {name}));
@@ -214,18 +257,17 @@ void ServerDatabase::throw_locked(const TableLock &wanted) {
                 " wait longer: SET cowrie_migrate.lock_timeout = '60s';");
 }
 
-void ServerDatabase::refuse_table_in_use(const std::string &table) {
+void ServerDatabase::refuse_table_in_use(const RelationLock &locked) {
   struct Use {
     bool queries, triggers;
   };
-  const Use use = call([&]() -> Use {
-    const Oid oid = get_relname_relid(table.c_str(), target_.schema);
+  const Use use = call([oid = relation_of(locked)]() -> Use {
     Relation opened = relation_open(oid, AccessShareLock);
     const Use found{opened->rd_refcnt > 1, AfterTriggerPendingOnRel(oid)};
     relation_close(opened, NoLock);
     return found;
   });
-  const std::string name = qualified(target_.names.schema, table);
+  const std::string &name = locked.name;
   if (use.queries)
     throw Failure(sqlstate::object_in_use,
                   name + " is being used by active queries in this session",

@@ -2,6 +2,7 @@
 //
 // Error regime: throws.
 #include "pg/boundary/fault.hpp"
+#include "pg/catalog/leaves.hpp"
 #include "pg/database/database.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/rewrite/heap_rewrite.hpp"
@@ -27,38 +28,52 @@ private:
   MemoryContext previous_;
 };
 
+/** Copies the rows of one table, filled, and has the run read ahead meanwhile. */
+void copy_rows(FillRun &run, HeapRewrite &rewrite, Oid table) {
+  run.have_read_ahead({table}, read_by_others);
+  SessionFiller filler;
+  call([&] {
+    rewrite.begin_unsafe(table);
+    filler.find_columns_unsafe(rewrite.table());
+  });
+  const InMemoryContext row(rewrite.row_memory());
+  while (call([&] { return rewrite.next_unsafe(); })) {
+    filler.fill(run, rewrite.values(), rewrite.nulls());
+    call([&] { rewrite.put_unsafe(); });
+  }
+}
+
 } // namespace
 
 // It counts as two statements, so that a test can make it fail before the first row and after the
-// last one.
+// last one; with partitions as one more for each.
 FillResult ServerDatabase::rewrite_heap() {
   fault::statement();
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
-  run.have_read_ahead(read_by_others);
-  HeapRewrite rewrite;
-  SessionFiller filler;
-  call([&] {
-    rewrite.begin_unsafe(target_.sessions);
-    filler.find_columns_unsafe(rewrite.table());
-  });
-  {
-    const InMemoryContext row(rewrite.row_memory());
-    while (call([&] { return rewrite.next_unsafe(); })) {
-      filler.fill(run, rewrite.values(), rewrite.nulls());
-      call([&] { rewrite.put_unsafe(); });
-    }
+  StoredRows stored;
+  std::optional<FillResult> result;
+  const std::vector<Oid> leaves = leaves_of(target_.sessions);
+  for (const Oid leaf : leaves) {
+    HeapRewrite rewrite;
+    copy_rows(run, rewrite, leaf);
+    stored.add(rewrite.stored_rows());
+    run.stop_reading_ahead(); // parallel mode must have ended
+    if (leaf == leaves.back())
+      result = run.finish(); // before the last indexes are built
+    fault::statement();
+    call([&] { rewrite.finish_unsafe(); });
   }
-  FillResult result = run.finish(); // parallel mode has ended
-  result.heap = rewrite.stored_rows().fingerprint();
-  fault::statement();
-  call([&] { rewrite.finish_unsafe(); });
-  return result;
+  if (!result)
+    result = run.finish();
+  result->heap = stored.fingerprint();
+  return *result;
 }
 
 Fingerprint ServerDatabase::stored_rows() {
   fault::statement();
   StoredRows rows;
-  call([&] { rows.add_all_unsafe(target_.sessions); });
+  for (const Oid leaf : leaves_of(target_.sessions))
+    call([&] { rows.add_all_unsafe(leaf); });
   return rows.fingerprint();
 }
 

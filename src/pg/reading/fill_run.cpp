@@ -47,8 +47,14 @@ FillRun::~FillRun() {
   // Relation, slots and plan go with their (sub)transaction when finish() was not reached.
 }
 
-void FillRun::have_read_ahead(int share) {
-  ahead_.emplace(target_, target_.names.has_raw_events && !target_.names.raw_events_indexed, share);
+void FillRun::have_read_ahead(const std::vector<Oid> &tables, int share) {
+  ahead_.emplace(target_, tables, target_.names.has_raw_events && !target_.names.raw_events_indexed,
+                 share);
+}
+
+void FillRun::stop_reading_ahead() {
+  if (ahead_)
+    ahead_->stop();
 }
 
 const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
@@ -70,8 +76,7 @@ const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
 }
 
 FillResult FillRun::finish() {
-  if (ahead_)
-    ahead_->stop();
+  stop_reading_ahead();
   call([&] {
     settle_unsafe();
     if (staging_) {

@@ -63,9 +63,12 @@ public:
    *  again is a newer version of its row: it replaces what was taken. */
   void take_unsafe(const FilledSession &session);
 
-  /** Has the documents read by other processes, for a statement that takes the sessions once and in
-   *  the order of the table: `share` of every 16. */
-  void have_read_ahead(int share);
+  /** Has the documents read by other processes, for what takes the sessions once, in the order of
+   *  these tables: `share` of every 16. */
+  void have_read_ahead(const std::vector<Oid> &tables, int share);
+
+  /** Ends that: this process is in parallel mode no more. */
+  void stop_reading_ahead();
 
   /** What another process has read of the session that is to be filled next; null: it has not. To
    * be asked once for each. */

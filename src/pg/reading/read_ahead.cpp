@@ -15,14 +15,14 @@ constexpr BlockNumber smallest_portion = 64;
 constexpr double growth = 4.0, portion_us = 1e6;
 
 /**
- * Finds the number of blocks of the table; 0: it is not to be read ahead. A worker cannot reach a
- * temporary table, and another access method may have another order. Where ALTER TABLE changes a
+ * Finds the number of blocks of a table; nothing: it is not to be read ahead. A worker cannot reach
+ * a temporary table, and another access method may have another order. Where ALTER TABLE changes a
  * type, the catalog that a worker sees has the new one already, and no longer tells where in a row
  * the columns are. In parallel mode the functions of others may fail: those of a CHECK on the
  * columns that are filled, which ALTER TABLE looks at again, and those behind a raw_events that is
  * not a table.
  */
-BlockNumber blocks_to_read(const ResolvedTarget &target) {
+std::optional<BlockNumber> blocks_to_read(const ResolvedTarget &target, Oid table) {
   std::string filled, as_declared;
   for (const Column &each : filled_sessions(target.names.version).columns) {
     const std::string type =
@@ -43,37 +43,48 @@ BlockNumber blocks_to_read(const ResolvedTarget &target) {
           " ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
           " WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN (" +
           filled +
-          ")) AND NOT EXISTS (SELECT 1 FROM pg_class AS e WHERE e.relnamespace = c.relnamespace"
+          ")) AND NOT EXISTS (SELECT 1 FROM pg_class AS e WHERE e.relnamespace = $2::int8::oid"
           " AND e.relname = 'raw_events' AND EXISTS (WITH RECURSIVE tree (id) AS (SELECT e.oid "
           "UNION"
           " SELECT i.inhrelid FROM tree JOIN pg_inherits AS i ON i.inhparent = tree.id)"
           " SELECT FROM tree JOIN pg_class AS f ON f.oid = tree.id"
           " WHERE f.relkind NOT IN ('r', 'p')))",
-      {std::int64_t(target.sessions)}, false);
-  return rows.empty() ? 0 : static_cast<BlockNumber>(std::stoll(rows.front()[0].value_or("0")));
+      {std::int64_t(table), std::int64_t(target.schema)}, false);
+  if (rows.empty())
+    return std::nullopt;
+  return static_cast<BlockNumber>(std::stoll(rows.front()[0].value_or("0")));
 }
 
 } // namespace
 
-ReadAhead::ReadAhead(const ResolvedTarget &target, bool by_table, int share)
+ReadAhead::ReadAhead(const ResolvedTarget &target, const std::vector<Oid> &tables, bool by_table,
+                     int share)
     : target_(target), portion_(first_portion) {
   order_.schema = target.schema;
-  order_.sessions = target.sessions;
   order_.ask_events = target.names.has_raw_events;
   order_.by_table = by_table;
   order_.share = share;
   strlcpy(order_.schema_name, target.names.schema.c_str(), NAMEDATALEN);
   if (max_parallel_workers_per_gather == 0 || IsInParallelMode())
     return;
-  const BlockNumber blocks = blocks_to_read(target);
-  const bool known = call([&] {
-    Relation table = table_open(target_.sessions, AccessShareLock);
-    const bool result = SessionColumns::of_unsafe(table).known();
-    table_close(table, NoLock);
-    return result;
-  });
-  if (known && blocks >= static_cast<BlockNumber>(std::max(min_parallel_table_scan_size, 1)))
-    blocks_ = blocks;
+  std::vector<Part> found;
+  std::int64_t all = 0;
+  for (const Oid each : tables) {
+    const std::optional<BlockNumber> blocks = blocks_to_read(target, each);
+    const bool known = blocks && call([=] {
+                         Relation table = table_open(each, AccessShareLock);
+                         const bool result = SessionColumns::of_unsafe(table).known();
+                         table_close(table, NoLock);
+                         return result;
+                       });
+    if (!known)
+      return; // what is written between two that are read would be taken for the second one
+    if (*blocks > 0)
+      found.push_back({each, *blocks});
+    all += *blocks;
+  }
+  if (all >= std::max(min_parallel_table_scan_size, 1))
+    tables_ = std::move(found);
 }
 
 const SessionReading *ReadAhead::next() {
@@ -87,7 +98,7 @@ const SessionReading *ReadAhead::next() {
 }
 
 void ReadAhead::stop() {
-  blocks_ = 0;
+  table_ = tables_.size();
   rest_ = {};
   if (at_work())
     end_portion();
@@ -95,8 +106,10 @@ void ReadAhead::stop() {
 
 void ReadAhead::begin_portion() {
   begun_ = GetCurrentTimestamp();
+  const Part &table = tables_[table_];
+  order_.sessions = table.table;
   order_.first = order_.end;
-  order_.end += std::min(portion_, blocks_ - order_.first);
+  order_.end += std::min(portion_, table.blocks - order_.first);
   if (!call([this] { return launch_unsafe(); })) {
     stop(); // no process is free
     return;
@@ -165,6 +178,10 @@ void ReadAhead::end_portion() {
   });
   context_ = nullptr;
   queue_ = nullptr;
+  if (table_ < tables_.size() && order_.end == tables_[table_].blocks) {
+    ++table_;
+    order_.end = 0;
+  }
   const auto took = static_cast<double>(std::max<TimestampTz>(GetCurrentTimestamp() - begun_, 1));
   portion_ = static_cast<BlockNumber>(
       std::clamp(portion_ * portion_us / took, double{smallest_portion}, portion_ * growth));

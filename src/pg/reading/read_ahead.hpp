@@ -20,10 +20,11 @@ namespace cowrie::pg {
 
 class ReadAhead : Live {
 public:
-  /** Looks whether the table is of a kind and size that a reader is worth while for, and whether
-   * the settings allow one. `by_table`: how raw events are looked up, as in EventLookup. `share`:
-   * how many of every 16 documents it reads; the writer reads the others. */
-  ReadAhead(const ResolvedTarget &target, bool by_table, int share);
+  /** Looks whether the tables, which are written in this order, are of a kind and size that a
+   * reader is worth while for, and whether the settings allow one. `by_table`: how raw events are
+   * looked up, as in EventLookup. `share`: how many of every 16 documents it reads; the writer
+   * reads the others. */
+  ReadAhead(const ResolvedTarget &target, const std::vector<Oid> &tables, bool by_table, int share);
   ~ReadAhead() = default; // what is in the server goes with its (sub)transaction
   ReadAhead(const ReadAhead &) = delete;
   ReadAhead &operator=(const ReadAhead &) = delete;
@@ -37,23 +38,30 @@ public:
 
   /** Tells whether next() will set it to work again. */
   bool begins_portion() const noexcept {
-    return !at_work() && rest_.empty() && order_.end < blocks_;
+    return !at_work() && rest_.empty() && table_ < tables_.size();
   }
 
   /** Ends it. What has been read and not been taken is forgotten. */
   void stop();
 
 private:
+  /** A table that is to be read, of so many blocks. */
+  struct Part {
+    Oid table;
+    BlockNumber blocks;
+  };
+
   void begin_portion();
   bool launch_unsafe();
   void receive();
   void end_portion();
 
   const ResolvedTarget &target_;
-  ReadingOrder order_;     ///< of the portion that is being read, or has been
-  BlockNumber blocks_ = 0; ///< of the table; 0: nothing more shall be read
-  BlockNumber portion_;    ///< how many blocks the next portion has
-  TimestampTz begun_ = 0;  ///< when the present one began
+  ReadingOrder order_;       ///< of the portion that is being read, or has been
+  std::vector<Part> tables_; ///< none of them empty; a portion is of one table
+  std::size_t table_ = 0;    ///< the one that is being read; behind the last: nothing more shall be
+  BlockNumber portion_;      ///< how many blocks the next portion has
+  TimestampTz begun_ = 0;    ///< when the present one began
   SessionReading reading_;
   std::string_view rest_;              ///< of the message that is being taken
   std::string last_message_;           ///< of a portion: the shared memory goes with it

@@ -16,6 +16,11 @@ class StoredRows {
 public:
   void add(HeapTuple row) noexcept;
 
+  void add(const StoredRows &others) noexcept {
+    sum_.add(others.sum_);
+    rows_ += others.rows_;
+  }
+
   /** Adds all rows of a heap that are visible now. */
   void add_all_unsafe(Oid table);
 
