@@ -31,6 +31,7 @@ struct OnlineParts {
 class FakeOnline : public FakeDatabase,
                    public OnlineMemory,
                    public OnlineMonitor,
+                   public Operator,
                    public Transactions {
 public:
   explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase, online_target()) {}
@@ -59,6 +60,9 @@ public:
   std::function<void(TransactionKind)> before_transaction; ///< may throw, may change the parts
   std::function<void(const std::string &)> before_fill;    ///< likewise
   std::function<bool()> asks_to_stop;
+  std::function<void()> before_orders; ///< somebody may order something
+  Orders ordered;
+  std::vector<HoldReason> held; ///< as the status was told
   std::size_t transaction = 0;
 
   struct Placed {
@@ -68,7 +72,7 @@ public:
   };
   std::vector<Placed> executed;
 
-  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this}; }
+  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this, *this}; }
   bool migrate(const OnlineOptions &options = {}) { return migrate_online(ports(), options); }
 
   static std::string key(std::int64_t i) {
@@ -132,6 +136,16 @@ public:
   void at_batch(std::int64_t, const FillResult &, std::int64_t) override {}
   void hold_rows(const FillResult &) override {}
   void waits(const LockWait &wait) override { lock_waits.push_back(wait); }
+  void holds(const Hold &hold) override { held.push_back(hold.reason); }
+
+  // Operator: what is ordered outlasts every transaction.
+  void begins(std::int64_t, const Pace &pace) override { ordered.pace = pace; }
+  Orders orders() override {
+    if (before_orders)
+      before_orders();
+    ordered.stop = stop_requested();
+    return ordered;
+  }
 
   // Database
   std::vector<Row> query(const std::string &sql,
