@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Minimal Debian systems in directories. Sourced by matrix.sh and deb.sh; as root, on Debian.
 #
-#   make_root SUITE DIRECTORY          once; one that was not completed is begun again
+#   make_root SUITE DIRECTORY          once; one that was not completed is begun again. Of experimental, which
+#                                      is no whole release, PostgreSQL comes, the rest from sid
 #   in_root DIRECTORY COMMAND...       runs a command there; what it changes stays
 #   in_fresh_root DIRECTORY COMMAND... the same; what it changes is gone afterwards
 #
@@ -15,13 +16,19 @@ command -v debootstrap >/dev/null ||
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y debootstrap >/dev/null
 
 make_root() {
-  local suite=$1 root=$2
+  local suite=$1 root=$2 base=$1
   [ ! -f "$root.complete" ] || return 0
+  [ "$suite" != experimental ] || base=sid
   rm -rf "$root"
   mkdir -p "$(dirname "$root")"
   # shellcheck disable=SC2086 # no mirror: debootstrap's own
-  debootstrap --variant=minbase "$suite" "$root" ${DEBIAN_MIRROR:-} >"$root.log" 2>&1 ||
+  debootstrap --variant=minbase "$base" "$root" ${DEBIAN_MIRROR:-} >"$root.log" 2>&1 ||
     { tail -n 20 "$root.log" >&2; return 1; }
+  if [ "$suite" = experimental ]; then
+    sed 's/ sid / experimental /' "$root/etc/apt/sources.list" >"$root/etc/apt/sources.list.d/experimental.list"
+    printf '%s\n' 'Package: src:postgresql-19 src:postgresql-common' 'Pin: release a=experimental' \
+      'Pin-Priority: 990' >"$root/etc/apt/preferences.d/postgresql"
+  fi
   touch "$root.complete"
 }
 

@@ -16,8 +16,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The server versions and the releases that carry them.
-declare -A release=([15]=bookworm [17]=trixie [18]=sid)
-versions_known=(15 17 18)
+declare -A release=([15]=bookworm [17]=trixie [18]=sid [19]=experimental)
+versions_known=(15 17 18 19)
 versions=("${versions_known[@]}")
 if [ -n "${PG:-}" ]; then
   if [ -z "${release[$PG]:-}" ]; then

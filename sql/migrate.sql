@@ -60,5 +60,32 @@ VALUES ('203.0.113.77', now(), now(),
 SELECT ip_address, geo_country, ip_types, is_scanner, is_bogon
 FROM ip_inventory WHERE ip_address IN ('203.0.113.77', '203.0.113.78') ORDER BY 1;
 
+-- Statistics: afterwards every column has some. Of a table that had them those of the new columns are gathered, the
+-- others stay (marked here); with statistics of several columns all are.
+CREATE EXTENSION cowrie_migrate SCHEMA public;
+SET client_min_messages = error;
+CREATE FUNCTION migrate_with_statistics() RETURNS TABLE (without text, marked real)
+LANGUAGE plpgsql AS $$
+BEGIN
+  ANALYZE app.session_summaries;
+  UPDATE pg_statistic SET stanullfrac = 0.25
+  WHERE starelid = 'app.session_summaries'::regclass AND staattnum = 1;
+  PERFORM FROM cowrie_migrate_v16('app');
+  RETURN QUERY SELECT (
+      SELECT string_agg(attname, ', ') FROM pg_attribute
+      WHERE attrelid = 'app.session_summaries'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN (
+        SELECT s.attname FROM pg_stats AS s WHERE schemaname = 'app' AND tablename = 'session_summaries')),
+    (SELECT null_frac FROM pg_stats
+     WHERE schemaname = 'app' AND tablename = 'session_summaries' AND attname = 'session_id');
+END $$;
+\pset null (none)
+SELECT count(*) FROM cowrie_cleanup_v16(force => true);
+SELECT * FROM migrate_with_statistics();
+SELECT count(*) FROM cowrie_cleanup_v16(force => true);
+CREATE STATISTICS counts ON event_count, command_count FROM session_summaries;
+SELECT * FROM migrate_with_statistics();
+SELECT statistics_name FROM pg_stats_ext WHERE tablename = 'session_summaries' AND n_distinct IS NOT NULL;
+DROP FUNCTION migrate_with_statistics();
+
 DROP SCHEMA app CASCADE;
 DROP FUNCTION refusal;

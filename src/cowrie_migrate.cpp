@@ -10,6 +10,7 @@
 namespace cowrie::pg {
 
 int setting_lock_timeout = 5000;
+int setting_lock_attempts = 100;
 bool setting_use_raw_events = true;
 char *setting_harmless_triggers = nullptr;
 char *setting_fail_at = nullptr;
@@ -44,6 +45,12 @@ void _PG_init(void) {
                           "How long a migration waits for each table lock.", "Zero waits for ever.",
                           &setting_lock_timeout, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "cowrie_migrate.lock_attempts",
+      "How often an online migration asks for a strong lock before it gives up.",
+      "Each attempt waits for a tenth of a second at most; the pauses between"
+      " them grow to two seconds.",
+      &setting_lock_attempts, 100, 1, 100'000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("cowrie_migrate.use_raw_events",
                            "Whether a session without a source IP is looked up in raw_events.",
                            nullptr, &setting_use_raw_events, true, PGC_USERSET, 0, nullptr, nullptr,

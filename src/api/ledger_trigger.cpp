@@ -19,7 +19,7 @@ PGDLLEXPORT Datum cowrie_ledger_is_local(PG_FUNCTION_ARGS) {
                             "Look into the ledger with SELECT * FROM cowrie_migration_log;");
     const TriggerData *data = reinterpret_cast<const TriggerData *>(fcinfo->context);
     if (IsLogicalWorker())
-      return PointerGetDatum(nullptr); // the row is left out
+      return Datum{0}; // the row is left out
     return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple
                                                                    : data->tg_trigtuple);
   });

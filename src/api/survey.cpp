@@ -13,11 +13,14 @@
 #include "core/online/refusals.hpp"
 #include "core/inspect/inspection.hpp"
 #include "api/row_builder.hpp"
+#include "pg/catalog/distribution.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/subtransaction.hpp"
 #include "api/calls.hpp"
 #include "api/session_arguments.hpp"
+
+#include <algorithm>
 
 namespace cowrie::pg {
 namespace {
@@ -208,6 +211,7 @@ std::vector<Hazard> unreadable(const ResolvedTarget &target) {
     hazards.push_back({HazardSeverity::info, hazards::not_visible, refusal.message, refusal.hint});
   }
   collect(hazards, [&] { refuse_hidden_extension(target); });
+  collect(hazards, [&] { refuse_distributed_tables(target); });
   for (const std::string &table : tables_of_the_schema())
     collect(hazards, [&] { refuse_untrusted_table(target, table); });
   collect(hazards, [&] { refuse_unreadable_raw_events(target); });

@@ -54,7 +54,7 @@ my $directory = new_directory();
 my (%count, @not_run);
 foreach my $document (documents())
 {
-	my $place = '';
+	my ($place, $fixture) = ('', '');
 	foreach my $block (blocks_of($document))
 	{
 		my $name = "$document:$block->{line} ($block->{section})";
@@ -83,12 +83,17 @@ foreach my $document (documents())
 		}
 		# A section begins with a new database, at version 15 if nothing is said.
 		my $new_section = $place ne $block->{section};
-		fresh_database($node, $block->{on} // 'version 15') if $new_section or defined $block->{on};
-		$directory = new_directory() if $new_section;
+		$fixture = $block->{on} // ($new_section ? 'version 15' : $fixture);
 		$place = $block->{section};
-		$count{$language}++;
-		my $wrong = run_block($node, $directory, $block);
-		is($wrong, undef, $name);
+	  SKIP:
+		{
+			skip "$name: pg_cron is not installed", 1 if $fixture eq 'pg_cron' and !has_pg_cron();
+			fresh_database($node, $fixture) if $new_section or defined $block->{on};
+			$directory = new_directory() if $new_section;
+			$count{$language}++;
+			my $wrong = run_block($node, $directory, $block);
+			is($wrong, undef, $name);
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ use CowrieTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+plan skip_all => 'pg_cron is not installed' unless has_pg_cron();
+
 my $node = start_node('cron', 'shared_preload_libraries = pg_cron', q{cron.database_name = 'postgres'},
 	'cron.use_background_workers = on', 'max_worker_processes = 16');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_cron');

@@ -19,9 +19,9 @@ my $node = start_node(
 	'tables',
 	'autovacuum = off',
 	'allow_in_place_tablespaces = on',
-	"shared_preload_libraries = 'pg_cron'",
-	"cron.database_name = 'app'",
-	'cron.use_background_workers = on',
+	has_pg_cron()
+	? ("shared_preload_libraries = 'pg_cron'", "cron.database_name = 'app'", 'cron.use_background_workers = on')
+	: (),
 	'max_worker_processes = 20');
 create_v15($node, 'app', owner => 'app_owner', n => 400);
 $node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN');
@@ -358,20 +358,28 @@ SELECT 'damaged', json_build_object('pad', string_agg(md5(i::text), '')) FROM ge
 	cmp_ok(abs($about / $exact - 1), '<', 0.25, 'a sample gives about the same');
 	gone('sampled', database => 'sampled', before => "SET cowrie_migrate.preflight_sample = 500; $all");
 
-	# pg_cron's remedy is the command of a job: it is one, of the owner, and the migration that follows.
-	provoked('pg_cron', 'info',
-		qr/^pg_cron is loaded, installed in database app; its jobs run in background workers/);
-	app('CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO app_owner');
-	provoked('pg_cron', 'info', qr/^pg_cron \d\S+; how its jobs run is not visible to you/, @owner);
-	my $job = provoked('pg_cron', 'info', qr/^pg_cron \d\S+; its jobs run in background workers/);
-	$node->safe_psql('app', "SELECT cron.schedule('migrate', '\@reboot', \$job\$$job\$job\$)",
-		extra_params => [ '-U', 'app_owner' ]);
-	$preflight->close;
-	$node->restart;
-	$node->poll_query_until('app', q{SELECT count(*) = 1 FROM cron.job_run_details WHERE status IN ('failed', 'succeeded')})
-	  or die 'the job does not run';
-	is(app('SELECT status FROM cron.job_run_details'), 'succeeded', 'pg_cron: its remedy, as a job');
-	gone('pg_cron');
+	SKIP:
+	{
+		if (!has_pg_cron())
+		{
+			$node->safe_psql('app', 'SELECT count(*) FROM cowrie_migrate_v16()', extra_params => [ '-U', 'app_owner' ]);
+			skip 'pg_cron is not installed', 5;
+		}
+		# pg_cron's remedy is the command of a job: it is one, of the owner, and the migration that follows.
+		provoked('pg_cron', 'info',
+			qr/^pg_cron is loaded, installed in database app; its jobs run in background workers/);
+		app('CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO app_owner');
+		provoked('pg_cron', 'info', qr/^pg_cron \d\S+; how its jobs run is not visible to you/, @owner);
+		my $job = provoked('pg_cron', 'info', qr/^pg_cron \d\S+; its jobs run in background workers/);
+		$node->safe_psql('app', "SELECT cron.schedule('migrate', '\@reboot', \$job\$$job\$job\$)",
+			extra_params => [ '-U', 'app_owner' ]);
+		$preflight->close;
+		$node->restart;
+		$node->poll_query_until('app', q{SELECT count(*) = 1 FROM cron.job_run_details WHERE status IN ('failed', 'succeeded')})
+		  or die 'the job does not run';
+		is(app('SELECT status FROM cron.job_run_details'), 'succeeded', 'pg_cron: its remedy, as a job');
+		gone('pg_cron');
+	}
 
 	# It counts the same.
 	my %done = map { split /\|/ } split /\n/, $preflight->run(

@@ -12,6 +12,8 @@ use CowrieTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+plan skip_all => 'pg_cron is not installed' unless has_pg_cron();
+
 # The jobs, as the page has them: name => command.
 my $page = slurp_file("$FindBin::RealBin/../../docs/CRON.md");
 my %job;

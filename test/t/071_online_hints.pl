@@ -133,7 +133,7 @@ foreach my $i (0 .. $#steps)
 	my (undef, $stderr) = call('lock_wait', fail_at('2.load_asn_inventory'));
 	my $holder = Session->new($node, 'lock_wait');
 	$holder->run('BEGIN; LOCK TABLE asn_inventory IN SHARE MODE');
-	(undef, $stderr) = call('lock_wait', q{SET cowrie_migrate.lock_timeout = '20ms'});
+	(undef, $stderr) = call('lock_wait', q{SET cowrie_migrate.lock_attempts = 3});
 	hint('a lock wait', $stderr);
 	$holder->close;
 	is((call('lock_wait'))[0], 0, 'a lock wait: the CALL goes on');

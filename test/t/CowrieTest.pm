@@ -15,7 +15,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
-  schema_dump quote_name quote_text figure kill_backend kill_postmaster
+  schema_dump quote_name quote_text figure kill_backend kill_postmaster has_pg_cron
 );
 
 our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
@@ -24,6 +24,14 @@ our $fixtures = abs_path(dirname(__FILE__) . '/../fixtures');
 sub full_counts
 {
 	return ($ENV{COWRIE_FULL} // '') eq '1';
+}
+
+# Whether the server that is tested has pg_cron installed; a new release of the server may be without for a while.
+sub has_pg_cron
+{
+	my $directory = `pg_config --sharedir`;
+	chomp $directory;
+	return -e "$directory/extension/pg_cron.control";
 }
 
 # Starts a server; further lines for postgresql.conf as arguments. Documents of the smallest tables are

@@ -1,5 +1,6 @@
 // The declaration is the only definition of the columns. Some other places name columns too,
 // because they compute their values: each declared column must be known to them.
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 

@@ -83,12 +83,13 @@ public:
       return 0;
     }
     const std::string alter = "ALTER TABLE " + name(declared.name) + " ";
-    if (sql == "ANALYZE " + name(declared.name) || sql == ddl::drop_table(schema, declared.name) ||
-        starts_with(sql, alter))
+    const std::string analyze = "ANALYZE " + name(declared.name);
+    const bool analyzes = sql == analyze || starts_with(sql, analyze + " (");
+    if (analyzes || sql == ddl::drop_table(schema, declared.name) || starts_with(sql, alter))
       require(seen, "42P01", sql);
     if (!seen)
       return std::nullopt;
-    if (sql == "ANALYZE " + name(declared.name))
+    if (analyzes)
       return 0;
     if (sql == ddl::drop_table(schema, declared.name)) {
       for (const Table &other : schema_.tables)

@@ -132,9 +132,10 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   int statistics_target = 100;
-  std::int64_t table_bytes = 8192; ///< of each table, of a million rows
-  std::vector<Disk> disk_list;     ///< empty: their free space is not known
-  bool wal_is_decoded = false;     ///< wal_level is logical
+  std::optional<std::string> columns_to_analyze; ///< nothing: all of them
+  std::int64_t table_bytes = 8192;               ///< of each table, of a million rows
+  std::vector<Disk> disk_list;                   ///< empty: their free space is not known
+  bool wal_is_decoded = false;                   ///< wal_level is logical
   bool state_is_published = false; ///< by a publication of all tables or of the schema
   std::vector<Row> published_by_name, referring_keys, subscribed_tables; ///< what replication has
   bool inventories_have_rows = false;
@@ -249,7 +250,8 @@ public:
     if (starts_with(sql, "WITH columns AS (\n  SELECT * FROM pg_attribute"))
       return carried_over;
     if (sql == sample_query)
-      return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000"}};
+      return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000",
+               columns_to_analyze}};
     if (sql == set_sample_query) {
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};

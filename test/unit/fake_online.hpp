@@ -4,6 +4,7 @@
 // It refuses every statement that it does not know, and takes back what a failed transaction did.
 #pragma once
 
+#include <algorithm>
 #include <set>
 
 #include "core/online/online_run.hpp"
@@ -54,6 +55,7 @@ public:
   bool stays_in_page = false;         ///< every row, when it is filled
   std::vector<Row> update_triggers;   ///< the user's own
   std::vector<LockWait> lock_waits;   ///< as the status was told of them
+  int lock_attempts = 100;            ///< cowrie_migrate.lock_attempts
   std::vector<std::int64_t> pauses;   ///< between attempts and batches
   std::vector<TransactionKind> kinds; ///< of the transactions, as they began
   std::vector<std::string> alone;     ///< statements in a process of their own
@@ -195,6 +197,8 @@ public:
     if (is_like(sql, lock_holders_query(mark, true), marks) ||
         is_like(sql, lock_holders_query(mark, false), marks))
       return {{"process 42 holds everything", "42", "16384"}};
+    if (sql == lock_attempts_query)
+      return {{std::to_string(lock_attempts)}};
     return FakeDatabase::query(sql, parameters);
   }
 

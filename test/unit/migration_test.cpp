@@ -456,6 +456,25 @@ TEST(MigrateAnalyzes, WideRowsWithASmallerSample) {
   }
 }
 
+TEST(MigrateAnalyzes, WhatHasChangedOfTheSessionsWhereTheRestHasStatistics) {
+  const auto statements_with = [](std::optional<std::string> columns) {
+    FakeDatabase database;
+    database.columns_to_analyze = std::move(columns);
+    std::vector<std::string> statements;
+    database.before_statement = [&](const Statement &each) {
+      if (starts_with(each.sql, "ANALYZE ") && each.phase == 4)
+        statements.push_back(each.sql);
+    };
+    migrate_it(database);
+    return join(statements, "; ");
+  };
+  const std::string whole = statements_with({}), some = statements_with("source_ip, mine");
+  EXPECT_NE(whole.find(".\"session_summaries\";"), std::string::npos) << whole;
+  EXPECT_EQ(whole.find('('), std::string::npos) << whole;
+  EXPECT_NE(some.find(".\"session_summaries\" (source_ip, mine);"), std::string::npos) << some;
+  EXPECT_EQ(std::count(some.begin(), some.end(), '('), 1) << some; // the inventories are new
+}
+
 /** Both ways of rewriting, each with its own kind of proof. */
 class MigrateGateBothWays : public testing::TestWithParam<const char *> {};
 INSTANTIATE_TEST_SUITE_P(Rewrite, MigrateGateBothWays,

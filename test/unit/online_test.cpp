@@ -3,6 +3,7 @@
 // write.
 #include "core/online/online_run.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include "fake_online.hpp"
@@ -552,6 +553,15 @@ TEST(Online, GivesUpAfterManyAttemptsAndNamesWhoIsInTheWay) {
   fake.before_record = {};
   EXPECT_TRUE(fake.migrate());
   expect_complete(fake);
+}
+
+TEST(Online, GivesUpAfterAsManyAttemptsAsTheSettingSays) {
+  FakeOnline fake;
+  fake.lock_attempts = 3;
+  refuse(fake, "cut_over", 1000);
+  EXPECT_EQ(failure_of(fake).message, "no lock could be had in 3 attempts");
+  EXPECT_EQ(fake.pauses.size(), 2u);
+  EXPECT_EQ(fake.lock_waits.at(0).most, 3);
 }
 
 TEST(Online, MakesABatchSmallerWhoseRowsAreLocked) {

@@ -2,6 +2,7 @@
 // which command each refusal ends, and that no refusal stands in the way of a complete schema.
 #include "core/inspect/replication.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include "core/run/atomic_run.hpp"

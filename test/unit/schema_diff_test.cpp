@@ -2,6 +2,7 @@
 // nothing else is.
 #include "core/schema/diff.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <ostream>
 

@@ -12,8 +12,6 @@
 namespace cowrie {
 namespace {
 
-/** Two minutes and a half, most of it between the attempts. */
-constexpr int most_attempts = 100;
 /** An attempt of this kind waits as long as cowrie_migrate.lock_timeout says. */
 constexpr int most_waiting_attempts = 5;
 constexpr std::int64_t first_pause_us = 50'000;
@@ -52,8 +50,7 @@ bool LockRetry::if_locked(TransactionKind kind, const std::function<void()> &bod
       throw;
   }
   ++failures_;
-  const int most = kind == TransactionKind::work ? most_waiting_attempts : most_attempts;
-  report(kind, most);
+  const int most = report(kind);
   if (failures_ >= most)
     give_up(failures_);
   // Jittered: two processes that step aside for each other shall not meet again.
@@ -72,9 +69,12 @@ void LockRetry::until_locked(TransactionKind kind, const std::function<void()> &
 }
 
 // A reader is in the way of a strong lock only.
-void LockRetry::report(TransactionKind kind, int most) {
-  LockWait wait{failures_, most, 0, 0};
+int LockRetry::report(TransactionKind kind) {
+  LockWait wait{failures_, 0, 0, 0};
   ports_.transactions.in_transaction(TransactionKind::work, [&] {
+    wait.most = static_cast<int>(to_number(ports_.database.query(lock_attempts_query).front()[0]));
+    if (kind == TransactionKind::work)
+      wait.most = std::min(wait.most, most_waiting_attempts);
     const std::vector<Row> found = ports_.database.query(
         lock_holders_query(awaited_.empty() ? every_table() : text_array({awaited_}),
                            kind == TransactionKind::catalog),
@@ -90,11 +90,12 @@ void LockRetry::report(TransactionKind kind, int most) {
     }
     ports_.online_monitor.waits(wait);
   });
+  return wait.most;
 }
 
 std::string LockRetry::who_holds() {
   if (holders_.empty())
-    report(TransactionKind::catalog, most_attempts);
+    report(TransactionKind::catalog);
   return holders_.empty() ? "Nobody holds a lock on the tables any more." : holders_;
 }
 

@@ -32,8 +32,9 @@ public:
 
 private:
   [[noreturn]] void give_up(int attempts);
-  /** Asks who holds the lock that was not granted, and says so in the status. */
-  void report(TransactionKind kind, int most);
+  /** Asks who holds the lock that was not granted, and says so in the status. Returns how many
+   *  attempts there are. */
+  int report(TransactionKind kind);
 
   const OnlinePorts &ports_;
   std::minstd_rand random_;

@@ -292,9 +292,14 @@ private:
   }
 
   void analyze() {
-    for (const Table &table : declared_.tables)
-      add("analyze_" + table.name, StepKind::analyze, table, "SHARE UPDATE EXCLUSIVE",
-          {"ANALYZE " + qualified(target_.schema, table.name)});
+    for (const Table &table : declared_.tables) {
+      Step &step = add("analyze_" + table.name, StepKind::analyze, table, "SHARE UPDATE EXCLUSIVE",
+                       {"ANALYZE " + qualified(target_.schema, table.name)});
+      // In one transaction the sessions get their columns and stay where they are.
+      if (table.name == sessions_.name && target_.entry == Entry::atomic)
+        for (const Column &each : table.columns)
+          step.columns.push_back(each.name);
+    }
   }
 
   void finish() {

@@ -46,7 +46,8 @@ struct Step {
   std::string lock_mode;            ///< the strongest lock it takes
   bool new_table = false;           ///< of load_rows: the table was just made
   bool heap_only = false;           ///< of fill_sessions: the heap is copied, the statements follow
-  std::vector<std::string> columns; ///< of an index: looked up first; in a cleanup: dropped
+  std::vector<std::string> columns; ///< of an index: looked up first; of ANALYZE: all that changed;
+                                    ///< in a cleanup: dropped
   std::string detail;               ///< what it does, where the name does not tell
   std::string relation;             ///< the table or index that a step of cleanup drops
   // Of a repair.

@@ -6,6 +6,8 @@
 #include "core/schema/diff.hpp"
 #include "core/sql/conversion.hpp"
 
+#include <algorithm>
+
 namespace cowrie {
 
 bool must_be_replaced(const Column &declared, const Column &observed) noexcept {

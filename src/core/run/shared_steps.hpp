@@ -33,8 +33,13 @@ std::string in_words(const std::vector<CarriedOver> &carried);
 /** Runs a repair step: columns of an existing table become the declared ones. */
 void repair_table(Database &database, Monitor &monitor, const Step &step, StepResult &row);
 
-/** Asks for the statistics target, and bytes and rows of the table $1; sets that target. */
+/**
+ * Asks for the statistics target, bytes and rows of the table $1, and its columns that are named in
+ * $2 or have no statistics; NULL where an ANALYZE of some columns would leave out statistics of
+ * expressions or of several columns.
+ */
 extern const char *const sample_query;
+/** Sets the statistics target. */
 extern const char *const set_sample_query;
 
 /** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */

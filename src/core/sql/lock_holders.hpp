@@ -19,4 +19,9 @@ std::string holder_in_words(const std::string &pid, const std::string &locks,
  *  @param readers whether locks that only read count, too */
 std::string lock_holders_query(const std::string &tables, bool readers);
 
+/** Asks how often a strong lock is asked for before an online run gives up. With the pauses, a
+ *  hundred attempts are about three minutes. */
+inline constexpr const char *lock_attempts_query =
+    "SELECT current_setting('cowrie_migrate.lock_attempts')";
+
 } // namespace cowrie

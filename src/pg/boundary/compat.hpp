@@ -77,6 +77,18 @@ inline OffsetNumber add_row_unsafe(Page page, HeapTuple row) {
 #endif
 }
 
+/** Deletes a row, if it is there still; waits for whoever else deletes it. */
+inline void delete_row_unsafe(Relation table, ItemPointer place, Snapshot snapshot) {
+  TM_FailureData ignored;
+#if PG_VERSION_NUM >= 190000
+  (void)table_tuple_delete(table, place, GetCurrentCommandId(true), 0, snapshot, InvalidSnapshot,
+                           /* wait: */ true, &ignored);
+#else
+  (void)table_tuple_delete(table, place, GetCurrentCommandId(true), snapshot, InvalidSnapshot,
+                           /* wait: */ true, &ignored, /* changingPart: */ false);
+#endif
+}
+
 /** Sets the checksum of a page that only this process sees, where the cluster has checksums. */
 inline void set_checksum_unsafe(Page page, BlockNumber block) {
 #if PG_VERSION_NUM >= 190000

@@ -1,6 +1,8 @@
 // PgError: a server error as a C++ exception.
 #include "pg/boundary/error.hpp"
 
+#include <algorithm>
+
 namespace cowrie::pg {
 namespace {
 

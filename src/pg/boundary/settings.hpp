@@ -77,6 +77,7 @@ public:
 
 /** The settings of the extension; defined in cowrie_migrate.cpp. */
 extern int setting_lock_timeout;
+extern int setting_lock_attempts; ///< only SHOW reads it: see core/sql/lock_holders.hpp
 extern bool setting_use_raw_events;
 extern char *setting_fail_at;
 extern char *setting_harmless_triggers; ///< only SHOW reads it: see core/online/refusals.cpp

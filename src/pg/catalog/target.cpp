@@ -5,6 +5,7 @@
 
 #include "core/base/failure.hpp"
 #include "core/schema/v16.hpp"
+#include "pg/catalog/distribution.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/catalog/trust.hpp"
 #include "pg/catalog/typed_columns.hpp"
@@ -156,6 +157,7 @@ void inspect_target(const ResolvedTarget &target, Access access) {
   else
     refuse_unreadable_tables(target);
   refuse_hidden_extension(target);
+  refuse_distributed_tables(target);
   for (const std::string &table : tables_of_the_schema())
     refuse_untrusted_table(target, table);
   refuse_unreadable_raw_events(target);

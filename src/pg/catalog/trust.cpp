@@ -12,8 +12,6 @@
 namespace cowrie::pg {
 namespace {
 
-constexpr const char *events_table = "raw_events";
-
 /** The columns of a table that statements name: those declared, and those that repair renames. */
 std::set<std::string> named_columns(const std::string &table) {
   std::set<std::string> names;

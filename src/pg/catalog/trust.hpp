@@ -13,6 +13,9 @@
 
 namespace cowrie::pg {
 
+/** Read where sessions have no address, never written. */
+inline constexpr const char *events_table = "raw_events";
+
 /** Tells whether the owner of the sessions trusts the code of another role. */
 bool is_trusted_role_unsafe(Oid sessions_owner, Oid other);
 

@@ -17,9 +17,7 @@ void remove_note_unsafe(Relation notes, ItemPointer place, TupleTableSlot *slot)
   Snapshot snapshot = GetActiveSnapshot();
   if (!table_tuple_fetch_row_version(notes, place, snapshot, slot))
     return;
-  TM_FailureData ignored;
-  (void)table_tuple_delete(notes, place, GetCurrentCommandId(true), snapshot, InvalidSnapshot,
-                           /* wait: */ true, &ignored, /* changingPart: */ false);
+  compat::delete_row_unsafe(notes, place, snapshot);
 }
 
 /** Finds the table of notes and locks it as a writer does, to the end of the transaction. */

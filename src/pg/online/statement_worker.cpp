@@ -3,6 +3,8 @@
 
 #include "core/base/failure.hpp"
 
+#include <algorithm>
+
 namespace cowrie::pg {
 namespace {
 
