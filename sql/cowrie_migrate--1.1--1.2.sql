@@ -87,7 +87,8 @@ CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
     OUT holder_pid integer,
     OUT waits_for text,
     OUT outcome text,
-    OUT holding_back text
+    OUT holding_back text,
+    OUT step_at bigint
 ) AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
     'internal: the progress sequences, and the message that the ledger has of the latest failure';
@@ -149,7 +150,8 @@ SELECT running,
        rows_total,
        round(COALESCE(percent, 0), 1) AS percent,
        rpad(repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.') AS progress_bar,
-       round((rows_done - rows_before) / NULLIF(EXTRACT(epoch FROM updated - started), 0))
+       CASE WHEN phase = 1 AND step = 'fill_columns' AND holding_back IS NULL AND step_at > 0 THEN
+           round((rows_done - rows_before) * 1000000.0 / NULLIF(progress.updated_at - step_at, 0)) END
            AS rows_per_second,
        CASE WHEN running AND percent > percent_before AND percent < 100 THEN
            date_trunc('second', (updated - started)
@@ -179,7 +181,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions don
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.percent IS 'of the whole run';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same, to be looked at with \watch';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS 'since it started';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS
+    'of the step, while sessions are filled; NULL: no rows are counted, or it waits';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'the time that is left, by its own pace';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rejects IS
     'values that could not be used, counted by reason';
@@ -218,7 +221,7 @@ DO $do$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process}'::text[] LOOP
+    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at}'::text[] LOOP
         name := 'cowrie_migrate_internal.cowrie_progress_' || name;
         EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
         EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';

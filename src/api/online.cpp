@@ -7,10 +7,11 @@
 #include "core/online/online_run.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/ledger/online_state.hpp"
+#include "pg/online/server_load.hpp"
 #include "pg/online/session.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "api/calls.hpp"
-#include "api/pace_arguments.hpp"
+#include "api/operator.hpp"
 #include "api/values.hpp"
 
 namespace cowrie::pg {
@@ -108,7 +109,9 @@ Datum run_online(FunctionCallInfo fcinfo, const std::optional<std::string> &sche
     refuse_missing_privileges(target);
     refuse_unsuitable_tables(target);
   });
-  migrate_online({database, ledger, memory, progress, progress, session, progress}, options);
+  ServerLoad surroundings;
+  migrate_online({database, ledger, memory, progress, progress, session, progress, surroundings},
+                 options);
   return Datum(0);
 }
 

@@ -11,7 +11,7 @@
 #include "pg/catalog/refusals.hpp"
 #include "pg/ledger/ledger_store.hpp"
 #include "pg/ledger/progress.hpp"
-#include "api/pace_arguments.hpp"
+#include "api/operator.hpp"
 #include "api/values.hpp"
 
 namespace cowrie::pg {

@@ -82,12 +82,34 @@ Going going_on(const Progress &progress) {
   return result;
 }
 
+/** The standby, subscriber or slot that a run waits for: their names are everybody's to see. */
+std::string name_of(const Hold &hold) {
+  if (!is_for_others(hold))
+    return {};
+  const PinnedSettings settings;
+  const SpiSession spi;
+  const std::vector<Row> found =
+      hold.reason == HoldReason::slot
+          ? spi_query("SELECT slot_name FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND"
+                      " wal_status IS DISTINCT FROM 'lost' ORDER BY restart_lsn LIMIT 1",
+                      {}, true)
+          : spi_query("SELECT application_name FROM pg_stat_replication WHERE pid = $1::int8",
+                      {hold.process}, true);
+  return found.empty() ? std::string() : found.front()[0].value_or("");
+}
+
 /** Why the run holds back; or that the next call will, because a pause outlasts a run. */
 std::string holding_back(const Progress &progress, const Going &going) {
   if (!going.on)
-    return progress.get("paused") != 0 ? in_words(Hold{HoldReason::pause}) : std::string();
-  return in_words(Hold{going.held, progress.get("held_value"), progress.get("held_limit"),
-                       progress.get("held_process")});
+    return progress.get("paused") != 0 ? in_words(Hold::because_of(HoldReason::pause))
+                                       : std::string();
+  Hold hold{going.held,
+            progress.get("held_value"),
+            progress.get("held_limit"),
+            progress.get("held_process"),
+            {}};
+  hold.name = name_of(hold);
+  return in_words(hold);
 }
 
 std::string outcome_of_hold(HoldReason reason) {
@@ -149,6 +171,7 @@ Datum progress_row(FunctionCallInfo fcinfo) {
   const Going going = going_on(progress);
   const std::string outcome = outcome_of(extension, progress, going);
   const std::string held = holding_back(progress, going);
+  const std::int64_t step_at = progress.get("step_at");
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };
   number("pid");
@@ -168,6 +191,7 @@ Datum progress_row(FunctionCallInfo fcinfo) {
             going.waits_for.empty() ? Datum(0) : server_text_datum_unsafe(going.waits_for));
     row.put_text_unsafe(outcome);
     row.put_text_unsafe(held);
+    row.put(true, Int64GetDatum(step_at));
     return row.row_unsafe(shape);
   });
 }

@@ -33,6 +33,7 @@ class FakeOnline : public FakeDatabase,
                    public OnlineMemory,
                    public OnlineMonitor,
                    public Operator,
+                   public Surroundings,
                    public Transactions {
 public:
   explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase, online_target()) {}
@@ -64,6 +65,7 @@ public:
   std::function<bool()> asks_to_stop;
   std::function<void()> before_orders; ///< somebody may order something
   Orders ordered;
+  std::function<Load()> around; ///< what others have to bear
   std::vector<HoldReason> held; ///< as the status was told
   std::size_t transaction = 0;
 
@@ -74,7 +76,7 @@ public:
   };
   std::vector<Placed> executed;
 
-  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this, *this}; }
+  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this, *this, *this}; }
   bool migrate(const OnlineOptions &options = {}) { return migrate_online(ports(), options); }
 
   static std::string key(std::int64_t i) {
@@ -109,7 +111,10 @@ public:
     }
   }
   std::int64_t settled_until_us() override { return clock_us() - 1; }
-  void wait_us(std::int64_t duration) override { pauses.push_back(duration); }
+  void wait_us(std::int64_t duration) override {
+    pauses.push_back(duration);
+    let_pass(duration);
+  }
   bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
   void execute_alone(const std::string &sql, const std::string &) override {
     alone.push_back(sql);
@@ -148,6 +153,7 @@ public:
     ordered.stop = stop_requested();
     return ordered;
   }
+  Load load() override { return around ? around() : Load(); }
 
   // Database
   std::vector<Row> query(const std::string &sql,

@@ -76,7 +76,7 @@ TEST(Pace, RefusesWhatIsNone) {
 
 TEST(Hold, SaysWhy) {
   const auto words = [](HoldReason reason, std::int64_t value, std::int64_t limit) {
-    return in_words(Hold{reason, value, limit, 42}, "n");
+    return in_words(Hold{reason, value, limit, 42, "n"});
   };
   EXPECT_EQ(in_words(Hold()), "");
   EXPECT_EQ(words(HoldReason::cut_over, 0, 0), "");
@@ -84,7 +84,7 @@ TEST(Hold, SaysWhy) {
             "paused; SELECT cowrie_resume_migration(); lets it go on");
   EXPECT_EQ(words(HoldReason::standby, 45'340'000, 30 * second),
             "standby \"n\" (process 42) lags 45.3 s, max_lag is 30.0 s");
-  EXPECT_EQ(in_words(Hold{HoldReason::subscriber, second, 0, 7}),
+  EXPECT_EQ(in_words(Hold{HoldReason::subscriber, second, 0, 7, ""}),
             "subscriber (process 7) lags 1.0 s, max_lag is 0.0 s");
   EXPECT_EQ(words(HoldReason::slot, 3 << 20, 1000),
             "replication slot \"n\" keeps 3 MB of WAL, max_wal is 1000 bytes");

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "core/base/text.hpp"
-
 namespace cowrie {
 namespace {
 
@@ -29,8 +27,24 @@ Orders HoldBack::look() {
 
 Hold HoldBack::reason() {
   if (look().pause)
-    return {HoldReason::pause};
-  return {otherwise_};
+    return Hold::because_of(HoldReason::pause);
+  const Hold others = hurries_ ? Hold() : reason_of_others();
+  return others.reason == HoldReason::none ? Hold::because_of(otherwise_) : others;
+}
+
+Hold HoldBack::reason_of_others() {
+  const std::int64_t now = ports_.database.clock_us();
+  if (looked_ && now - *looked_ < look_every_us)
+    return others_;
+  looked_ = now;
+  ports_.transactions.in_transaction(TransactionKind::look, [&] {
+    Limits limits{pace_.max_lag_us, pace_.max_wal, pace_.max_active};
+    if (limits.wal == half_of_free_space)
+      limits.wal = half_of_free_wal(ports_.database.disks());
+    others_ =
+        limits.none() ? Hold() : reason_to_hold(ports_.surroundings.load(), limits, lag_, now);
+  });
+  return others_;
 }
 
 void HoldBack::show(const Hold &hold) {

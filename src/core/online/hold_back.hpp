@@ -6,7 +6,7 @@
 #pragma once
 
 #include "core/base/live.hpp"
-#include "core/online/pace.hpp"
+#include "core/online/burden.hpp"
 
 namespace cowrie {
 
@@ -33,6 +33,7 @@ public:
 
 private:
   Hold reason();
+  Hold reason_of_others();
   Orders look();
   void show(const Hold &hold);
   void wait(std::int64_t duration_us);
@@ -42,6 +43,9 @@ private:
   Hold shown_;
   HoldReason otherwise_ = HoldReason::none; ///< what is shown when nothing holds it back
   bool hurries_ = false;
+  LagWatch lag_;
+  std::optional<std::int64_t> looked_; ///< at others, when
+  Hold others_;                        ///< what that has found
   std::int64_t held_us_ = 0;
 };
 

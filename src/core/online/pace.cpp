@@ -65,7 +65,8 @@ bool is_for_others(const Hold &hold) noexcept {
          hold.reason != HoldReason::cut_over;
 }
 
-std::string in_words(const Hold &hold, const std::string &name) {
+std::string in_words(const Hold &hold) {
+  const std::string &name = hold.name;
   const std::string process = " (process " + std::to_string(hold.process) + ") lags " +
                               seconds(hold.value) + ", max_lag is " + seconds(hold.limit);
   const std::string wal = bytes(hold.value) + " of WAL";

@@ -15,8 +15,8 @@ void refuse_unfit(const Pace &pace, const std::string &hint);
  *  that a batch cannot be given up lightly. */
 std::int64_t next_batch_size(std::int64_t size, std::int64_t took_us, const Pace &pace);
 
-/** Why a run holds back, in words. @param name of the standby, subscriber or slot; may be empty */
-std::string in_words(const Hold &hold, const std::string &name = {});
+/** Why a run holds back, in words. */
+std::string in_words(const Hold &hold);
 
 /** Tells whether others have to recover before the run goes on: neither a pause nor the wait for
  *  the cut-over. */

@@ -111,6 +111,39 @@ struct Hold {
   std::int64_t value = 0;
   std::int64_t limit = 0;   ///< that the value exceeds
   std::int64_t process = 0; ///< that sends WAL to the standby or subscriber
+  std::string name;         ///< of it, or of the slot; empty: not known
+
+  static Hold because_of(HoldReason why) {
+    Hold result;
+    result.reason = why;
+    return result;
+  }
+};
+
+/** Somebody who receives WAL and says how far it is replayed: a standby or a subscriber. */
+struct Receiver {
+  std::int64_t process = 0; ///< that sends it
+  bool logical = false;
+  std::int64_t replayed = 0; ///< up to this position
+  std::int64_t lag_us = 0;   ///< as the server has measured it last, perhaps long ago
+  std::string name;
+};
+
+/** What others have to bear. */
+struct Load {
+  std::int64_t written = 0; ///< WAL, up to this position
+  std::vector<Receiver> receivers;
+  std::int64_t kept = 0; ///< bytes of WAL, by the slot that keeps most
+  std::string slot;
+  std::int64_t unarchived = 0; ///< bytes of WAL that wait for the archiver
+  std::int64_t active = 0;     ///< sessions of clients that are busy, but for this one
+};
+
+/** Looks at the server around the run, whatever the caller may see. */
+class Surroundings {
+public:
+  virtual ~Surroundings() = default;
+  virtual Load load() = 0;
 };
 
 /** What an online migration remembers from one call to the next. */
@@ -171,6 +204,7 @@ struct OnlinePorts {
   OnlineMonitor &online_monitor;
   Transactions &transactions;
   Operator &seat;
+  Surroundings &surroundings;
 };
 
 } // namespace cowrie

@@ -84,6 +84,7 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("stop", 0);
   set("sqlstate", 0);
   set_if_there("stopped", 0);
+  set_if_there("step_at", 0);
   waits({});
   holds({});
   set_if_there("allowed", 0);
@@ -99,6 +100,7 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
 void Progress::at(int phase, std::string_view step) {
   const std::vector<std::string> &names = step_names();
   const auto found = std::find(names.begin(), names.end(), step);
+  set_if_there("step_at", unix_microseconds());
   set("phase", phase);
   set("step", found == names.end() ? 0 : found - names.begin());
   set("updated_at", unix_microseconds());
@@ -140,8 +142,15 @@ void Progress::holds(const Hold &hold) {
   set_if_there("held_value", hold.value);
   set_if_there("held_limit", hold.limit);
   set_if_there("held", static_cast<std::int64_t>(hold.reason));
-  if (hold.reason != HoldReason::none)
-    set("updated_at", unix_microseconds());
+  const std::int64_t now = unix_microseconds();
+  if (hold.reason != HoldReason::none) {
+    if (held_since_ == 0)
+      held_since_ = now;
+    set("updated_at", now);
+  } else if (held_since_ != 0) { // the time that it waited does not count for the rate of the step
+    set_if_there("step_at", get("step_at") + now - held_since_);
+    held_since_ = 0;
+  }
 }
 
 bool Progress::takes_orders() const {

@@ -70,6 +70,7 @@ private:
   const Extension extension_;
   Oid caller_ = GetUserId();
   Before before_;
+  std::int64_t held_since_ = 0;
   std::int64_t first_run_ = 0; ///< of the migration, by the ledger
   Pace given_;                 ///< by the call, where no orders can be taken
 };

@@ -1,4 +1,4 @@
-// Pace arguments: the six that the online procedures and cowrie_pace() share, in this order:
+// Operator: the six arguments that the online procedures and cowrie_pace() share, in this order:
 // batch_size, pause, target_batch, max_lag, max_wal, max_active.
 //
 // Error regime: throws.
@@ -40,7 +40,8 @@ inline void take_pace(FunctionCallInfo fcinfo, int first, Pace &pace) {
   interval(1, pace.pause_us);
   interval(2, pace.target_batch_us);
   interval(3, pace.max_lag_us);
-  constexpr std::int64_t negative = half_of_free_space - 1; // refused, the default's own number, too
+  constexpr std::int64_t negative =
+      half_of_free_space - 1; // refused, the default's own number, too
   if (is_given(fcinfo, first + 4))
     pace.max_wal = PG_GETARG_INT64(first + 4) < 0 ? negative : PG_GETARG_INT64(first + 4);
   integer(5, pace.max_active);
