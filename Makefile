@@ -79,7 +79,7 @@ endif
 ifdef PG
 export PG
 endif
-.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script valgrind asan assert \
+.PHONY: deps demo test check test-full unit bench lint map matrix arm64 cleanup-script reference valgrind asan assert \
 	dist dist-check deb deb-check
 
 deps:
@@ -106,6 +106,10 @@ cleanup-script: deps
 	cmake --build build/unit --parallel --target write_cleanup_script
 	build/unit/write_cleanup_script >build/cleanup_v16_incomplete.sql
 	cp build/cleanup_v16_incomplete.sql scripts/cleanup_v16_incomplete.sql
+
+# docs/REFERENCE.md, out of the comments in the catalog.
+reference: deps
+	scripts/reference.sh
 
 # The migration beside its floors and peers; BENCH_SCALES="100000 400000", see bench/run.sh.
 bench:

@@ -4,6 +4,8 @@
 #
 #   scripts/matrix.sh              all of them
 #   PG=17 scripts/matrix.sh        one
+#   PG_CONFIG=/path/bin/pg_config scripts/matrix.sh   a server that is installed here, of any supported version,
+#                                  with the tools of this machine; says what its installation lacks
 #   ASSERT=1 scripts/matrix.sh     make assert in place of make test: servers compiled with assertions
 #   PARTS="unit regress" TAP=…     as for scripts/test.sh
 #   DEBIAN_MIRROR=…                where debootstrap gets the packages; its own default otherwise
@@ -14,6 +16,46 @@
 # Uncommitted changes are not tested. The last lines are one per version; the exit status tells whether all have passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# A server that is named by its pg_config: what the tests need of it, looked for first.
+test_installation() {
+  local pgxs missing=() name file result
+  pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+  while IFS=: read -r name file; do
+    [ -e "$file" ] || missing+=("$name ($(realpath -m "$file"))")
+  done <<EOF
+server headers:$("$PG_CONFIG" --includedir-server)/postgres.h
+the server:$("$PG_CONFIG" --bindir)/postgres
+psql:$("$PG_CONFIG" --bindir)/psql
+PGXS:$("$PG_CONFIG" --pgxs)
+pg_regress:$pgxs/src/test/regress/pg_regress
+the isolation tester:$pgxs/src/test/isolation/pg_isolation_regress
+the Perl modules of its tests:$pgxs/src/test/perl/PostgreSQL/Test/Cluster.pm
+$(for name in amcheck dblink pageinspect pg_surgery pg_visibility test_decoding:; do
+    case $name in
+      *:) echo "${name%:}:$("$PG_CONFIG" --pkglibdir)/${name%:}.so" ;;
+      *) echo "$name:$("$PG_CONFIG" --sharedir)/extension/$name.control" ;;
+    esac
+  done)
+EOF
+  if [ ${#missing[@]} -gt 0 ]; then
+    printf '%s lacks what the tests need:\n' "$("$PG_CONFIG" --version)"
+    printf '  %s\n' "${missing[@]}"
+    return 1
+  fi
+  result=0
+  "scripts/$what.sh" | tee build/named-server.log || result=1
+  echo "$("$PG_CONFIG" --version), $PG_CONFIG: $(tail -n 1 build/named-server.log)"
+  return "$result"
+}
+what='test'
+[ "${ASSERT:-}" != 1 ] || what=assert
+if [ -n "${PG_CONFIG:-}" ]; then
+  [ -x "$PG_CONFIG" ] || { echo "PG_CONFIG: no such program: $PG_CONFIG" >&2; exit 2; }
+  mkdir -p build
+  test_installation
+  exit
+fi
 
 # The server versions and the releases that carry them.
 declare -A release=([15]=bookworm [17]=trixie [18]=sid [19]=experimental)
@@ -29,8 +71,6 @@ fi
 # shellcheck source=scripts/debian-root.sh
 . scripts/debian-root.sh
 
-what='test'
-[ "${ASSERT:-}" != 1 ] || what=assert
 matrix=$PWD/build/matrix
 commit=$(git rev-parse HEAD)
 mkdir -p "$matrix/passed"

@@ -17,11 +17,11 @@ SET search_path = app, public;
 
 -- Internal functions with forged arguments: errors, and the session lives.
 SELECT pg_backend_pid() AS pid \gset
-SELECT refusal($$SELECT cowrie_migrate_internal.cowrie_fill_source_ip(42, 'a', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)$$);
+SELECT split_part(refusal($$SELECT cowrie_migrate_internal.cowrie_fill_source_ip(42, 'a', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)$$), E'\n', 1);
 SELECT cowrie_migrate_internal.cowrie_fill_source_ip('{"dshield": {"ip": {"number": "198.51.100.1"}}}'::json, NULL, NULL, NULL,
                              NULL, NULL, NULL, NULL, NULL, NULL);
 SELECT cowrie_migrate_internal.cowrie_provider_data(NULL::json, NULL), cowrie_migrate_internal.cowrie_asn_data('{"a": 1}'::jsonb, 'no address');
-SELECT refusal($$SELECT cowrie_migrate_internal.cowrie_provider_data(7, 'a')$$);
+SELECT split_part(refusal($$SELECT cowrie_migrate_internal.cowrie_provider_data(7, 'a')$$), E'\n', 1);
 SELECT step, last_message FROM cowrie_migrate_internal.cowrie_progress();
 SELECT pg_backend_pid() = :pid;
 

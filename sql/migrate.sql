@@ -86,6 +86,7 @@ CREATE STATISTICS counts ON event_count, command_count FROM session_summaries;
 SELECT * FROM migrate_with_statistics();
 SELECT statistics_name FROM pg_stats_ext WHERE tablename = 'session_summaries' AND n_distinct IS NOT NULL;
 DROP FUNCTION migrate_with_statistics();
+DROP EXTENSION cowrie_migrate;
 
 DROP SCHEMA app CASCADE;
 DROP FUNCTION refusal;

@@ -119,7 +119,8 @@ sub run_script
 
 # Creates a database at version 15 with sessions and the extension. Options: those of the fixtures
 # (schema, doc_type, event_type, column_order, n, pad), owner (a role, created if it does not exist;
-# owns the tables and the database, not the extension), extension => 0 for none.
+# owns the tables and the database, not the extension), extension => 0 for none, clean => 1 for sessions as a
+# honeypot collects them, without those that are hard to read.
 sub create_v15
 {
 	my ($node, $database, %options) = @_;
@@ -127,6 +128,7 @@ sub create_v15
 	my $extension = delete $options{extension} // 1;
 	my $sessions = delete $options{n};
 	my $pad = delete $options{pad};
+	my $script = delete $options{clean} ? '../../bench/sql/data.sql' : 'sessions.sql';
 
 	if (defined $owner)
 	{
@@ -148,7 +150,7 @@ sub create_v15
 	my %fill = map { $_ => $options{$_} } grep { exists $options{$_} } qw(schema user);
 	$fill{n} = $sessions if defined $sessions;
 	$fill{pad} = $pad if defined $pad;
-	run_script($node, $database, 'sessions.sql', %fill);
+	run_script($node, $database, $script, %fill);
 	return;
 }
 

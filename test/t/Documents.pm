@@ -160,9 +160,10 @@ sub template_of
 	my ($node, $name) = @_;
 	return $template{$name} if $template{$name};
 	my $database = 'fixture ' . ++$templates;
-	if ($name eq 'version 15')
+	if ($name eq 'version 15' or $name eq 'clean sessions')
 	{
-		create_v15($node, $database, owner => 'app_owner', n => $sessions, extension => 0);
+		create_v15($node, $database, owner => 'app_owner', n => $sessions, extension => 0,
+			clean => $name eq 'clean sessions');
 		prepare($node, $database, 'CREATE EXTENSION cowrie_migrate');
 	}
 	else
