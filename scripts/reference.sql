@@ -22,8 +22,20 @@ CREATE TEMP TABLE notes AS SELECT * FROM (VALUES
 stopped.
 
 - `repair`: as in `cowrie_migrate_v16`.
-- `batch_size`: sessions per batch.
-- `pause`: how long to wait between batches.'),
+- `batch_size`: sessions of the first batch.
+- `pause`: how long to wait between batches.
+- `target_batch`: how long a batch should take; batches grow and shrink until they do. 0: all have the size of the first. A writer may
+  have to wait that long for a row of the batch.
+- `max_lag`: hold back while a standby or subscriber lags more. NULL or 0: any lag.
+- `max_wal`: hold back while a slot keeps, or the archiver has not taken, more bytes of WAL. NULL: half of the free space of the file
+  system that pg_wal is on. 0: any.
+- `max_active`: hold back while more sessions of clients are busy, its own apart. NULL or 0: any number.
+- `cut_over`: `now`, or `wait`: when all else is done, wait for `cowrie_allow_cut_over()`.'),
+  ('cowrie_pace', 'The arguments are those of the online procedure; 0 switches off a pause, a target or a limit. It takes effect before
+the next batch.'),
+  ('cowrie_pause_migration', 'A pause begins before the next batch or step, holds no lock on a table and no snapshot, and outlasts the
+session, a crash and a restart: the next CALL is paused, too.'),
+  ('cowrie_allow_cut_over', 'It is said to the run that goes on: when that ends before the cut-over, the next one has to be allowed again.'),
   ('cowrie_preflight_v16', 'Blockers have the words of the refusal; warnings come with a remedy; information is about space, WAL, duration and
 what the documents would give.'),
   ('cowrie_checkpoint_v16', 'One of the criteria is that nothing was lost. A criterion that cannot be measured says so and has not passed.'),
@@ -70,7 +82,7 @@ what: [SECURITY.md](SECURITY.md).
 ## Functions and procedures
 ';
 SELECT format(E'### %s\n\n```text\n%s%s(%s)%s\n```\n\n%s.\n%s', signature.title, CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END,
-  p.proname, regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(name|text|interval)', '', 'g'), '\mIN ', '', 'g'),
+  p.proname, regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(name|text|interval|integer|bigint)', '', 'g'), '\mIN ', '', 'g'),
   COALESCE(' RETURNS ' || pg_get_function_result(p.oid), ''), pg_temp.sentence(obj_description(p.oid, 'pg_proc')),
   COALESCE(E'\n' || (SELECT words FROM notes WHERE function = p.proname) || E'\n', ''))
 FROM members AS m JOIN pg_proc AS p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid

@@ -86,7 +86,9 @@ CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
     OUT running boolean,
     OUT holder_pid integer,
     OUT waits_for text,
-    OUT outcome text
+    OUT outcome text,
+    OUT holding_back text,
+    OUT step_at bigint
 ) AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
     'internal: the progress sequences, and the message that the ledger has of the latest failure';
@@ -149,7 +151,8 @@ SELECT running,
        rows_total,
        round(COALESCE(percent, 0), 1) AS percent,
        rpad(repeat('#', (COALESCE(percent, 0) / 5)::integer), 20, '.') AS progress_bar,
-       round((rows_done - rows_before) / NULLIF(EXTRACT(epoch FROM updated - started), 0))
+       CASE WHEN phase = 1 AND step = 'fill_columns' AND holding_back IS NULL AND step_at > 0 THEN
+           round((rows_done - rows_before) * 1000000.0 / NULLIF(progress.updated_at - step_at, 0)) END
            AS rows_per_second,
        CASE WHEN running AND percent > percent_before AND percent < 100 THEN
            date_trunc('second', (updated - started)
@@ -161,6 +164,7 @@ SELECT running,
        NULLIF(batch, 0) AS batch,
        CASE WHEN begun THEN pg_get_userbyid(caller::oid) END AS run_by,
        last_message,
+       holding_back,
        waits_for AS waiting_for,
        outcome
 FROM progress;
@@ -179,7 +183,8 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions don
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.percent IS 'of the whole run';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same, to be looked at with \watch';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS 'since it started';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS
+    'of the step, while sessions are filled; NULL: no rows are counted, or it waits';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'the time that is left, by its own pace';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rejects IS
     'values that could not be used, counted by reason';
@@ -192,9 +197,11 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that c
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS
     'of the error; where a rollback has taken it from the ledger, where else it is';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
-    'the lock that the run waits for, who holds it and which attempt it is, or the command that ends its prepared transaction';
+    'the lock that the run waits for, who holds it and which attempt it is, or the command that lets it go on';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.holding_back IS
+    'why the run holds back: it is paused, or others have to recover first; NULL: it does not';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS
-    'running, waiting, done, stopped, failed, died (its process ended without a word) or undone (by a cleanup or a ROLLBACK)';
+    'running, waiting, waiting for cut-over, holding back, paused, done, stopped, failed, died (without a word) or undone';
 
 -- Names and SQLSTATEs come from cowrie_progress() now.
 DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);
@@ -211,6 +218,73 @@ CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @exts
 ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
 COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
     'leaves out what comes by logical replication: the ledger tells of this database';
+
+-- Orders to the online run that is going on, and what it waits for that is no lock.
+DO $do$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at}'::text[] LOOP
+        name := 'cowrie_migrate_internal.cowrie_progress_' || name;
+        EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
+        EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';
+        EXECUTE 'GRANT SELECT ON SEQUENCE ' || name || ' TO PUBLIC';
+        EXECUTE 'COMMENT ON SEQUENCE ' || name || ' IS ''progress of the latest run, see cowrie_migration_status''';
+    END LOOP;
+END
+$do$;
+
+-- The online procedures, all with the same arguments.
+DROP PROCEDURE @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval);
+DO $do$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT * FROM (VALUES
+        ('cowrie_migrate_v16_online',
+         'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing')
+    ) AS v (name, comment) LOOP
+        EXECUTE format($create$
+CREATE PROCEDURE @extschema@.%I(
+    target_schema name DEFAULT NULL,
+    repair boolean DEFAULT false,
+    batch_size integer DEFAULT 10000,
+    pause interval DEFAULT '0',
+    target_batch interval DEFAULT '1 second',
+    max_lag interval DEFAULT '30 seconds',
+    max_wal bigint DEFAULT NULL,
+    max_active integer DEFAULT NULL,
+    cut_over text DEFAULT 'now'
+)
+    AS 'MODULE_PATHNAME' LANGUAGE C$create$, each.name);
+        EXECUTE format('COMMENT ON PROCEDURE @extschema@.%I IS %L', each.name, each.comment);
+    END LOOP;
+END
+$do$;
+
+CREATE FUNCTION @extschema@.cowrie_pace(
+    batch_size integer DEFAULT NULL,
+    pause interval DEFAULT NULL,
+    target_batch interval DEFAULT NULL,
+    max_lag interval DEFAULT NULL,
+    max_wal bigint DEFAULT NULL,
+    max_active integer DEFAULT NULL
+) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_pace(integer, interval, interval, interval, bigint, integer) IS
+    'change the pace of the running online migration; NULL leaves a value as it is; false: none is running';
+CREATE FUNCTION @extschema@.cowrie_pause_migration() RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_pause_migration() IS
+    'ask the running online migration to pause after its batch, until it is resumed; false: none is running';
+CREATE FUNCTION @extschema@.cowrie_resume_migration() RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_resume_migration() IS
+    'let the online migration that is paused go on; false: none is paused';
+CREATE FUNCTION @extschema@.cowrie_allow_cut_over() RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.cowrie_allow_cut_over() IS
+    'let the running online migration cut over as soon as it can; false: none is running';
 
 -- What a report tells of a run and nobody can find out afterwards.
 ALTER TABLE @extschema@.cowrie_migration_log ADD COLUMN evidence jsonb;

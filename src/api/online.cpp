@@ -1,16 +1,17 @@
-// SQL online: the procedure that migrates beside a writing application, and how it is stopped.
+// SQL online: the procedure that migrates beside a writing application.
 //
 // Error regime: every function runs in pg::entry. The procedure commits, so nothing of a
 // transaction may be kept from one to the next but C++ values.
 #include "pg/boundary/imports.h"
 
 #include "core/online/online_run.hpp"
-#include "core/sql/run_objects.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/ledger/online_state.hpp"
+#include "pg/online/server_load.hpp"
 #include "pg/online/session.hpp"
 #include "pg/reading/session_memo.hpp"
 #include "api/calls.hpp"
+#include "api/operator.hpp"
 #include "api/values.hpp"
 
 namespace cowrie::pg {
@@ -60,25 +61,35 @@ void refuse_unless_bare_call(FunctionCallInfo fcinfo, const Target &named) {
             named.online_call());
 }
 
+/** The arguments of every online procedure, one after the other: target_schema, repair, the six of
+ * a pace, cut_over. The first four are all that objects of versions before 1.2 declare. */
 OnlineOptions options_of(FunctionCallInfo fcinfo, const Target &named) {
+  constexpr int first_of_pace = 2, max_lag = 5, cut_over = 8;
+  const std::string without = "Leave it out: " + named.online_call();
   OnlineOptions options;
   options.repair = flag_argument(fcinfo, 1);
-  if (!PG_ARGISNULL(2))
-    options.batch_size = PG_GETARG_INT32(2);
-  if (!PG_ARGISNULL(3)) {
-    const Interval *pause = PG_GETARG_INTERVAL_P(3);
-    options.pause_us =
-        pause->time + (std::int64_t(pause->month) * DAYS_PER_MONTH + pause->day) * USECS_PER_DAY;
+  take_pace(fcinfo, first_of_pace, options.pace);
+  if (max_lag < PG_NARGS() && PG_ARGISNULL(max_lag))
+    options.pace.max_lag_us = 0;
+  refuse_unfit(options.pace, without);
+  if (is_given(fcinfo, cut_over)) {
+    const std::string_view when = text_argument(fcinfo, cut_over);
+    if (when != "now" && when != "wait")
+      throw Failure(sqlstate::invalid_parameter, "cut_over must be now or wait",
+                    "now: as soon as all else is done. wait: when somebody runs SELECT"
+                    " cowrie_allow_cut_over();",
+                    without);
+    options.waits_for_cut_over = when == "wait";
   }
-  if (options.batch_size < 1)
-    throw Failure(sqlstate::invalid_parameter, "batch_size must be at least 1",
-                  "It is " + std::to_string(options.batch_size) + ".",
-                  "Leave it out: " + named.online_call());
-  if (options.pause_us < 0)
-    throw Failure(sqlstate::invalid_parameter, "pause must not be negative",
-                  "It is a time to wait between two batches.",
-                  "Leave it out: " + named.online_call());
   return options;
+}
+
+/** Those of the call's arguments that say what is to be done: a HINT repeats them. */
+std::string arguments_of(FunctionCallInfo fcinfo) {
+  std::string result = flag_argument(fcinfo, 1) ? "repair => true" : "";
+  if (is_given(fcinfo, 8) && text_argument(fcinfo, 8) == "wait")
+    append(result, "cut_over => 'wait'");
+  return result;
 }
 
 Datum run_online(FunctionCallInfo fcinfo, const Target &named) {
@@ -86,7 +97,7 @@ Datum run_online(FunctionCallInfo fcinfo, const Target &named) {
   const OnlineOptions options = options_of(fcinfo, named);
   ResolvedTarget target =
       target_of(fcinfo, schema_argument(fcinfo, 0), Access::change, named.version);
-  target.names.arguments = options.repair ? "repair => true" : "";
+  target.names.arguments = arguments_of(fcinfo);
   fault::begin_call();
   if (RunningHere::now())
     refuse_run("This session itself runs it.");
@@ -102,7 +113,9 @@ Datum run_online(FunctionCallInfo fcinfo, const Target &named) {
     refuse_missing_privileges(target);
     refuse_unsuitable_tables(target);
   });
-  migrate_online({database, ledger, memory, progress, progress, session}, options);
+  ServerLoad surroundings;
+  migrate_online({database, ledger, memory, progress, progress, session, progress, surroundings},
+                 options);
   return Datum(0);
 }
 
@@ -112,81 +125,9 @@ Datum migrate_online_to(FunctionCallInfo fcinfo, int version) {
   try {
     return run_online(fcinfo, named);
   } catch (Failure &failure) {
-    failure.hint = hint_with_call(
-        failure.hint, named.online_call(flag_argument(fcinfo, 1) ? "repair => true" : ""));
+    failure.hint = hint_with_call(failure.hint, named.online_call(arguments_of(fcinfo)));
     throw;
   }
-}
-
-/** Who runs an online migration, and whose tables they are. */
-struct RunningMigration {
-  int pid;
-  Oid caller;
-  Oid owner;
-};
-
-/** The process that is in a run; 0: none. */
-int running_process() {
-  const std::vector<Row> found =
-      spi_query("SELECT l.pid FROM pg_locks AS l WHERE l.pid IS NOT NULL AND " +
-                    run_objects::is_run_lock("l"),
-                {}, false);
-  return found.empty() ? 0 : std::stoi(found.front()[0].value_or("0"));
-}
-
-/** The owner of the sessions that the latest online run is about. */
-Oid owner_of_migrated(const Extension &extension) {
-  const std::vector<Row> found = ledger_rows(
-      extension.owner,
-      "SELECT target_schema FROM " + extension.ledger +
-          " WHERE phase IS NULL AND mode = 'online' AND status = 'running' ORDER BY log_id DESC"
-          " LIMIT 1",
-      {}, true);
-  const std::string schema = found.empty() ? std::string() : found.front()[0].value_or("");
-  const Oid sessions = call(
-      [&] { return get_relname_relid(sessions_table, get_namespace_oid(schema.c_str(), true)); });
-  return OidIsValid(sessions) ? relation_facts(sessions).owner : InvalidOid;
-}
-
-std::optional<RunningMigration> running_online_migration(const Extension &extension,
-                                                         const Progress &progress) {
-  const int pid = running_process();
-  if (pid == 0 || progress.get("pid") != pid)
-    return std::nullopt;
-  if (progress.get("mode") != 1) {
-    call([=] {
-      ereport(NOTICE,
-              (errmsg("the migration of process %d runs in one transaction", pid),
-               errdetail("It has no batches between which it could stop."),
-               errhint("Run SELECT pg_cancel_backend(%d); it rolls back what it did.", pid)));
-    });
-    return std::nullopt;
-  }
-  const Oid owner = owner_of_migrated(extension);
-  if (!OidIsValid(owner))
-    return std::nullopt;
-  return RunningMigration{pid, static_cast<Oid>(progress.get("user")), owner};
-}
-
-Datum stop_migration(FunctionCallInfo fcinfo) {
-  const Extension extension = find_extension(fcinfo->flinfo->fn_oid);
-  Progress progress(extension);
-  const PinnedSettings settings;
-  const SpiSession spi;
-  const std::optional<RunningMigration> running = running_online_migration(extension, progress);
-  if (!running)
-    PG_RETURN_BOOL(false);
-  const bool allowed = call([&] {
-    return has_privs_of_role(GetUserId(), running->owner) ||
-           has_privs_of_role(GetUserId(), running->caller);
-  });
-  if (!allowed)
-    throw Failure(sqlstate::insufficient_privilege, "must not stop a migration of somebody else",
-                  "It was called by role \"" + name_of_role(running->caller) +
-                      "\"; the tables belong to \"" + name_of_role(running->owner) + "\".",
-                  "Run SELECT cowrie_stop_migration(); as one of these roles.");
-  progress.request_stop(running->pid);
-  PG_RETURN_BOOL(true);
 }
 
 [[noreturn]] void refuse_without_batch() {
@@ -261,11 +202,6 @@ extern "C" {
 
 COWRIE_FUNCTION(cowrie_migrate_v16_online, migrate_online_to(fcinfo, 16))
 COWRIE_FUNCTION(cowrie_migrate_v17_online, migrate_online_to(fcinfo, 17))
-
-PG_FUNCTION_INFO_V1(cowrie_stop_migration);
-PGDLLEXPORT Datum cowrie_stop_migration(PG_FUNCTION_ARGS) {
-  return cowrie::pg::entry([&] { return cowrie::pg::stop_migration(fcinfo); });
-}
 
 PG_FUNCTION_INFO_V1(cowrie_session_unchanged);
 PGDLLEXPORT Datum cowrie_session_unchanged(PG_FUNCTION_ARGS) {

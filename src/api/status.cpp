@@ -8,6 +8,7 @@
 
 #include "api/values.hpp"
 #include "core/base/text.hpp"
+#include "core/online/pace.hpp"
 #include "core/plan/step_names.hpp"
 #include "core/sql/run_objects.hpp"
 #include "pg/boundary/settings.hpp"
@@ -63,6 +64,7 @@ struct Going {
   bool on = false;
   std::optional<std::int64_t> pid;
   std::string waits_for;
+  HoldReason held = HoldReason::none;
 };
 
 Going going_on(const Progress &progress) {
@@ -79,14 +81,63 @@ Going going_on(const Progress &progress) {
   if (found.front()[0])
     result.pid = to_number(found.front()[0]);
   result.waits_for = found.front()[1].value_or("");
+  // A run that has not said yet that it has started: what is there is that of the one before.
+  if (result.waits_for.empty() && result.pid == progress.get("pid"))
+    result.held = static_cast<HoldReason>(progress.get("held"));
+  if (result.held == HoldReason::cut_over)
+    result.waits_for = "SELECT cowrie_allow_cut_over();";
   return result;
+}
+
+/** The standby, subscriber or slot that a run waits for: their names are everybody's to see. */
+std::string name_of(const Hold &hold) {
+  if (!is_for_others(hold))
+    return {};
+  const PinnedSettings settings;
+  const SpiSession spi;
+  const std::vector<Row> found =
+      hold.reason == HoldReason::slot
+          ? spi_query("SELECT slot_name FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND"
+                      " wal_status IS DISTINCT FROM 'lost' ORDER BY restart_lsn LIMIT 1",
+                      {}, true)
+          : spi_query("SELECT application_name FROM pg_stat_replication WHERE pid = $1::int8",
+                      {hold.process}, true);
+  return found.empty() ? std::string() : found.front()[0].value_or("");
+}
+
+/** Why the run holds back; or that the next call will, because a pause outlasts a run. */
+std::string holding_back(const Progress &progress, const Going &going) {
+  if (!going.on)
+    return progress.get("paused") != 0 ? in_words(Hold::because_of(HoldReason::pause))
+                                       : std::string();
+  Hold hold{going.held,
+            progress.get("held_value"),
+            progress.get("held_limit"),
+            progress.get("held_process"),
+            {}};
+  hold.name = name_of(hold);
+  return in_words(hold);
+}
+
+std::string outcome_of_hold(HoldReason reason) {
+  switch (reason) {
+  case HoldReason::none:
+    return "running";
+  case HoldReason::pause:
+    return "paused";
+  case HoldReason::cut_over:
+    return "waiting for cut-over";
+  default:
+    return "holding back";
+  }
 }
 
 /** How the latest run has ended, or that it goes on. */
 std::string outcome_of(const Extension &extension, const Progress &progress, const Going &going) {
   constexpr std::int64_t mode_cleanup = 2;
   if (going.on)
-    return going.waits_for.empty() ? "running" : "waiting";
+    return going.held != HoldReason::none || going.waits_for.empty() ? outcome_of_hold(going.held)
+                                                                     : "waiting";
   const std::int64_t started_at = progress.get("started_at");
   if (started_at == 0)
     return {};
@@ -128,6 +179,8 @@ Datum progress_row(FunctionCallInfo fcinfo) {
   if (message.empty() && !sqlstate.empty() && !going.on)
     message = rolled_back_message(sqlstate, step);
   const std::string outcome = outcome_of(extension, progress, going);
+  const std::string held = holding_back(progress, going);
+  const std::int64_t step_at = progress.get("step_at");
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };
   number("pid");
@@ -146,6 +199,8 @@ Datum progress_row(FunctionCallInfo fcinfo) {
     row.put(!going.waits_for.empty(),
             going.waits_for.empty() ? Datum(0) : server_text_datum_unsafe(going.waits_for));
     row.put_text_unsafe(outcome);
+    row.put_text_unsafe(held);
+    row.put(true, Int64GetDatum(step_at));
     return row.row_unsafe(shape);
   });
 }

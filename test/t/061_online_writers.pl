@@ -142,12 +142,13 @@ sub longest_wait
 	return $longest;
 }
 
+# In batches that no writer has to wait for longer than for a moment.
 sub migration
 {
 	my ($database, $setting) = @_;
 	my ($stdout, $stderr) = ('', '');
 	my $status = $node->psql($database,
-		($setting ? "SET cowrie_migrate.fail_at = '$setting';\n" : '') . 'CALL cowrie_migrate_v16_online();',
+		($setting ? "SET cowrie_migrate.fail_at = '$setting';\n" : '') . q{CALL cowrie_migrate_v16_online(batch_size => 100, target_batch => '80 ms');},
 		stdout => \$stdout, stderr => \$stderr);
 	return ($status, $stderr);
 }

@@ -20,7 +20,7 @@ create_v15($node, 'origin', n => 2_000);
 load_reference($node, 'origin');
 my $data = data_hash($node, 'origin');
 
-my $call = "CALL cowrie_migrate_v16_online(batch_size => 40, pause => '20 ms')";
+my $call = "CALL cowrie_migrate_v16_online(batch_size => 40, target_batch => '0', pause => '20 ms')";
 
 sub start_migration
 {

@@ -21,7 +21,7 @@ while ($page =~ /cron\.schedule\('(\w+)', '[^']+',\s*\$(\w*)\$(.*?)\$\2\$\);/gs)
 {
 	$job{$1} = $3;
 }
-is(join(' ', sort keys %job), 'cowrie_done cowrie_migrate cowrie_migrate_at_once cowrie_stop cowrie_validate',
+is(join(' ', sort keys %job), 'cowrie_cut_over cowrie_done cowrie_migrate cowrie_migrate_at_once cowrie_night cowrie_stop cowrie_validate',
 	'the jobs of docs/CRON.md');
 
 my $node = start_node('cron', 'max_worker_processes = 20');
@@ -40,18 +40,23 @@ my @as_owner = (extra_params => [ '-U', 'app_owner' ]);
 is($node->safe_psql('app', 'SELECT current_setting(q) FROM (VALUES (\'is_superuser\')) AS v (q)', @as_owner), 'off',
 	'the role that schedules is no superuser');
 
-# Schedules these jobs (name => command) for a start of the server, starts it, waits until they have run.
-# Returns name => [status, message, milliseconds].
-sub run_jobs
+# Schedules these jobs (name => command) for a start of the server, and starts it.
+sub start_jobs
 {
 	my (%jobs) = @_;
 	$node->safe_psql('app', 'DELETE FROM cron.job; TRUNCATE cron.job_run_details');
 	$node->safe_psql('app', "SELECT cron.schedule('$_', '\@reboot', \$job\$$jobs{$_}\$job\$)", @as_owner)
 	  for sort keys %jobs;
 	my $names = $node->safe_psql('app', 'SELECT jobid, jobname FROM cron.job');
-	my %name = map { split /\|/ } split /\n/, $names;
 	$node->restart;
-	my $wanted = scalar keys %jobs;
+	return map { split /\|/ } split /\n/, $names;
+}
+
+# The same, and waits until they have run. Returns name => [status, message, milliseconds].
+sub run_jobs
+{
+	my %name = start_jobs(@_);
+	my $wanted = scalar keys %name;
 	$node->poll_query_until('app', qq{SELECT count(*) = $wanted FROM cron.job_run_details
 		WHERE status IN ('failed', 'succeeded')}) or die 'the jobs do not run';
 	my %result;
@@ -120,8 +125,8 @@ foreach my $mode ('off', 'on')
 	is(version(), '15', "$how: nothing was done");
 
 	# Two at the same time: one wins, the other is told who.
-	%result = run_jobs(one => q{CALL cowrie_migrate_v16_online(batch_size => 20, pause => '20 ms')},
-		other => q{CALL cowrie_migrate_v16_online(batch_size => 20, pause => '20 ms')});
+	%result = run_jobs(one => q{CALL cowrie_migrate_v16_online(batch_size => 20, target_batch => '0', pause => '20 ms')},
+		other => q{CALL cowrie_migrate_v16_online(batch_size => 20, target_batch => '0', pause => '20 ms')});
 	is(join(' ', sort map { $_->[0] } values %result), 'failed succeeded', "$how: of two at a time one is refused");
 	is(compare($node, 'app'), $no_difference, "$how: the other gives the reference");
 	$node->safe_psql('app', 'SELECT count(*) FROM cowrie_cleanup_v16()');
@@ -131,6 +136,23 @@ foreach my $mode ('off', 'on')
 	is(compare($node, 'app'), $no_difference, "$how: as the reference");
 	$node->safe_psql('app', 'SELECT count(*) FROM cowrie_cleanup_v16()') if $mode eq 'off';
 }
+
+# The night's job waits for the cut-over until it is stopped; a later one cuts over.
+$node->safe_psql('app', 'SELECT count(*) FROM cowrie_cleanup_v16()');
+start_jobs(cowrie_night => $job{cowrie_night});
+$node->poll_query_until('app', 'SELECT outcome FROM cowrie_migration_status', 'waiting for cut-over')
+  or die 'the job does not wait';
+is(version(), '15', 'by night: not cut over');
+is($node->safe_psql('app', $job{cowrie_stop}, @as_owner), 't', 'by night: stopped');
+$node->poll_query_until('app', q{SELECT count(*) = 1 FROM cron.job_run_details WHERE status = 'succeeded'}) or die 'it does not end';
+is($node->safe_psql('app', q{SELECT status, detail FROM cowrie_migration_log WHERE phase IS NULL ORDER BY log_id DESC LIMIT 1}),
+	'stopped|cowrie_migrate phase 5 (foreign_keys), step wait_for_cut_over', 'by night: the ledger says so');
+{
+	my %result = run_jobs(cowrie_cut_over => $job{cowrie_cut_over});
+	is($result{cowrie_cut_over}[0], 'succeeded', 'by day: it succeeds') or diag($result{cowrie_cut_over}[1]);
+}
+is(version(), '16', 'by day: version 16');
+is(compare($node, 'app'), $no_difference, 'by day: as the reference');
 
 # A real tick of the clock on a finished migration.
 $node->safe_psql('app', 'TRUNCATE cron.job_run_details; DELETE FROM cron.job');

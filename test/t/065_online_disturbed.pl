@@ -48,7 +48,7 @@ sub settled
 
 copy('limited');
 my ($status, $stderr) = call('limited', fail_at('') . ";\nSET statement_timeout = '700ms'",
-	"batch_size => 20, pause => '50 ms'");
+	"batch_size => 20, target_batch => '0', pause => '50 ms'");
 isnt($status, 0, 'statement_timeout holds for the whole CALL');
 like($stderr, qr/canceling statement due to statement timeout/, 'limited: cancelled by it');
 # On a slow machine that may be before anything is begun.

@@ -196,7 +196,7 @@ sub equal
 # What the guide says -----------------------------------------------------------------------------
 
 my $at_once = "$quiet; SELECT count(*) FROM cowrie_migrate_v16()";
-my $online = "$quiet; CALL cowrie_migrate_v16_online(batch_size => 20, pause => '1 ms')";
+my $online = "$quiet; CALL cowrie_migrate_v16_online(batch_size => 20, target_batch => '0', pause => '1 ms')";
 
 sub take_inventories
 {

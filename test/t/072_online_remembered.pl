@@ -146,7 +146,7 @@ copy('renamed_now', 'named');
 load_reference($node, 'renamed_now', 'first');
 my $err = '';
 my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('renamed_now'), '-c',
-		q{CALL cowrie_migrate_v16_online('first', batch_size => 20, pause => '20 ms')} ], '<', \undef, '2>', \$err);
+		q{CALL cowrie_migrate_v16_online('first', batch_size => 20, target_batch => '0', pause => '20 ms')} ], '<', \undef, '2>', \$err);
 $node->poll_query_until('renamed_now', q{SELECT count(*) = 1 FROM cowrie_migration_status WHERE step = 'fill_columns'
 AND rows_done > 20}) or die $err;
 $node->safe_psql('renamed_now', 'ALTER SCHEMA first RENAME TO second');

@@ -84,7 +84,7 @@ SELECT 'session lives'});
 	run_script($node, 'types', 'v15.sql', user => 'mallory', schema => 'm');
 	run_script($node, 'types', 'sessions.sql', user => 'mallory', schema => 'm', n => 200);
 	my $online = Session->new($node, 'types', user => 'mallory');
-	$online->begin(q{CALL cowrie_migrate_v16_online('m', batch_size => 20, pause => '1 second')});
+	$online->begin(q{CALL cowrie_migrate_v16_online('m', batch_size => 20, target_batch => '0', pause => '1 second')});
 	$node->poll_query_until('types', 'SELECT running AND batch > 0 FROM cowrie_migration_status')
 	  or die 'no online run';
 	my $stopped = $node->safe_psql('types', 'SELECT cowrie_stop_migration()');

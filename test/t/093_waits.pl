@@ -150,7 +150,7 @@ foreach my $what (sort keys %changes)
 {
 	my ($user, $sql) = @{ $changes{$what} };
 	fresh('t_v15');
-	my $running = ask_later($node, 'waits', 'app', "$quiet; CALL cowrie_migrate_v16_online(batch_size => 40, pause => '200 milliseconds')");
+	my $running = ask_later($node, 'waits', 'app', "$quiet; CALL cowrie_migrate_v16_online(batch_size => 40, target_batch => '0', pause => '200 milliseconds')");
 	my $here = Session->new($node, 'waits');
 	watch($here, 'SELECT running AND batch > 0 FROM cowrie_migration_status');
 	my ($status, $out, $err) = $node->psql('waits', "SET client_min_messages = error; SET lock_timeout = '20s'; BEGIN; $sql; COMMIT",

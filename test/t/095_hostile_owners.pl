@@ -25,7 +25,7 @@ foreach my $name ('complete', 'stopped')
 	$node->safe_psql("t_$name", attack_code('mallory'));
 }
 {
-	my $online = ask_later($node, 't_stopped', 'app', q{CALL cowrie_migrate_v16_online(batch_size => 20, pause => '300 milliseconds')});
+	my $online = ask_later($node, 't_stopped', 'app', q{CALL cowrie_migrate_v16_online(batch_size => 20, target_batch => '0', pause => '300 milliseconds')});
 	my $watcher = Session->new($node, 't_stopped');
 	watch($watcher, 'SELECT running AND batch > 1 FROM cowrie_migration_status');
 	is($watcher->run('SELECT cowrie_stop_migration()'), 't', 'an online migration is stopped');

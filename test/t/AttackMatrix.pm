@@ -44,6 +44,8 @@ our %entries = (
 	'rejected values' => [ 'v16', 'SELECT FROM public.cowrie_rejected_values()' ],
 	'facts' => [ 'v16', q{SELECT public.cowrie_enrichment_facts('{"maxmind": {"asn": 1}}'::json)} ],
 	'stop' => [ 'v16', 'SELECT public.cowrie_stop_migration()' ],
+	'pause' => [ 'v16', 'SELECT public.cowrie_pause_migration(), public.cowrie_resume_migration()' ],
+	'pace' => [ 'v16', q{SELECT public.cowrie_pace(pause => '1 s'), public.cowrie_allow_cut_over()} ],
 	'status' => [ 'v16', 'SELECT * FROM public.cowrie_migration_status' ],
 	'ledger' => [ 'v16', 'SELECT * FROM public.cowrie_migration_log' ],
 	'script' => [ 'v16', "\\i '$script'" ]);

@@ -55,7 +55,7 @@ sub call
 	my $stderr = '';
 	my $status = $node->psql($database,
 		(defined $before ? "$before;\n" : '')
-		  . 'CALL cowrie_migrate_v16_online(' . ($arguments // 'batch_size => 100') . ')', stderr => \$stderr);
+		  . 'CALL cowrie_migrate_v16_online(' . ($arguments // q{batch_size => 100, target_batch => '0'}) . ')', stderr => \$stderr);
 	return ($status, $stderr);
 }
 
@@ -82,7 +82,7 @@ sub start_slowly
 	my $filled = $options{filled} // 200;
 	my %run = (out => '', err => '');
 	$run{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($database), '-c',
-			"CALL cowrie_migrate_v16_online(batch_size => $batch, pause => '20 ms')" ],
+			"CALL cowrie_migrate_v16_online(batch_size => $batch, target_batch => '0', pause => '20 ms')" ],
 		'<', \undef, '>', \$run{out}, '2>', \$run{err});
 	$node->poll_query_until($database,
 		"SELECT count(*) = 1 FROM cowrie_migration_status WHERE running AND step = 'fill_columns' AND rows_done > $filled")

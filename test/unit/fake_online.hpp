@@ -32,6 +32,8 @@ struct OnlineParts {
 class FakeOnline : public FakeDatabase,
                    public OnlineMemory,
                    public OnlineMonitor,
+                   public Operator,
+                   public Surroundings,
                    public Transactions {
 public:
   explicit FakeOnline(int last_phase = 0) : FakeDatabase(last_phase, online_target()) {}
@@ -61,6 +63,10 @@ public:
   std::function<void(TransactionKind)> before_transaction; ///< may throw, may change the parts
   std::function<void(const std::string &)> before_fill;    ///< likewise
   std::function<bool()> asks_to_stop;
+  std::function<void()> before_orders; ///< somebody may order something
+  Orders ordered;
+  std::function<Load()> around; ///< what others have to bear
+  std::vector<HoldReason> held; ///< as the status was told
   std::size_t transaction = 0;
 
   struct Placed {
@@ -70,7 +76,7 @@ public:
   };
   std::vector<Placed> executed;
 
-  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this}; }
+  OnlinePorts ports() { return {*this, *this, *this, *this, *this, *this, *this, *this}; }
   bool migrate(const OnlineOptions &options = {}) { return migrate_online(ports(), options); }
 
   static std::string key(std::int64_t i) {
@@ -105,7 +111,10 @@ public:
     }
   }
   std::int64_t settled_until_us() override { return clock_us() - 1; }
-  void wait_us(std::int64_t duration) override { pauses.push_back(duration); }
+  void wait_us(std::int64_t duration) override {
+    pauses.push_back(duration);
+    let_pass(duration);
+  }
   bool stop_requested() override { return asks_to_stop && asks_to_stop(); }
   void execute_alone(const std::string &sql, const std::string &) override {
     alone.push_back(sql);
@@ -134,6 +143,17 @@ public:
   void at_batch(std::int64_t, const FillResult &, std::int64_t) override {}
   void hold_rows(const FillResult &) override {}
   void waits(const LockWait &wait) override { lock_waits.push_back(wait); }
+  void holds(const Hold &hold) override { held.push_back(hold.reason); }
+
+  // Operator: what is ordered outlasts every transaction.
+  void begins(std::int64_t, const Pace &pace) override { ordered.pace = pace; }
+  Orders orders() override {
+    if (before_orders)
+      before_orders();
+    ordered.stop = stop_requested();
+    return ordered;
+  }
+  Load load() override { return around ? around() : Load(); }
 
   // Database
   std::vector<Row> query(const std::string &sql,

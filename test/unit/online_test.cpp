@@ -19,7 +19,8 @@ const std::string complete_v16 = FakeDatabase(phase_count).state.dump();
 
 OnlineOptions in_batches_of(std::int64_t size) {
   OnlineOptions options;
-  options.batch_size = size;
+  options.pace.batch_size = size;
+  options.pace.target_batch_us = 0; // the size stays
   return options;
 }
 

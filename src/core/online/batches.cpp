@@ -10,11 +10,6 @@
 namespace cowrie {
 namespace {
 
-/** What a writer may have to wait for a batch that holds its row, roughly. */
-constexpr std::int64_t longest_batch_us = 80'000;
-constexpr std::int64_t first_batch = 100;
-constexpr std::int64_t smallest_batch = 10;
-
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
     Sum128 result = Sum128::of_hex(text);
@@ -43,23 +38,22 @@ bool queue_is_other(Database &database, const Queue &made) {
 }
 
 void OnlineBatches::run(const Table &declared, const Table &base) {
-  size_ = std::min(first_batch, options_.batch_size);
   for (;;) {
+    if (const std::int64_t ordered = hold_back_.pace().batch_size; ordered != first_size_)
+      size_ = first_size_ = ordered;
     const std::int64_t begun = ports_.database.clock_us();
     const Outcome outcome = batch(declared, base);
     if (outcome == Outcome::nothing_left)
       break;
     if (outcome == Outcome::filled) {
-      adapt(ports_.database.clock_us() - begun);
+      size_ = next_batch_size(size_, ports_.database.clock_us() - begun, hold_back_.pace());
       vacuum_if_due();
-      if (options_.pause_us > 0)
-        ports_.transactions.wait_us(options_.pause_us);
+      hold_back_.rest();
     } else {
       // Whoever holds one of its rows shall not hold up the others.
       size_ = std::max<std::int64_t>(1, size_ / 4);
+      hold_back_.wait_while_held();
     }
-    if (ports_.transactions.stop_requested())
-      throw Stopped();
   }
   // Keys that were changed meanwhile have been looked for in vain.
   ports_.transactions.in_transaction(TransactionKind::work, [&] {
@@ -95,14 +89,6 @@ OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &
   state_ = std::move(after);
   ++number_;
   return Outcome::filled;
-}
-
-void OnlineBatches::adapt(std::int64_t took_us) {
-  if (took_us > longest_batch_us)
-    size_ = std::max(smallest_batch, size_ * longest_batch_us / 2 / took_us);
-  else if (took_us < longest_batch_us / 2)
-    size_ *= 2;
-  size_ = std::clamp<std::int64_t>(size_, 1, options_.batch_size);
 }
 
 // Every row that has moved to another page leaves a dead one, and autovacuum comes late: by default

@@ -3,6 +3,7 @@
 // Error regime: throws Failure; Stopped when the run is asked to stop between two batches.
 #pragma once
 
+#include "core/online/hold_back.hpp"
 #include "core/online/lock_retry.hpp"
 #include "core/online/online_run.hpp"
 #include "core/sql/online.hpp"
@@ -11,9 +12,9 @@ namespace cowrie {
 
 class OnlineBatches {
 public:
-  OnlineBatches(const OnlinePorts &ports, LockRetry &lock_retry, const OnlineOptions &options,
+  OnlineBatches(const OnlinePorts &ports, LockRetry &lock_retry, HoldBack &hold_back,
                 OnlineState &state, std::int64_t run)
-      : ports_(ports), lock_retry_(lock_retry), options_(options), state_(state), run_(run) {}
+      : ports_(ports), lock_retry_(lock_retry), hold_back_(hold_back), state_(state), run_(run) {}
 
   /** Fills what comes after the position in the queue, batch by batch; the position moves with each
    *  commit. */
@@ -23,7 +24,6 @@ private:
   /** Fills one batch; nothing: a lock was not granted, `size` has been made smaller. */
   enum class Outcome : std::uint8_t { filled, refused, nothing_left };
   Outcome batch(const Table &declared, const Table &base);
-  void adapt(std::int64_t took_us);
   /** Has the dead rows of the batches removed, now and then, so that the table grows but little. */
   void vacuum_if_due();
   void refuse_other_queue(const online::Places &places);
@@ -32,10 +32,11 @@ private:
 
   const OnlinePorts &ports_;
   LockRetry &lock_retry_;
-  const OnlineOptions &options_;
+  HoldBack &hold_back_;
   OnlineState &state_;
   const std::int64_t run_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0;       ///< of the next batch
+  std::int64_t first_size_ = 0; ///< as it was ordered
   std::int64_t number_ = 0;
   std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
 };

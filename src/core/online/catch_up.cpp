@@ -59,8 +59,7 @@ std::int64_t OnlineCatchUp::work_off_all() {
 std::int64_t OnlineCatchUp::work_off_keys(std::int64_t enough) {
   std::int64_t sessions = 0;
   for (;;) {
-    if (ports_.transactions.stop_requested())
-      throw Stopped();
+    hold_back_.wait_while_held();
     Round round;
     for (int attempt = 1;; ++attempt) {
       round = derive();

@@ -4,6 +4,7 @@
 // Error regime: throws Failure; Stopped when the run is asked to stop between two rounds.
 #pragma once
 
+#include "core/online/hold_back.hpp"
 #include "core/online/inventories.hpp"
 #include "core/online/lock_retry.hpp"
 
@@ -11,9 +12,10 @@ namespace cowrie {
 
 class OnlineCatchUp {
 public:
-  OnlineCatchUp(const OnlinePorts &ports, LockRetry &lock_retry, Origin origin,
+  OnlineCatchUp(const OnlinePorts &ports, LockRetry &lock_retry, HoldBack &hold_back, Origin origin,
                 const Table &declared, const Table &base)
-      : ports_(ports), lock_retry_(lock_retry), origin_(origin), declared_(declared), base_(base) {}
+      : ports_(ports), lock_retry_(lock_retry), hold_back_(hold_back), origin_(origin),
+        declared_(declared), base_(base) {}
 
   /** Works off changed keys until `enough` or fewer are left, or writers add them as fast;
    *  returns how many sessions there were. */
@@ -44,6 +46,7 @@ private:
 
   const OnlinePorts &ports_;
   LockRetry &lock_retry_;
+  HoldBack &hold_back_;
   const Origin origin_;
   const Table &declared_;
   const Table &base_;

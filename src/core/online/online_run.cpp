@@ -188,7 +188,7 @@ private:
         state_.first_run = run;
       ports_.memory.remember(run, state_);
       view_.base = *database_.observe(schema_v15()).table("session_summaries");
-      steps_.begin(run);
+      steps_.begin(run, options_.pace);
     });
     if (!over_.empty())
       ports_.monitor.notice("an unfinished online migration is over, a new one begins", over_);
@@ -209,7 +209,7 @@ private:
       fill_phase();
     else
       schema_.run_phase(phase, [this](const Step &each) { load(each); });
-    steps_.stop_if_asked();
+    steps_.hold_back().wait_while_held();
     record(phase, begun);
   }
 
@@ -249,7 +249,7 @@ private:
     // Without an index every look-up would read all raw events.
     if (target().has_raw_events && !target().raw_events_indexed)
       steps_.lock_retry().until_locked(Kind::work, [&] { create_event_table(database_); });
-    OnlineBatches(ports_, steps_.lock_retry(), options_, state_, steps_.run())
+    OnlineBatches(ports_, steps_.lock_retry(), steps_.hold_back(), state_, steps_.run())
         .run(filled_sessions(target().version), *view_.base);
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
@@ -292,10 +292,13 @@ private:
       schema_.drop_obstacles(deriving_phase());
       catch_up("catch_up",
                [](OnlineCatchUp &each) { return each.work_off(enough_for_the_moment); });
+      if (options_.waits_for_cut_over)
+        wait_for_cut_over();
       schema_.cut_over();
     } else if (schema_.changes_are_other()) {
       schema_.create_work_tables(false); // somebody has dropped them
     }
+    steps_.hold_back().hurry();
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
     schema_.validate_constraints(deriving_phase());
     catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
@@ -304,10 +307,23 @@ private:
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
     steps_.step(deriving_phase(), name, [&](StepResult &row) {
-      OnlineCatchUp catch_up(ports_, steps_.lock_retry(), state_.origin,
+      OnlineCatchUp catch_up(ports_, steps_.lock_retry(), steps_.hold_back(), state_.origin,
                              filled_sessions(target().version), *view_.base);
       row.rows = body(catch_up);
       steps_.report_by_itself(row);
+    });
+  }
+
+  /** Holds nothing meanwhile; what the application changes is processed now and then, so that
+   *  little is left when somebody is there. */
+  void wait_for_cut_over() {
+    catch_up("wait_for_cut_over", [&](OnlineCatchUp &each) {
+      ports_.monitor.notice("the migration waits for the cut-over",
+                            "SELECT cowrie_allow_cut_over(); lets it go on.");
+      std::int64_t sessions = 0;
+      while (!steps_.hold_back().allowed_within(catch_up_every_us))
+        sessions += each.work_off(enough_for_the_moment);
+      return sessions + each.work_off(enough_for_the_moment);
     });
   }
 
@@ -337,6 +353,7 @@ private:
   }
 
   static constexpr std::int64_t enough_for_the_moment = 200;
+  static constexpr std::int64_t catch_up_every_us = 5'000'000;
 
   const OnlinePorts &ports_;
   Database &database_;

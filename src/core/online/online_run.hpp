@@ -10,8 +10,8 @@ namespace cowrie {
 
 struct OnlineOptions {
   bool repair = false;
-  std::int64_t batch_size = 10000; ///< sessions per batch at most
-  std::int64_t pause_us = 0;       ///< between two batches
+  bool waits_for_cut_over = false; ///< until somebody allows it
+  Pace pace;
 };
 
 /** Migrates to the version of the target, or resumes an interrupted online migration. Returns false

@@ -17,9 +17,12 @@ std::string milliseconds(std::int64_t microseconds) {
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
     : ports_(ports), monitor_(ports.monitor),
-      position_(ports.monitor, ports.database.target().again()), lock_retry_(ports) {}
+      position_(ports.monitor, ports.database.target().again()), lock_retry_(ports),
+      hold_back_(ports) {}
 
-void OnlineSteps::begin(std::int64_t run) {
+void OnlineSteps::begin(std::int64_t run, const Pace &pace) {
+  ports_.seat.begins(state.first_run, pace);
+  hold_back_.set_pace(pace);
   run_ = run;
   begun_ = database().clock_us();
 }
@@ -35,6 +38,8 @@ void OnlineSteps::report(StepResult &row) {
   row.elapsed_us = database().clock_us() - step_begun_;
   if (locked_at_)
     append(row.detail, "lock held for " + milliseconds(database().clock_us() - *locked_at_));
+  if (const std::string waits = hold_back_.words_of_waits(); !waits.empty())
+    append(row.detail, waits);
   monitor_.notice(in_words(row));
   ledger().record(run_, row);
 }
@@ -48,11 +53,6 @@ void OnlineSteps::report_by_itself(StepResult &row) {
 void OnlineSteps::remember(const StepResult &row) {
   if (row.status == "done")
     state.done.insert(row.step);
-}
-
-void OnlineSteps::stop_if_asked() {
-  if (ports_.transactions.stop_requested())
-    throw Stopped();
 }
 
 std::string OnlineSteps::words_of_position() const {

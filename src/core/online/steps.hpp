@@ -4,6 +4,7 @@
 // Error regime: throws what the ports throw; Stopped before a step when the run is asked to stop.
 #pragma once
 
+#include "core/online/hold_back.hpp"
 #include "core/online/lock_retry.hpp"
 #include "core/run/run_position.hpp"
 
@@ -22,13 +23,15 @@ public:
   Ledger &ledger() const noexcept { return ports_.ledger; }
   const Target &target() const { return ports_.database.target(); }
   LockRetry &lock_retry() noexcept { return lock_retry_; }
+  HoldBack &hold_back() noexcept { return hold_back_; }
   RunPosition &position() noexcept { return position_; }
   std::int64_t run() const noexcept { return run_; }
   /** Since the run began, as the ledger has it. */
   std::int64_t elapsed_us() const { return database().clock_us() - begun_; }
 
-  /** Begins the ledger's row of this run: from now on something may have been changed. */
-  void begin(std::int64_t run);
+  /** Begins the ledger's row of this run: from now on something may have been changed, and the run
+   *  takes orders. */
+  void begin(std::int64_t run, const Pace &pace);
 
   template <typename Body> void in(TransactionKind kind, Body body) {
     ports_.transactions.in_transaction(kind, body);
@@ -36,7 +39,7 @@ public:
 
   /** Runs one step; the body is everything but saying where the run is, its report included. */
   template <typename Body> void step(int phase, const std::string &name, Body body) {
-    stop_if_asked();
+    hold_back_.wait_while_held();
     StepResult row{phase, name, "done", std::nullopt, 0, ""};
     step_begun_ = database().clock_us();
     in(TransactionKind::work, [&] { position_.at(phase, name); });
@@ -68,8 +71,6 @@ public:
   /** The same in a transaction of its own, for a step that was several. */
   void report_by_itself(StepResult &row);
 
-  void stop_if_asked();
-
   /** `place 500 of 4000 in the queue, 499 sessions filled`: how far it has come. */
   std::string words_of_position() const;
 
@@ -86,6 +87,7 @@ private:
   Monitor &monitor_;
   RunPosition position_;
   LockRetry lock_retry_;
+  HoldBack hold_back_;
   std::int64_t run_ = 0;
   std::int64_t begun_ = 0;
   std::int64_t step_begun_ = 0;

@@ -18,6 +18,9 @@ enum class TransactionKind : std::uint8_t {
   work,    ///< waits for locks that stand in nobody's way as long as the setting says
   catalog, ///< short attempts: whoever waits for a strong lock stalls all writers behind it
   batch,   ///< short attempts, and plans that look every session up by its key
+  /** Between two of the others: takes no lock on a table. What waits, waits between two of these.
+   */
+  look,
 };
 
 /** Thrown through a run when somebody has asked it to stop. */
@@ -58,6 +61,90 @@ struct Queue {
   std::int64_t table = 0;  ///< its OID; 0: none yet
   std::int64_t length = 0; ///< places
   std::string sum;         ///< over places and keys, to notice that somebody has changed them
+};
+
+/** max_wal where nobody has said it. */
+inline constexpr std::int64_t half_of_free_space = -1;
+
+/** How fast an online run may go. cowrie_pace() changes it while it runs. */
+struct Pace {
+  std::int64_t batch_size = 10'000;          ///< sessions of the first batch
+  std::int64_t pause_us = 0;                 ///< between two batches
+  std::int64_t target_batch_us = 1'000'000;  ///< that a batch should take; 0: its size stays
+  std::int64_t max_lag_us = 30'000'000;      ///< of a standby or a subscriber; 0: any
+  std::int64_t max_wal = half_of_free_space; ///< bytes that are kept or not archived; 0: any
+  std::int64_t max_active = 0;               ///< sessions that are busy; 0: any
+};
+
+/** What an operator has asked of the run that is going on. */
+struct Orders {
+  bool stop = false;
+  bool pause = false;
+  bool cut_over = false; ///< it need not wait for it any more
+  Pace pace;
+};
+
+/** Whoever may stop a run gives it orders; they are kept outside of transactions. */
+class Operator {
+public:
+  virtual ~Operator() = default;
+  /** A run begins, at this pace; it continues the migration that began with this run. A pause of
+   *  another migration is over, one of this migration lasts. */
+  virtual void begins(std::int64_t first_run, const Pace &pace) = 0;
+  /** The orders as they are now; without a snapshot. */
+  virtual Orders orders() = 0;
+};
+
+/** What a run waits for that is no lock. The status has its number. */
+enum class HoldReason : std::uint8_t {
+  none,
+  pause,      ///< cowrie_pause_migration()
+  cut_over,   ///< cowrie_allow_cut_over()
+  standby,    ///< value and limit: microseconds
+  subscriber, ///< likewise
+  slot,       ///< value and limit: bytes of WAL
+  archiver,   ///< likewise
+  sessions,   ///< value and limit: sessions that are busy
+};
+
+struct Hold {
+  HoldReason reason = HoldReason::none;
+  std::int64_t value = 0;
+  std::int64_t limit = 0;   ///< that the value exceeds
+  std::int64_t process = 0; ///< that sends WAL to the standby or subscriber
+  std::string name;         ///< of it, or of the slot; empty: not known
+
+  static Hold because_of(HoldReason why) {
+    Hold result;
+    result.reason = why;
+    return result;
+  }
+};
+
+/** Somebody who receives WAL and says how far it is replayed: a standby or a subscriber. */
+struct Receiver {
+  std::int64_t process = 0; ///< that sends it
+  bool logical = false;
+  std::int64_t replayed = 0; ///< up to this position
+  std::int64_t lag_us = 0;   ///< as the server has measured it last, perhaps long ago
+  std::string name;
+};
+
+/** What others have to bear. */
+struct Load {
+  std::int64_t written = 0; ///< WAL, up to this position
+  std::vector<Receiver> receivers;
+  std::int64_t kept = 0; ///< bytes of WAL, by the slot that keeps most
+  std::string slot;
+  std::int64_t unarchived = 0; ///< bytes of WAL that wait for the archiver
+  std::int64_t active = 0;     ///< sessions of clients that are busy, but for this one
+};
+
+/** Looks at the server around the run, whatever the caller may see. */
+class Surroundings {
+public:
+  virtual ~Surroundings() = default;
+  virtual Load load() = 0;
 };
 
 /** What an online migration remembers from one call to the next. */
@@ -105,6 +192,8 @@ public:
   virtual void hold_rows(const FillResult &filled) = 0;
   /** A lock was not granted, or is granted at last; said when either happens. */
   virtual void waits(const LockWait &wait) = 0;
+  /** The run waits for something else than a lock, or for nothing any more. */
+  virtual void holds(const Hold &hold) = 0;
 };
 
 /** Everything that an online run works with. */
@@ -115,6 +204,8 @@ struct OnlinePorts {
   Monitor &monitor;
   OnlineMonitor &online_monitor;
   Transactions &transactions;
+  Operator &seat;
+  Surroundings &surroundings;
 };
 
 } // namespace cowrie

@@ -82,7 +82,12 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("stop", 0);
   set("sqlstate", 0);
   set_if_there("stopped", 0);
+  set_if_there("step_at", 0);
   waits({});
+  holds({});
+  set_if_there("allowed", 0);
+  if (mode != "online")
+    set_if_there("paused", 0);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
     set(reject_reason_name(static_cast<RejectReason>(i)).data(), 0);
   set("started_at", unix_microseconds());
@@ -93,6 +98,7 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
 void Progress::at(int phase, std::string_view step) {
   const std::vector<std::string> &names = step_names();
   const auto found = std::find(names.begin(), names.end(), step);
+  set_if_there("step_at", unix_microseconds());
   set("phase", phase_ = phase);
   set("step", found == names.end() ? 0 : found - names.begin());
   set("updated_at", unix_microseconds());
@@ -101,6 +107,7 @@ void Progress::at(int phase, std::string_view step) {
 }
 
 void Progress::finished() {
+  set_if_there("paused", 0);
   set("phase", finished_phase + phase_);
   set("step", 0);
   set("updated_at", unix_microseconds());
@@ -127,6 +134,72 @@ void Progress::waits(const LockWait &wait) {
   if (wait.attempt > 0)
     set("updated_at", unix_microseconds());
 }
+
+void Progress::holds(const Hold &hold) {
+  set_if_there("held_process", hold.process);
+  set_if_there("held_value", hold.value);
+  set_if_there("held_limit", hold.limit);
+  set_if_there("held", static_cast<std::int64_t>(hold.reason));
+  const std::int64_t now = unix_microseconds();
+  if (hold.reason != HoldReason::none) {
+    if (held_since_ == 0)
+      held_since_ = now;
+    set("updated_at", now);
+  } else if (held_since_ != 0) { // the time that it waited does not count for the rate of the step
+    set_if_there("step_at", get("step_at") + now - held_since_);
+    held_since_ = 0;
+  }
+}
+
+bool Progress::takes_orders() const {
+  return OidIsValid(
+      call([&] { return get_relname_relid("cowrie_progress_paused", extension_.internal); }));
+}
+
+void Progress::begins(std::int64_t first_run, const Pace &pace) {
+  first_run_ = first_run;
+  given_ = pace;
+  if (!takes_orders())
+    return;
+  if (get("paused") != first_run)
+    set("paused", 0);
+  order_pace(pace);
+  flush();
+}
+
+Orders Progress::orders() {
+  Orders result;
+  result.stop = stop_requested();
+  result.pace = given_;
+  if (takes_orders() && first_run_ != 0) {
+    result.pause = get("paused") == first_run_;
+    result.cut_over = get("allowed") == MyProcPid;
+    result.pace = pace();
+  }
+  return result;
+}
+
+Pace Progress::pace() const {
+  return {get("batch_size"), get("pause"),   get("target_batch"),
+          get("max_lag"),    get("max_wal"), get("max_active")};
+}
+
+void Progress::order_pace(const Pace &pace) {
+  set("batch_size", pace.batch_size);
+  set("pause", pace.pause_us);
+  set("target_batch", pace.target_batch_us);
+  set("max_lag", pace.max_lag_us);
+  set("max_wal", pace.max_wal);
+  set("max_active", pace.max_active);
+}
+
+// It outlasts the process and a crash.
+void Progress::request_pause(std::int64_t first_run) {
+  set("paused", first_run);
+  flush();
+}
+
+void Progress::request_cut_over(int pid) { set("allowed", pid); }
 
 void Progress::stopped() {
   set_if_there("stopped", 1);

@@ -9,7 +9,7 @@
 
 namespace cowrie::pg {
 
-class Progress : public Monitor, public OnlineMonitor, Live {
+class Progress : public Monitor, public OnlineMonitor, public Operator, Live {
 public:
   explicit Progress(const Extension &extension);
 
@@ -25,6 +25,10 @@ public:
   void at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) override;
   void hold_rows(const FillResult &filled) override;
   void waits(const LockWait &wait) override;
+  void holds(const Hold &hold) override;
+
+  void begins(std::int64_t first_run, const Pace &pace) override;
+  Orders orders() override;
 
   /** The last value of a progress sequence, as it is now; 0: it has none. Read as its owner: nobody
    *  else's privileges matter, and a sequence has nothing that could run anybody's code. */
@@ -32,8 +36,16 @@ public:
 
   /** Tells whether cowrie_stop_migration() has been called for this process. */
   bool stop_requested() const { return get("stop") == MyProcPid; }
-  /** Asks the run of a process to stop. */
+  /** Asks the run of a process to stop, or to cut over without waiting. */
   void request_stop(int pid);
+  void request_cut_over(int pid);
+  /** Orders a pause of the migration that began with this run; 0: no pause. */
+  void request_pause(std::int64_t first_run);
+  /** The pace as it is ordered. */
+  Pace pace() const;
+  void order_pace(const Pace &pace);
+  /** Tells whether the objects of the extension are new enough for orders but to stop. */
+  bool takes_orders() const;
 
   /** Says how many rows the current pass has done, and what it rejected; callable while a
    *  statement runs. */
@@ -59,6 +71,9 @@ private:
   Oid caller_ = GetUserId();
   Before before_;
   int phase_ = 0; ///< where it is
+  std::int64_t held_since_ = 0;
+  std::int64_t first_run_ = 0; ///< of the migration, by the ledger
+  Pace given_;                 ///< by the call, where no orders can be taken
 };
 
 } // namespace cowrie::pg

@@ -71,9 +71,13 @@ void OnlineSession::in_transaction(TransactionKind kind, const std::function<voi
   };
   try {
     // What is read without a statement of its own needs a snapshot as well.
-    call([] { EnsurePortalSnapshotExists(); });
+    if (kind != TransactionKind::look)
+      call([] { EnsurePortalSnapshotExists(); });
     Subtransaction all;
-    {
+    if (kind == TransactionKind::look) {
+      call([this] { MemoryContextSwitchTo(transaction_context_); });
+      body();
+    } else {
       const TransactionScope scope(target_, kind);
       call([this] { MemoryContextSwitchTo(transaction_context_); });
       body();
@@ -128,7 +132,7 @@ std::int64_t OnlineSession::settled_until_us() {
 
 bool OnlineSession::stop_requested() {
   bool result = false;
-  in_transaction(TransactionKind::work, [&] { result = progress_.stop_requested(); });
+  in_transaction(TransactionKind::look, [&] { result = progress_.stop_requested(); });
   return result;
 }
 
