@@ -8,7 +8,7 @@
 #include "core/plan/step_names.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/reading/session_memo.hpp"
-#include "api/session_arguments.hpp"
+#include "api/values.hpp"
 
 namespace cowrie::pg {
 namespace {

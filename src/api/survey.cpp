@@ -20,7 +20,7 @@
 #include "pg/reading/session_memo.hpp"
 #include "pg/boundary/subtransaction.hpp"
 #include "api/calls.hpp"
-#include "api/session_arguments.hpp"
+#include "api/values.hpp"
 
 #include <algorithm>
 

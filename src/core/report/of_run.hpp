@@ -16,8 +16,6 @@ std::vector<Block> notes_of(const Subject &subject, const Target &target);
 Section the_run(const Subject &subject, const std::string &database, const std::string &schema);
 Section phases_and_steps(const Subject &subject);
 Section settings(const Subject &subject);
-/** `now`: as they are, where the run has recorded no end. */
-Section sizes(const Subject &subject, const std::vector<TableSize> &now);
 Section other_runs(const Subject &subject);
 
 } // namespace cowrie::report

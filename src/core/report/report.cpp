@@ -5,6 +5,7 @@
 
 #include "core/base/text.hpp"
 #include "core/report/of_run.hpp"
+#include "core/report/sizes.hpp"
 #include "core/report/of_tables.hpp"
 #include "core/report/words.hpp"
 
