@@ -99,7 +99,8 @@ SELECT format(E'### %s\n\n%s.\n\n```text\n%s\n```\n', t.typname, pg_temp.sentenc
    FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0))
 FROM members AS m JOIN pg_type AS t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
 JOIN pg_extension AS e ON e.extname = 'cowrie_migrate' AND e.extnamespace = t.typnamespace
-WHERE t.typtype = 'c' ORDER BY t.typname;
+JOIN pg_class AS r ON r.oid = t.typrelid AND r.relkind = 'c' -- from 17 on those of tables are members, too
+ORDER BY t.typname;
 
 SELECT '## Status and log
 ';

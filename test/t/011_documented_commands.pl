@@ -47,7 +47,7 @@ my $directory = new_directory();
 	like($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 1\n(1 row)\n\nmydb=> SELECT x;\n...\n"),
 		qr/column "x" does not exist/, 'a wrong statement in a console');
 	like($wrong->('console', "\$ echo a\nb\n"), qr/--- shown/, 'wrong output of a program');
-	is($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 1\n(1 row)\n\nmydb=> SHOW\nmydb-> jit;\n jit\n-----\n on\n(1 row)\n"),
+	is($wrong->('console', "mydb=> SELECT 1 AS n;\n n\n---\n 1\n(1 row)\n\nmydb=> SHOW\nmydb-> enable_sort;\n enable_sort\n-------------\n on\n(1 row)\n"),
 		undef, 'and a right one passes');
 }
 

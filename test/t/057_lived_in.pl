@@ -187,13 +187,17 @@ is($again, "t\n16", 'and afterwards it is deferred again');
 
 # Names without schema ---------------------------------------------------------------------------
 
-lived_in('unqualified', q{
+# From 17 on the server evaluates such an index under no search_path at all, and does not build this one.
+if ($node->safe_psql('postgres', 'SHOW server_version_num') < 170000)
+{
+	lived_in('unqualified', q{
 CREATE TABLE factors (f integer); INSERT INTO factors VALUES (2);
 CREATE FUNCTION factor(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n * (SELECT max(f) FROM factors); END $$;
 CREATE INDEX by_factor ON session_summaries (factor(event_count));});
-refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated under the settings of a migration',
-	remedy => qr/ALTER FUNCTION [^;]*;/);
+	refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated under the settings of a migration',
+		remedy => qr/ALTER FUNCTION [^;]*;/);
+}
 lived_in('unqualified_check', q{
 CREATE FUNCTION fine(n integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n >= (SELECT min(relpages) FROM pg_class) AND EXISTS (SELECT FROM schema_state); END $$;
