@@ -6,8 +6,9 @@
 namespace cowrie {
 namespace {
 
-/** Then every second one is forgotten: a lag of hours need not be known to the second. */
-constexpr std::size_t most_moments = 512;
+/** Then some are forgotten: a lag of hours need not be known to the second. */
+constexpr std::size_t most_moments = 1024;
+constexpr std::int64_t part_of_age = 50;
 
 Hold longest_lag(const Load &load, const Limits &limits, const LagWatch &watch, std::int64_t now) {
   Hold longest;
@@ -26,9 +27,13 @@ void LagWatch::note(std::int64_t now, std::int64_t written) {
     moments_.push_back({now, written});
   if (moments_.size() <= most_moments)
     return;
-  std::deque<Moment> fewer;
-  for (std::size_t i = 0; i < moments_.size(); i += 2)
-    fewer.push_back(moments_[i]);
+  // The older, the sparser: no gap is wider than a part of its age, and so is the error of a lag.
+  std::deque<Moment> fewer = {moments_.front()};
+  for (std::size_t i = 1; i < moments_.size(); ++i) {
+    const bool last = i + 1 == moments_.size();
+    if (last || moments_[i + 1].at - fewer.back().at > (now - moments_[i + 1].at) / part_of_age)
+      fewer.push_back(moments_[i]);
+  }
   moments_ = std::move(fewer);
 }
 
