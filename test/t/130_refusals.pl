@@ -84,7 +84,7 @@ my %cases = (
 			undo => q{DELETE FROM pg_subscription_rel; ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub}, call => $repair } ],
 	'the schema version of schema "<>" is unknown' => [ map { +{ prepare => $_ } } 'DROP TABLE {s}.schema_state', 'DELETE FROM {s}.schema_state' ],
 	'schema version <> is too old for this migration' => [ { prepare => 'UPDATE {s}.schema_state SET value = 14' } ],
-	'incomplete v16 schema detected' => [ map { +{ prepare => $half, call => $_ } } $atomic, $online ],
+	'incomplete v<> schema detected' => [ map { +{ prepare => $half, call => $_ } } $atomic, $online ],
 	'other objects depend on columns of "<>" that must change' =>
 	  [ { prepare => 'CREATE TABLE {s}.ip_inventory (ip_address inet PRIMARY KEY); ALTER TABLE {s}.ip_inventory OWNER TO app; CREATE VIEW {s}.v AS TABLE {s}.ip_inventory', call => $repair } ],
 	'repair would lose data' =>
@@ -119,8 +119,8 @@ SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((
 
 my %left_out = (
 	'of the call, not of the database: its arguments, or how it is called' => [
-		q{on_failure must be 'abort' or 'keep'}, 'batch_size must be at least 1', 'pause must not be negative',
-		'cowrie_migrate_v16_online must be called by a statement of its own',
+		q{on_failure must be 'abort' or 'keep'}, 'batch_size must be at least 1', '<> must not be negative', 'cut_over must be now or wait',
+		'<>_online must be called by a statement of its own',
 		'<> is being used by active queries in this session', '<> has pending trigger events in this transaction',
 		'to_phase must be between 0 and <>', 'schema version <> cannot be validated' ],
 	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
@@ -131,6 +131,10 @@ my %left_out = (
 		'no background process is free', 'the background process was ended before its statement was',
 		'statement is too long for the background process' ],
 	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a table of Citus'],
+	'of partitions: 112_partitions_refused.pl has the cases, and what the preflight says' => [
+		'<> is partitioned by column "<>", which a run fills', 'partition <> of session_summaries has been attached during this call',
+		'partition <> of session_summaries is being detached', 'partition <> of session_summaries is not an ordinary permanent table',
+		'partitioned sessions cannot be migrated while others write' ],
 	'of a standby: 050_preflight.pl asks one' => ['cannot migrate on a standby server'],
 	'of who only reads, a plan for instance; a migration says that the caller must act as the owner' =>
 	  [ 'role "<>" may not use schema "<>"', 'role "<>" may not read <>' ],
@@ -150,13 +154,13 @@ my %left_out = (
 		'a row of "<>" has a value in the TOAST of another table', 'the new heap of "<>" could not be put in its place',
 		'a row does not fit into a page' ],
 	'of the cleanup, or of functions that are no migration' => [
-		'phases 1 to <> are not complete', 'schema version <> builds on version 16',
+		'phases 1 to <> are not complete', 'schema version <> builds on version <>',
 		'other objects depend on what cleanup would remove', 'cleanup would lose data that cannot be rebuilt',
-		'must not stop a migration of somebody else', 'cannot truncate the notes of an online migration',
+		'must not <> a migration of somebody else', 'cannot truncate the notes of an online migration',
 		'cowrie_online_change is called by the trigger of an online migration only',
 		'functions that prove a batch are called by a migration only', 'this function must be called where a row is expected',
 		'this function must be called as part of an aggregate', 'an enrichment document must be json or jsonb',
-		'invalid fingerprint state', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
+		'invalid fingerprint state', q{format must be 'html' or 'markdown'}, 'no migration of schema "<>" is on record', 'the ledger has no run <> of this schema', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
 	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],
 	'nobody has refused anything' => [
 		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unknown lock mode <>',
