@@ -234,18 +234,9 @@ BEGIN
 END
 $do$;
 
--- The online procedures, all with the same arguments.
+-- With a pace, and a cut-over that can wait.
 DROP PROCEDURE @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval);
-DO $do$
-DECLARE
-    each record;
-BEGIN
-    FOR each IN SELECT * FROM (VALUES
-        ('cowrie_migrate_v16_online',
-         'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing')
-    ) AS v (name, comment) LOOP
-        EXECUTE format($create$
-CREATE PROCEDURE @extschema@.%I(
+CREATE PROCEDURE @extschema@.cowrie_migrate_v16_online(
     target_schema name DEFAULT NULL,
     repair boolean DEFAULT false,
     batch_size integer DEFAULT 10000,
@@ -256,11 +247,10 @@ CREATE PROCEDURE @extschema@.%I(
     max_active integer DEFAULT NULL,
     cut_over text DEFAULT 'now'
 )
-    AS 'MODULE_PATHNAME' LANGUAGE C$create$, each.name);
-        EXECUTE format('COMMENT ON PROCEDURE @extschema@.%I IS %L', each.name, each.comment);
-    END LOOP;
-END
-$do$;
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE
+    @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval, interval, interval, bigint, integer, text) IS
+    'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing';
 
 CREATE FUNCTION @extschema@.cowrie_pace(
     batch_size integer DEFAULT NULL,
