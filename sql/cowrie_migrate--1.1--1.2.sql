@@ -241,8 +241,8 @@ BEGIN
         ('cowrie_migrate_v16_online',
          'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing')
     ) AS v (name, comment) LOOP
-        EXECUTE format($create$
-CREATE PROCEDURE @extschema@.%I(
+        -- Not by format(): the name of the schema may have a % in it.
+        EXECUTE 'CREATE PROCEDURE @extschema@.' || quote_ident(each.name) || $create$ (
     target_schema name DEFAULT NULL,
     repair boolean DEFAULT false,
     batch_size integer DEFAULT 10000,
@@ -253,8 +253,8 @@ CREATE PROCEDURE @extschema@.%I(
     max_active integer DEFAULT NULL,
     cut_over text DEFAULT 'now'
 )
-    AS 'MODULE_PATHNAME' LANGUAGE C$create$, each.name);
-        EXECUTE format('COMMENT ON PROCEDURE @extschema@.%I IS %L', each.name, each.comment);
+    AS 'MODULE_PATHNAME' LANGUAGE C$create$;
+        EXECUTE 'COMMENT ON PROCEDURE @extschema@.' || quote_ident(each.name) || ' IS ' || quote_literal(each.comment);
     END LOOP;
 END
 $do$;

@@ -6,8 +6,9 @@
 namespace cowrie {
 namespace {
 
-/** Then every second one is forgotten: a lag of hours need not be known to the second. */
-constexpr std::size_t most_moments = 512;
+/** With more, those are forgotten without which a lag is still known to this part of itself. */
+constexpr std::size_t most_moments = 4096;
+constexpr std::int64_t part_of_lag = 64;
 
 Hold longest_lag(const Load &load, const Limits &limits, const LagWatch &watch, std::int64_t now) {
   Hold longest;
@@ -27,8 +28,10 @@ void LagWatch::note(std::int64_t now, std::int64_t written) {
   if (moments_.size() <= most_moments)
     return;
   std::deque<Moment> fewer;
-  for (std::size_t i = 0; i < moments_.size(); i += 2)
-    fewer.push_back(moments_[i]);
+  for (std::size_t i = 0; i < moments_.size(); ++i)
+    if (i == 0 || i + 1 == moments_.size() ||
+        moments_[i + 1].at - fewer.back().at > (now - moments_[i].at) / part_of_lag)
+      fewer.push_back(moments_[i]);
   moments_ = std::move(fewer);
 }
 
