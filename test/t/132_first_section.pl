@@ -27,7 +27,7 @@ my ($table) = $section =~ /^\| `mode` \| `outcome` \|[^\n]*\n\|[-|]+\n((?:\|[^\n
 my @rows;
 foreach my $line (split /\n/, $table // '')
 {
-	my ($mode, $outcome, undef, $run) = $line =~ /^\| `?(\w+)`? \| `?(\w+)`? \| (.*?) \| `([^`]+;)`/;
+	my ($mode, $outcome, undef, $run) = $line =~ /^\| `?(\w+)`? \| `?([\w -]+?)`? \| (.*?) \| `([^`]+;)`/;
 	ok(defined $run, "a row that says what to run: $line");
 	push @rows, [ $mode, $outcome, $run ];
 }
