@@ -418,7 +418,7 @@ public:
   // Ledger: rows are as transactional as everything else.
   std::vector<RecordedRun> runs() override { return recorded; }
   bool knows_of_migration() override { return on_record; }
-  std::int64_t begin_run(std::string_view mode, std::string_view) override {
+  std::int64_t begin_run(std::string_view mode, std::string_view, bool) override {
     state.ledger.push_back({"begin", {0, std::string(mode), "", {}, 0, ""}, ""});
     return 1;
   }

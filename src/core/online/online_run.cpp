@@ -180,8 +180,8 @@ private:
     }
     steps_.in(Kind::work, [&] {
       ports_.monitor.started("online", 0);
-      const std::int64_t run =
-          ports_.ledger.begin_run("online", state_.origin == Origin::repair ? "repair" : "");
+      const std::int64_t run = ports_.ledger.begin_run(
+          "online", state_.origin == Origin::repair ? "repair" : "", !view_.rows.complete);
       if (!over_.empty())
         ports_.ledger.record(run, {1, "begin_again", "done", std::nullopt, 0, over_});
       if (state_.first_run == 0)

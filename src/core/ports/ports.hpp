@@ -178,7 +178,8 @@ public:
   virtual std::vector<RecordedRun> runs() = 0;
   /** Tells whether it has a migration of the schema on record. */
   virtual bool knows_of_migration() = 0;
-  virtual std::int64_t begin_run(std::string_view mode, std::string_view detail) = 0;
+  /** `fills`: it writes columns of the sessions, so that how many had them before is recorded. */
+  virtual std::int64_t begin_run(std::string_view mode, std::string_view detail, bool fills) = 0;
   /** Records a step, or a whole phase when the step's name is empty. */
   virtual void record(std::int64_t run, const StepResult &step, std::string_view sqlstate = {},
                       std::string_view message = {}) = 0;

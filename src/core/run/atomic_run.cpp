@@ -112,7 +112,7 @@ private:
   }
 
   std::vector<StepResult> apply() {
-    run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "");
+    run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "", writes_rows());
     if (inspection_.situation.online.any())
       drop_online_objects(database_, inspection_.situation.online); // it ends here
     const std::int64_t begun = database_.clock_us();

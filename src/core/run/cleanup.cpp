@@ -269,7 +269,8 @@ private:
     position_.at(0, "lock_exclusively");
     database_.upgrade_locks(locks("ACCESS EXCLUSIVE"));
     refuse_dependents(); // a view can be made in spite of the weaker locks
-    const std::int64_t run = ledger_.begin_run("cleanup", "to phase " + std::to_string(to_phase_));
+    const std::int64_t run =
+        ledger_.begin_run("cleanup", "to phase " + std::to_string(to_phase_), false);
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
     const auto done = [&](StepResult row) {

@@ -53,32 +53,30 @@ void Evidence::write(std::int64_t run, const std::string &value,
               parameters, false);
 }
 
-// The sizes are asked for as the owner of the tables: the schema may be closed to that of the
-// ledger.
-void Evidence::before(std::int64_t run, std::string_view mode) {
+/** Asked for as the owner of the tables: the schema may be closed to that of the ledger. */
+std::string Evidence::sizes() const {
+  return ledger_rows(tables_owner_, evidence::sizes_as_json(), {schema_oid_}, true)
+      .front()[0]
+      .value_or("{}");
+}
+
+void Evidence::before(std::int64_t run, bool fills) {
   if (!kept_)
     return;
-  const std::string sizes =
-      ledger_rows(tables_owner_, evidence::sizes_as_json(), {schema_oid_}, true)
-          .front()[0]
-          .value_or("{}");
   write(run,
         "jsonb_build_object('server', current_setting('server_version'), 'database',"
         " current_database(), 'arguments', $2::text::jsonb, 'settings', (" +
             std::string(evidence::settings) +
             "), 'before', jsonb_build_object('sizes', $3::text::jsonb, 'filled', $4::text::jsonb))",
-        {arguments_.empty() ? std::string("{}") : arguments_, sizes,
-         mode == "cleanup" || goes_on(run) ? std::string("{}") : filled()});
+        {arguments_.empty() ? std::string("{}") : arguments_, sizes(),
+         fills && !goes_on(run) ? filled() : std::string("{}")});
 }
 
 void Evidence::after(std::int64_t run) {
   if (!kept_)
     return;
-  const std::string sizes =
-      ledger_rows(tables_owner_, evidence::sizes_as_json(), {schema_oid_}, true)
-          .front()[0]
-          .value_or("{}");
-  write(run, "jsonb_build_object('after', jsonb_build_object('sizes', $2::text::jsonb))", {sizes});
+  write(run, "jsonb_build_object('after', jsonb_build_object('sizes', $2::text::jsonb))",
+        {sizes()});
 }
 
 } // namespace cowrie::pg

@@ -4,7 +4,7 @@
 // Error regime: throws PgError.
 #pragma once
 
-#include <string_view>
+#include <string>
 
 #include "pg/catalog/target.hpp"
 
@@ -14,14 +14,16 @@ class Evidence {
 public:
   explicit Evidence(const ResolvedTarget &target);
 
-  /** Writes to the row of a run that has just begun. */
-  void before(std::int64_t run, std::string_view mode);
+  /** Writes to the row of a run that has just begun. `fills`: it writes columns of the sessions,
+   *  which are counted; that reads all of them. */
+  void before(std::int64_t run, bool fills);
   /** Writes to the row of a run that has come to its end. */
   void after(std::int64_t run);
 
 private:
   bool goes_on(std::int64_t run) const;
   std::string filled() const;
+  std::string sizes() const;
   void write(std::int64_t run, const std::string &value, std::vector<Parameter> parameters) const;
 
   std::string ledger_;

@@ -101,7 +101,7 @@ bool LedgerStore::knows_of_migration() {
 
 // The run's own row carries its id as run_id: one sequence serves both. It started when its
 // statement did, not when the locks were granted: that is also what its proof is settled by.
-std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view detail) {
+std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view detail, bool fills) {
   mode_ = mode;
   const std::int64_t run = write(
       "INSERT INTO " + table_ +
@@ -111,7 +111,7 @@ std::int64_t LedgerStore::begin_run(std::string_view mode, std::string_view deta
           ", $5::jsonb) RETURNING log_id",
       {schema_, mode_, text_or_null(detail), caller_, place_});
   write("UPDATE " + table_ + " SET run_id = log_id WHERE log_id = $1::int8", {run});
-  evidence_.before(run, mode);
+  evidence_.before(run, fills);
   return run;
 }
 

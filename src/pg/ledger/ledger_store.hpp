@@ -37,7 +37,7 @@ public:
 
   std::vector<RecordedRun> runs() override;
   bool knows_of_migration() override;
-  std::int64_t begin_run(std::string_view mode, std::string_view detail) override;
+  std::int64_t begin_run(std::string_view mode, std::string_view detail, bool fills) override;
   void record(std::int64_t run, const StepResult &step, std::string_view sqlstate,
               std::string_view message) override;
   void record_proof(std::int64_t run, const FillResult &proof) override;
