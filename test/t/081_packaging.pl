@@ -14,7 +14,7 @@ my $root = abs_path(dirname(__FILE__) . '/../..');
 sub slurp
 {
 	my ($path) = @_;
-	open my $file, '<:raw', "$root/$path" or die "$path: $!\n";
+	open my $file, '<:raw', $path =~ m,^/, ? $path : "$root/$path" or die "$path: $!\n";
 	local $/;
 	return scalar <$file>;
 }
