@@ -38,23 +38,37 @@ for package in "${packages[@]}"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+known() {
+  # no pipe: grep -q would end it early, and pipefail call that a failure
+  local policy
+  policy=$(apt-cache policy "$1" 2>/dev/null)
+  [[ $policy =~ Candidate:\ [^\(] ]]
+}
+# What is wanted of the missing: not what is optional and the release does not have. Nothing: done.
+leave_out_unknown() {
+  local package
+  wanted=()
+  for package in "${missing[@]}"; do
+    case $optional in
+      *" $package "*) known "$package" || continue ;;
+    esac
+    wanted+=("$package")
+  done
+  [ ${#wanted[@]} -gt 0 ] || exit 0
+}
+
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
-    echo "missing packages: ${missing[*]}" >&2
-    echo "install them as root: apt-get install ${missing[*]}" >&2
+    leave_out_unknown
+    echo "missing packages: ${wanted[*]}" >&2
+    echo "install them as root: apt-get install ${wanted[*]}" >&2
     exit 1
   fi
   as_root=(sudo)
 fi
 apt_get() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
-}
-known() {
-  # no pipe: grep -q would end it early, and pipefail call that a failure
-  local policy
-  policy=$(apt-cache policy "$1" 2>/dev/null)
-  [[ $policy =~ Candidate:\ [^\(] ]]
 }
 
 echo "installing: ${missing[*]}"
@@ -64,14 +78,7 @@ for package in "${missing[@]}"; do
     break
   fi
 done
-wanted=()
-for package in "${missing[@]}"; do
-  case $optional in
-    *" $package "*) known "$package" || continue ;;
-  esac
-  wanted+=("$package")
-done
-[ ${#wanted[@]} -gt 0 ] || exit 0
+leave_out_unknown
 
 # The server package creates and starts a cluster "main" when it is first installed. Forbid that
 # for as long as this script runs.

@@ -119,6 +119,16 @@ TEST(Capacity, WhatStaysInToastIsNotNeededAgain) {
   EXPECT_EQ(need_of(facts, converted).tables, all.tables);
 }
 
+TEST(Capacity, WhatTheRemedySetsIsMoreThanHardlyEnough) {
+  DiskNeed disk;
+  for (disk.need = 99'999; disk.need < std::int64_t{1} << 50; disk.need += disk.need / 7 + 99'999) {
+    disk.free = megabytes_that_suffice(disk.need) << 20;
+    EXPECT_FALSE(is_hardly_enough(disk)) << disk.need;
+    disk.free = disk.need;
+    EXPECT_TRUE(is_hardly_enough(disk)) << disk.need;
+  }
+}
+
 TEST(Capacity, RefusesNothingWhereTheSystemCannotBeAsked) {
   test::FakeDatabase database;
   EXPECT_NO_THROW(refuse_full_disk(database, inspect(database)));

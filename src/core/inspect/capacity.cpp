@@ -268,6 +268,10 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
   return result;
 }
 
+bool is_hardly_enough(const DiskNeed &disk) { return disk.need > disk.free - disk.free / 5; }
+
+std::int64_t megabytes_that_suffice(std::int64_t need) { return (need + need / 4) / (1 << 20) + 1; }
+
 void refuse_full_disk(Database &database, const Inspection &inspection, Way way) {
   if (!database.disks().empty())
     refuse_full_disk(database, inspection, read_capacity(database), way);

@@ -48,6 +48,12 @@ struct DiskNeed {
 };
 std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disks);
 
+/** Tells whether a file system has what is needed and little more. */
+bool is_hardly_enough(const DiskNeed &disk);
+
+/** How many megabytes of free space are more than hardly enough. */
+std::int64_t megabytes_that_suffice(std::int64_t need);
+
 /** Refuses (53100) what would fill a file system; what cannot be asked refuses nothing. */
 void refuse_full_disk(Database &database, const Inspection &inspection, Way way = Way::atomic);
 

@@ -173,13 +173,13 @@ private:
   /** A row for each file system, of one way of migrating that fits. */
   void free_space(Way way, const Need &need) {
     for (const DiskNeed &each : disk_needs(need, database_.disks())) {
-      const bool close = each.need > each.free - each.free / 5;
+      const bool close = is_hardly_enough(each);
       add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
           in_words(way) + ": " + each.detail,
           close ? how_to_make_room(target_) +
                       "  -- only if there is more than the operating system says: SET"
                       " cowrie_migrate.free_space = '" +
-                      std::to_string(each.need / (1 << 20) * 5 / 4 + 1) + "MB';"
+                      std::to_string(megabytes_that_suffice(each.need)) + "MB';"
                 : "");
     }
   }
