@@ -29,8 +29,7 @@ my $call = 'SELECT count(*) FROM cowrie_migrate_v16()';
 sub fresh_copy
 {
 	my ($name) = @_;
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $name");
-	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE v15");
+	copy_database($node, 'v15', $name, anew => 1);
 	return;
 }
 
