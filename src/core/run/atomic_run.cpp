@@ -174,11 +174,17 @@ private:
     begin_step(phase, "start");
     if (!proof_taken_ && plans(StepKind::zero_loss_gate) && !plans(StepKind::fill_sessions))
       take_proof_by_scan();
-    for (const Step &step : plan_)
-      if (step.phase == phase)
-        run_step(step);
-    begin_step(phase, "verify");
-    verify_phase(phase);
+    bool verified = false; // by a step of the plan
+    for (const Step &step : plan_) {
+      if (step.phase != phase)
+        continue;
+      run_step(step);
+      verified = verified || step.kind == StepKind::verify;
+    }
+    if (!verified) {
+      begin_step(phase, "verify");
+      verify_phase(phase);
+    }
     if (skipped_indexes_.empty())
       record_phase(database_, phase, inspection_.situation.version);
     if (phase == last_phase())
