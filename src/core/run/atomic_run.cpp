@@ -14,6 +14,7 @@
 #include "core/inspect/row_conflicts.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
+#include "core/plan/effort.hpp"
 #include "core/plan/plan.hpp"
 #include "core/run/atomic_fill.hpp"
 #include "core/run/dry_run.hpp"
@@ -115,6 +116,7 @@ private:
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "", writes_rows());
     if (inspection_.situation.online.any())
       drop_online_objects(database_, inspection_.situation.online); // it ends here
+    monitor_.planned(portions_of(plan_, Filling::at_once));
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
