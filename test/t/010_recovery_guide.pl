@@ -223,4 +223,12 @@ for my $path ("$root/README.md", "$root/CONTRIBUTING.md", glob("$root/docs/*.md"
 	}
 }
 
+# From the README every page is one step away, so that an answer is at most two.
+my $readme = slurp("$root/README.md");
+for my $path ("$root/CONTRIBUTING.md", "$root/CHANGELOG.md", glob("$root/docs/*.md"))
+{
+	my $name = File::Spec->abs2rel($path, $root);
+	like($readme, qr/\]\(\Q$name\E[#)]/, "README.md leads to $name");
+}
+
 done_testing();
