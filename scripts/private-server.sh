@@ -76,8 +76,9 @@ private_server_directory() {
       export TMPDIR=$base
       private_server_sweep
       work=$(mktemp -d "$base/cowrie_migrate.XXXXXX")
-      identity_of_process $$ >"$work/owner"
+      private_server_memory
       [ -z "$server_user" ] || chown "$server_user" "$work"
+      identity_of_process $$ >"$work/owner"
       # Files that do not exist: those in the caller's home are for other servers.
       export PGPASSFILE=$work/no-pgpass PGSERVICEFILE=$work/no-service PGSYSCONFDIR=$work/no-system
       return
@@ -85,6 +86,18 @@ private_server_directory() {
   done
   echo 'no directory for temporary files that the server user can write to' >&2
   return 1
+}
+
+# Whoever sets this has the directory in memory, where that may be mounted and is large enough: creating the files
+# of a database costs more on a disk than filling them.
+server_in_memory=''
+private_server_memory() {
+  local available
+  if [ "$server_in_memory" != yes ] || [ "$(id -u)" -ne 0 ]; then return; fi
+  available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
+  if [ "${available:-0}" -ge 6000 ]; then
+    mount -t tmpfs -o "size=$((available / 2))m,mode=700" tmpfs "$work" 2>/dev/null || true
+  fi
 }
 
 # A process and when it began, as numbers come round again: "PID TICKS"; nothing when there is no such
@@ -114,7 +127,7 @@ private_server_clear() {
   done < <(find "$1" -name postmaster.pid 2>/dev/null)
   while read -r mounted; do
     umount -l "$mounted" || true
-  done < <(awk -v under="$1/" 'index($2, under) == 1 { print $2 }' /proc/self/mounts 2>/dev/null)
+  done < <(awk -v top="$1" '$2 == top || index($2, top "/") == 1 { print $2 }' /proc/self/mounts 2>/dev/null | tac)
   # once more for what a process was still writing
   rm -rf "$1" 2>/dev/null || rm -rf "$1"
 }

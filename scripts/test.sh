@@ -8,10 +8,10 @@
 #   TAP="t/001*.pl"   only these TAP tests
 #   TESTS="migrate"   only these tests of pg_regress
 #   SETTINGS="a = 1"  a line for the configuration of the server of pg_regress and the isolation tests
-#   JOBS=2            how many things are done at a time; one per core by default
+#   JOBS=4            how many things are done at a time; two per core by default, as tests wait a lot
 #
-# The parts, and of the TAP tests each file, are jobs of a queue that as many workers take from as there are
-# cores, so that all are busy until the end. Logs stay in build/test-logs.
+# The parts, and of the TAP tests each file, are jobs of a queue that several workers take from, so that all cores
+# are busy until the end. Logs stay in build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,9 +20,9 @@ cd "$(dirname "$0")/.."
 scripts/install-packages.sh
 
 parts=" ${PARTS:-unit sanitized fuzz lint regress isolation tap} "
-fuzz_seconds=60
-[ "${COWRIE_FULL:-}" != 1 ] || fuzz_seconds=600
-workers=${JOBS:-$(nproc)}
+fuzz_seconds=30
+[ "${COWRIE_FULL:-}" != 1 ] || fuzz_seconds=300
+workers=${JOBS:-$((2 * $(nproc)))}
 
 started=$SECONDS
 logs=$PWD/build/test-logs
@@ -177,12 +177,12 @@ isolation() {
     --outputdir="$work/run/isolation" --bindir="$bindir" --dbname=isolation_regression \
     "${specs[@]}"
 }
-# Two file systems of 64 MB for the tests of full disks. Only root may mount them; without them these
-# tests are skipped, and say so.
+# File systems of 64 MB for the tests of full disks, one for each of them: they fill it, and run side by side. Only
+# root may mount them; without them these tests are skipped, and say so.
 mount_small_disks() {
   local name disk
   [ -n "$server_user" ] || return 0
-  for name in data wal; do
+  for name in resources wal rewrite capacity; do
     disk=$work/small-$name
     mkdir "$disk"
     mount -t tmpfs -o "size=64m,mode=700,uid=$(id -u "$server_user")" tmpfs "$disk" || return 0
@@ -190,9 +190,12 @@ mount_small_disks() {
   export COWRIE_SMALL_DISKS=$work
 }
 tap_files() {
-  # The longest first, by what they have to say, so that all workers end at about the same time.
+  # The longest first, as known or by what they have to say, so that all workers end at about the same time.
+  local found
   # shellcheck disable=SC2086 # patterns, to be expanded
-  (cd test && ls -S ${TAP:-t/*.pl})
+  found=$(cd test && ls -S ${TAP:-t/*.pl})
+  grep -Fx "$found" test/tap_schedule || true
+  grep -Fxvf test/tap_schedule <<<"$found" || true
 }
 tap_log() { echo "$logs/tap-files/$(basename "$1" .pl).log"; }
 # One file of the TAP tests: its own directory, and ports that no other of them takes.
@@ -282,7 +285,8 @@ cleanup() {
   exit "$status"
 }
 
-compile_jobs=$(((workers + 1) / 2))
+compile_jobs=$(((workers + 3) / 4))
+server_in_memory=yes
 private_server_create
 trap cleanup EXIT
 pg_tests=$(dirname "$("$PG_CONFIG" --pgxs)")/../test

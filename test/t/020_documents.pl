@@ -9,7 +9,7 @@ use lib $FindBin::RealBin;
 use CowrieTest;
 use Test::More;
 
-my $documents = full_counts() ? 200_000 : 20_000;
+my $documents = full_counts() ? 200_000 : 5_000;
 my $node = start_node('documents');
 
 create_v15($node, 'documents', n => 0);

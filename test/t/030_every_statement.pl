@@ -25,7 +25,7 @@ run_script($node, 'v15', 'probe.sql');
 sub copy_of
 {
 	my ($source, $name, $script) = @_;
-	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE $source");
+	copy_database($node, $source, $name);
 	$node->safe_psql($name, $quiet . $script) if $script;
 	return $name;
 }

@@ -160,7 +160,7 @@ sub leave
 SKIP:
 {
 	skip 'full data disk: only root may mount a small file system to fill', 9 if $disks eq '';
-	my $disk = "$disks/small-data";
+	my $disk = "$disks/small-resources";
 	mkdir "$disk/space" or die "$disk/space: $!";
 	$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
 	$node->safe_psql('postgres', 'CREATE DATABASE small TEMPLATE v15 TABLESPACE small');

@@ -30,8 +30,7 @@ sub migrate_copy
 {
 	my ($template, $settings, $call) = @_;
 	$call //= 'cowrie_migrate_v16()';
-	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS copy');
-	$node->safe_psql('postgres', "CREATE DATABASE copy TEMPLATE $template");
+	copy_database($node, $template, 'copy', anew => 1);
 	my $log_size = -s $node->logfile;
 	my ($status, $steps, $errors) = $node->psql('copy', qq{
 SET client_min_messages = error;

@@ -101,7 +101,7 @@ my %interrupted = (
 for my $state (@states, 'version15', 'complete', sort keys %interrupted)
 {
 	my $prepared = "state_$state";
-	$node->safe_psql('postgres', "CREATE DATABASE $prepared TEMPLATE v15");
+	copy_database($node, 'v15', $prepared);
 	if ($state eq 'complete')
 	{
 		$node->safe_psql($prepared, "SELECT count(*) FROM cowrie_migrate_v16($argument)");
@@ -125,7 +125,7 @@ for my $state (@states, 'version15', 'complete', sort keys %interrupted)
 
 		my $database = "${way}_$state";
 		my $name = "$state, by the $way";
-		$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE $prepared");
+		copy_database($node, $prepared, $database);
 		$node->safe_psql($database, 'DROP EXTENSION cowrie_migrate') if $way eq 'script';
 
 		my @refusals = clean_up($database, $ways{$way});

@@ -371,7 +371,7 @@ my $disks = $ENV{COWRIE_SMALL_DISKS} // '';
 SKIP:
 {
 	skip 'full data disk: only root may mount a small file system to fill', 6 if $disks eq '';
-	my $space = "$disks/small-data/rewrite";
+	my $space = "$disks/small-rewrite/rewrite";
 	mkdir $space or die "$space: $!";
 	$node->safe_psql('postgres', "CREATE TABLESPACE rewrite LOCATION '$space'");
 	copy_of($node, $template, 'small');
@@ -380,7 +380,7 @@ SKIP:
 	my $files = sub { join ' ', sort map { chomp; "$_ " . -s $_ } `find "$space" -type f` };
 	my $before = $files->();
 	my $free = (split ' ', (split /\n/, `df --output=avail -k "$space"`)[1])[0];
-	system_or_bail('fallocate', '-l', ($free - 200) * 1024, "$disks/small-data/ballast");
+	system_or_bail('fallocate', '-l', ($free - 200) * 1024, "$disks/small-rewrite/ballast");
 	my ($status, $out, $err) = $node->psql('small',
 		"\\set VERBOSITY verbose\n$quiet SET cowrie_migrate.free_space = '1TB'; $call");
 	like($err, qr/53100: could not extend file/, 'disk full: the error of the server');
@@ -388,7 +388,7 @@ SKIP:
 	$node->safe_psql('small', 'CHECKPOINT');
 	is($files->(), $before, 'disk full: no file is left');
 	is(data_hash($node, 'small'), data_hash($node, $template), 'disk full: as before');
-	unlink "$disks/small-data/ballast";
+	unlink "$disks/small-rewrite/ballast";
 	$node->safe_psql('small', "$quiet $call");
 	is(all_of($node, 'small'), $reference, 'other tablespace: as the other way');
 	is(wrong_in($node, 'small'), '', 'other tablespace: amcheck and pg_visibility find nothing');

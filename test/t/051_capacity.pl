@@ -8,7 +8,6 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CowrieTest;
-use File::Path qw(remove_tree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -249,9 +248,7 @@ SKIP:
 {
 	my $disks = $ENV{COWRIE_SMALL_DISKS} // '';
 	skip 'small disk: only root may mount a small file system', 4 if $disks eq '';
-	my $directory = "$disks/small-data/capacity";
-	# What an earlier test has left on it would count; tests run one after the other.
-	remove_tree(glob "$disks/small-data/*");
+	my $directory = "$disks/small-capacity/capacity";
 	mkdir $directory or die "$directory: $!";
 	$node->safe_psql('postgres', qq{CREATE TABLESPACE "small disk" LOCATION '$directory'});
 	create_v15($node, 'cramped', n => 8000, pad => 4000);
@@ -259,7 +256,7 @@ SKIP:
 	my $detail = $node->safe_psql('cramped', q{SELECT detail FROM cowrie_preflight_v16() WHERE hazard = 'not enough free space for the migration' AND detail LIKE 'in one transaction: %'});
 	like($detail, qr/needed on the file system of tablespace "small disk" \(tables \d+, indexes \d+\), \d+ bytes free/, 'a small disk is a blocker');
 	my ($free) = $detail =~ /(\d+) bytes free/;
-	near($free // 0, "$disks/small-data", 'a small disk');
+	near($free // 0, "$disks/small-capacity", 'a small disk');
 	my ($status, $out, $err) = $node->psql('cramped', 'SELECT * FROM cowrie_migrate_v16()');
 	like($err, qr/not enough free space/, 'and refused');
 	$node->safe_psql('cramped', 'ALTER TABLE session_summaries SET TABLESPACE pg_default');

@@ -71,7 +71,7 @@ sub walk
 	my ($number) = @_;
 	srand($seed * 1000 + $number);
 	$database = "walk_$number";
-	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE origin OWNER app_owner");
+	copy_database($node, 'origin', $database, owner => 'app_owner');
 	my @pieces;
 	foreach (1 .. 1 + int rand 5)
 	{

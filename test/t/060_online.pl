@@ -42,7 +42,7 @@ foreach my $variant (@variants)
 	my @user = defined $options{owner} ? ('-U', $options{owner}) : ();
 
 	create_v15($node, $database, n => $sessions, %options);
-	$node->safe_psql('postgres', "CREATE DATABASE atomic_$database TEMPLATE $database");
+	copy_database($node, $database, "atomic_$database");
 	load_reference($node, $database, $schema);
 	my $data = data_hash($node, $database, $schema);
 

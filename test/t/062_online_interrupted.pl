@@ -89,7 +89,7 @@ for my $round (1 .. $rounds)
 {
 	my $action = $actions[ $round % @actions ];
 	my $database = "round_$round";
-	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE origin");
+	copy_database($node, 'origin', $database);
 	$run = start_migration($database);
 	my $pid = backend($database, $run);
 	usleep(rand($takes) * 600_000);

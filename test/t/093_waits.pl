@@ -75,7 +75,8 @@ my %calls = (
 sub fresh
 {
 	my ($template) = @_;
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS waits WITH (FORCE); CREATE DATABASE waits TEMPLATE $template OWNER app; GRANT CREATE ON DATABASE waits TO app");
+	copy_database($node, $template, 'waits', owner => 'app', anew => 1);
+	$node->safe_psql('postgres', 'GRANT CREATE ON DATABASE waits TO app');
 	return;
 }
 

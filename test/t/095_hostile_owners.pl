@@ -37,7 +37,7 @@ foreach my $name ('complete', 'stopped')
 sub fresh
 {
 	my ($template) = @_;
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS owners WITH (FORCE); CREATE DATABASE owners TEMPLATE $template OWNER mallory");
+	copy_database($node, $template, 'owners', owner => 'mallory', anew => 1);
 	return;
 }
 

@@ -23,7 +23,7 @@ load_reference($node, 'v15');
 sub copy
 {
 	my ($from, $to) = @_;
-	$node->safe_psql('postgres', "CREATE DATABASE $to TEMPLATE $from");
+	copy_database($node, $from, $to);
 	return;
 }
 

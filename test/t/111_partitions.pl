@@ -28,7 +28,7 @@ sub owner
 sub copy
 {
 	my ($name, $template) = @_;
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $name; CREATE DATABASE $name TEMPLATE $template OWNER app");
+	copy_database($node, $template, $name, owner => 'app', anew => 1);
 	return;
 }
 

@@ -25,7 +25,7 @@ my $quiet = 'SET client_min_messages = error;';
 
 sub fresh
 {
-	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS part WITH (FORCE); CREATE DATABASE part TEMPLATE template_hash OWNER app');
+	copy_database($node, 'template_hash', 'part', owner => 'app', anew => 1);
 	return;
 }
 sub app { return ask($node, 'part', 'app', "$quiet $_[0]") }

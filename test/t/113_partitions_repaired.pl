@@ -25,7 +25,7 @@ create_v15($node, 'before', owner => 'app', n => full_counts() ? 1000 : 200);
 $node->safe_psql('before', 'UPDATE session_summaries SET first_event_at = COALESCE(first_event_at, last_event_at, created_at)');
 foreach my $layout (@layouts)
 {
-	$node->safe_psql('postgres', "CREATE DATABASE before_$layout TEMPLATE before OWNER app");
+	copy_database($node, 'before', "before_$layout", owner => 'app');
 	partition_sessions($node, "before_$layout", $layout, user => 'app');
 }
 
@@ -33,7 +33,7 @@ foreach my $layout (@layouts)
 sub repaired
 {
 	my ($name, $template, $state) = @_;
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS mydb; CREATE DATABASE mydb TEMPLATE $template OWNER app");
+	copy_database($node, $template, 'mydb', owner => 'app', anew => 1);
 	# A partitioned table takes no foreign key NOT VALID. Who makes an index INVALID writes to the catalog.
 	(my $script = slurp_file("$fixtures/states/$state.sql")) =~ s/ NOT VALID;/;/g;
 	$node->safe_psql('mydb', $script,

@@ -178,7 +178,7 @@ sub template
 		return $name;
 	}
 	my $from = $self->template($owner, $extension_owner, 'v16');
-	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE $from OWNER $extension_owner");
+	copy_database($node, $from, $name, owner => $extension_owner);
 	$node->safe_psql($name, 'SET client_min_messages = error;'
 		  . ($state eq 'v15' ? 'SELECT count(*) FROM cowrie_cleanup_v16(force => true)'
 			: $state eq 'v17' ? 'SELECT count(*) FROM cowrie_migrate_v17()'
@@ -202,7 +202,7 @@ sub plant
 	my %shape = map { $_ => $_ =~ /^(?:asn|ip)_/ ? $_ : 'cowrie_migrate_work' } @tables;
 	# an object that is in no table needs no other table of the author's either
 	@tables = () if $cell->{object} =~ /^(?:operator|function like ours|temporary table)$/;
-	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE $template OWNER $extension_owner");
+	copy_database($node, $template, $database, owner => $extension_owner);
 	my $prepare = 'SET client_min_messages = error;' . attack_code($author) . "GRANT CREATE, USAGE ON SCHEMA public TO $author;";
 	foreach my $table (@tables)
 	{

@@ -14,7 +14,7 @@ use Test::More ();
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  full_counts start_node create_v15 run_script load_reference compare data_hash migrated_hash
+  full_counts start_node create_v15 copy_database run_script load_reference compare data_hash migrated_hash
   schema_dump quote_name quote_text figure kill_backend kill_postmaster has_pg_cron
 );
 
@@ -42,7 +42,7 @@ sub start_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(extra => [ '--encoding', 'UTF8', '--no-locale' ]);
 	$node->append_conf('postgresql.conf',
-		join("\n", 'fsync = off', 'shared_buffers = 256MB', 'max_wal_size = 4GB',
+		join("\n", 'fsync = off', 'full_page_writes = off', 'jit = off', 'shared_buffers = 256MB', 'max_wal_size = 1GB',
 			'min_parallel_table_scan_size = 0', 'max_parallel_maintenance_workers = 0', @settings, ''));
 	$node->start;
 	return $node;
@@ -151,6 +151,19 @@ sub create_v15
 	$fill{n} = $sessions if defined $sessions;
 	$fill{pad} = $pad if defined $pad;
 	run_script($node, $database, $script, %fill);
+	return;
+}
+
+# A copy of a database, file by file, which is quicker than through the WAL. Options: owner, anew => 1 for one that
+# may be there.
+sub copy_database
+{
+	my ($node, $from, $to, %options) = @_;
+	my $name = quote_name($to);
+	my $sql = $options{anew} ? "DROP DATABASE IF EXISTS $name WITH (FORCE);\n" : '';
+	$sql .= "CREATE DATABASE $name TEMPLATE " . quote_name($from) . ' STRATEGY file_copy';
+	$sql .= ' OWNER ' . quote_name($options{owner}) if defined $options{owner};
+	$node->safe_psql('postgres', "SET client_min_messages = error;\n$sql");
 	return;
 }
 

@@ -168,7 +168,7 @@ sub template_of
 	}
 	else
 	{
-		copy_database($node, template_of($node, 'version 15'), $database);
+		copy_database($node, template_of($node, 'version 15'), $database, owner => 'app_owner');
 		my $state = $name =~ /^state (\w+)$/ ? "$states/$1.sql" : undef;
 		if (defined $state)
 		{
@@ -184,14 +184,6 @@ sub template_of
 		}
 	}
 	return $template{$name} = $database;
-}
-
-sub copy_database
-{
-	my ($node, $from, $to) = @_;
-	$node->safe_psql('postgres', sprintf 'CREATE DATABASE %s TEMPLATE %s OWNER app_owner',
-		quote_name($to), quote_name($from));
-	return;
 }
 
 # Makes "mydb" anew, and drops what other blocks have made. pg_cron is loaded only while it is wanted: its
@@ -213,12 +205,12 @@ SELECT format('DROP DATABASE %I WITH (FORCE)', d.datname) FROM pg_database AS d
 WHERE d.datdba = 'app_owner'::regrole AND d.datname NOT LIKE 'fixture %' \gexec});
 	if ($name eq 'pg_cron')
 	{
-		copy_database($node, template_of($node, 'version 15'), 'mydb');
+		copy_database($node, template_of($node, 'version 15'), 'mydb', owner => 'app_owner');
 		$fixture{$name}->($node, 'mydb');
 	}
 	else
 	{
-		copy_database($node, template_of($node, $name), 'mydb');
+		copy_database($node, template_of($node, $name), 'mydb', owner => 'app_owner');
 	}
 	return;
 }

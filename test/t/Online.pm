@@ -25,8 +25,7 @@ sub work_in
 sub copy
 {
 	my ($database, $from) = @_;
-	$node->safe_psql('postgres',
-		'CREATE DATABASE ' . quote_name($database) . ' TEMPLATE ' . quote_name($from // 'origin'));
+	copy_database($node, $from // 'origin', $database);
 	return;
 }
 

@@ -237,7 +237,7 @@ public:
     FillResult result;
     const std::string zero(32, '0');
     result.before = result.settled = result.stored = {0, zero, zero};
-    const Table declared = declared_v16().tables.front();
+    const Table &declared = declared_v16().tables.front();
     const Table &base = *state.schema.table(declared.name);
     const auto batch = batch_in(sql, declared, base);
     if (batch) {
@@ -255,7 +255,7 @@ public:
 
   std::int64_t note_sessions(const std::string &query) override {
     executed.push_back({transaction, kinds.back(), query});
-    const Table declared = declared_v16().tables.front();
+    const Table &declared = declared_v16().tables.front();
     const Table &base = *state.schema.table(declared.name);
     if (query == online::orphan_keys(target())) {
       parts.notes.insert(parts.notes.end(), orphaned.begin(), orphaned.end());

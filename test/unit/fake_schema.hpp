@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,15 @@ inline Schema with_forms(Schema schema) {
   return schema;
 }
 
-inline Schema declared_v16() { return with_forms(schema_v16()); }
+/** The same of the schema of a version, made once. */
+inline const Schema &forms_of(const Schema &schema) {
+  static std::map<int, Schema> made;
+  const auto found = made.find(schema.version);
+  return found != made.end() ? found->second
+                             : made.emplace(schema.version, with_forms(schema)).first->second;
+}
+
+inline const Schema &declared_v16() { return forms_of(schema_v16()); }
 
 /** A database as the newest version leaves it after `last_phase`; 0: version 15. */
 inline Schema observed_after(int last_phase) {
@@ -45,7 +54,7 @@ inline Schema observed_after(int last_phase) {
         to.push_back(each);
   };
   Schema result = schema_v15();
-  for (const Table &declared : with_forms(newest_schema()).tables) {
+  for (const Table &declared : forms_of(newest_schema()).tables) {
     if (declared.phase > last_phase)
       continue;
     if (!result.table(declared.name)) {
@@ -60,9 +69,9 @@ inline Schema observed_after(int last_phase) {
   return result;
 }
 
-template <typename Object> auto find_named(std::vector<Object> &objects, const std::string &name) {
+template <typename Objects> auto find_named(Objects &objects, const std::string &name) {
   return std::find_if(objects.begin(), objects.end(),
-                      [&](const Object &each) { return each.name == name; });
+                      [&](const auto &each) { return each.name == name; });
 }
 
 template <typename Object> bool erase_named(std::vector<Object> &objects, const std::string &name) {
