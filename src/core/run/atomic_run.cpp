@@ -113,7 +113,7 @@ private:
 
   std::vector<StepResult> apply() {
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "", writes_rows());
-    if (inspection_.situation.online.any())
+    if (inspection_.situation.online.any_or_loose())
       drop_online_objects(database_, inspection_.situation.online); // it ends here
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
