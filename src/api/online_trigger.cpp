@@ -78,11 +78,12 @@ Whole whole_of(Relation sessions) {
     const Oid root = llast_oid(above);
     list_free(above);
     HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(root));
-    if (!HeapTupleIsValid(row))
-      elog(ERROR, "cache lookup failed for relation %u", root);
-    const Form_pg_class facts = reinterpret_cast<Form_pg_class>(GETSTRUCT(row));
-    const Whole found = {facts->relnamespace, facts->relowner};
-    ReleaseSysCache(row);
+    Whole found = {InvalidOid, InvalidOid}; // nobody's: then nothing is noted
+    if (HeapTupleIsValid(row)) {
+      const Form_pg_class facts = reinterpret_cast<Form_pg_class>(GETSTRUCT(row));
+      found = {facts->relnamespace, facts->relowner};
+      ReleaseSysCache(row);
+    }
     return found;
   });
 }
