@@ -65,6 +65,29 @@ private:
   TupleDesc shape_;
 };
 
+/** The table that a migration knows: a partition has a copy of its trigger. */
+struct Whole {
+  Oid schema, owner;
+};
+
+Whole whole_of(Relation sessions) {
+  if (!sessions->rd_rel->relispartition)
+    return {RelationGetNamespace(sessions), sessions->rd_rel->relowner};
+  return call([=]() -> Whole {
+    List *above = get_partition_ancestors(RelationGetRelid(sessions));
+    const Oid root = llast_oid(above);
+    list_free(above);
+    HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(root));
+    Whole found = {InvalidOid, InvalidOid}; // nobody's: then nothing is noted
+    if (HeapTupleIsValid(row)) {
+      const Form_pg_class facts = reinterpret_cast<Form_pg_class>(GETSTRUCT(row));
+      found = {facts->relnamespace, facts->relowner};
+      ReleaseSysCache(row);
+    }
+    return found;
+  });
+}
+
 /** The look-up of raw events that this backend has prepared, for one table. */
 struct PreparedLookup {
   Oid events = InvalidOid;
@@ -73,12 +96,12 @@ struct PreparedLookup {
 PreparedLookup prepared;
 
 /** Finds raw_events beside the sessions, where the owner of the sessions may safely read it. */
-Oid readable_events(Relation sessions) {
+Oid readable_events(const Whole &sessions) {
   return call([&]() -> Oid {
-    const Oid events = get_relname_relid("raw_events", RelationGetNamespace(sessions));
+    const Oid events = get_relname_relid("raw_events", sessions.schema);
     if (!OidIsValid(events))
       return InvalidOid;
-    const Oid owner = sessions->rd_rel->relowner;
+    const Oid owner = sessions.owner;
     return events_are_trusted_unsafe(owner, events) &&
                    pg_class_aclcheck(events, owner, ACL_SELECT) == ACLCHECK_OK
                ? events
@@ -87,7 +110,7 @@ Oid readable_events(Relation sessions) {
 }
 
 /** Asks the earliest raw event, as the owner of the sessions; false: that was not possible. */
-bool ask_events(Relation sessions, EnrichmentReader &reader, Datum session_id,
+bool ask_events(const Whole &sessions, EnrichmentReader &reader, Datum session_id,
                 std::optional<EventAddress> &address) {
   const Oid events = readable_events(sessions);
   if (!OidIsValid(events))
@@ -96,12 +119,11 @@ bool ask_events(Relation sessions, EnrichmentReader &reader, Datum session_id,
     Subtransaction lookup;
     { // the settings end before the subtransaction that they were made in
       const PinnedSettings settings;
-      const AsUser owner(sessions->rd_rel->relowner, settings);
+      const AsUser owner(sessions.owner, settings);
       if (prepared.events != events || !prepared.lookup) {
         const SpiSession spi;
         Target target;
-        target.schema = call(
-            [&]() -> const char * { return get_namespace_name(RelationGetNamespace(sessions)); });
+        target.schema = call([&]() -> const char * { return get_namespace_name(sessions.schema); });
         prepared.lookup.reset();
         prepared.lookup = std::make_unique<EventLookup>(target, /* by_table: */ false);
         prepared.events = events;
@@ -147,7 +169,7 @@ HeapTuple filled(const TriggerData *data, HeapTuple row) {
   std::optional<EventAddress> event;
   const bool wants_events = data->tg_trigger->tgnargs == 1 && *data->tg_trigger->tgargs[0] != '\0';
   if (!known_ip && key && wants_events && reader.needs_event() &&
-      !ask_events(sessions, reader, *key, event))
+      !ask_events(whole_of(sessions), reader, *key, event))
     return row;
   const Facts &facts = reader.resolve(session.text_of(known_ip), event ? &*event : nullptr);
 
@@ -187,9 +209,10 @@ HeapTuple filled(const TriggerData *data, HeapTuple row) {
 void note(Relation sessions, const std::optional<Datum> &key) {
   if (!key)
     return;
+  const Whole whole = whole_of(sessions);
   call([&] {
     // A table of that name that is somebody else's gets nothing.
-    Relation table = open_notes_unsafe(RelationGetNamespace(sessions), sessions->rd_rel->relowner);
+    Relation table = open_notes_unsafe(whole.schema, whole.owner);
     if (!table)
       return;
     insert_note_unsafe(table, *key);

@@ -228,6 +228,17 @@ BEGIN
     FROM seen_constraints AS s JOIN constraints AS d ON d.table_name = s.table_name AND d.name = s.name
     JOIN pg_constraint AS n ON n.oid = s.oid CROSS JOIN LATERAL pg_partition_tree(n.conrelid) AS p
     JOIN pg_constraint AS k ON k.conrelid = p.relid AND k.conname = n.conname AND k.coninhcount > 0
+    UNION
+    -- What an online migration has given to single partitions.
+    SELECT 'pg_class'::regclass, i.indexrelid, 0
+    FROM ours AS o JOIN indexes AS d ON d.table_name = o.relname AND d.phase > kept
+    CROSS JOIN LATERAL pg_partition_tree(o.oid) AS p JOIN pg_index AS i ON i.indrelid = p.relid
+    JOIN pg_class AS c ON c.oid = i.indexrelid AND NOT c.relispartition AND c.relname = d.name || '_' || p.relid::oid
+    UNION
+    SELECT 'pg_constraint'::regclass, k.oid, 0
+    FROM ours AS o JOIN constraints AS d ON d.table_name = o.relname AND d.kind = 'f' AND d.phase > kept
+    CROSS JOIN LATERAL pg_partition_tree(o.oid) AS p JOIN pg_constraint AS k ON k.conrelid = p.relid
+      AND k.contype = 'f' AND k.conparentid = 0 AND k.conname = d.name
   ) AS o;
 
   IF classes IS NULL AND version <= back_to AND (subphase IS NULL OR kept > 0) THEN
@@ -288,12 +299,13 @@ BEGIN
     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname) AS command
     FROM unnest(classes, objects) AS o (classid, objid)
     JOIN pg_constraint AS k ON o.classid = 'pg_constraint'::regclass AND k.oid = o.objid
-    JOIN pg_class AS c ON c.oid = k.conrelid AND c.relname = 'session_summaries' AND NOT c.relispartition
+    JOIN pg_class AS c ON c.oid = k.conrelid AND CASE WHEN c.relispartition
+      THEN k.contype = 'f' AND k.conparentid = 0 ELSE c.relname = 'session_summaries' END
     UNION ALL
     SELECT format('DROP INDEX %s', i.indexrelid::regclass)
     FROM unnest(classes, objects) AS o (classid, objid)
     JOIN pg_index AS i ON o.classid = 'pg_class'::regclass AND i.indexrelid = o.objid
-    JOIN pg_class AS c ON c.oid = i.indrelid AND c.relname = 'session_summaries'
+    JOIN pg_class AS c ON c.oid = i.indrelid AND (c.relname = 'session_summaries' OR c.relispartition)
   LOOP
     RAISE NOTICE '%', item.command;
     EXECUTE item.command;

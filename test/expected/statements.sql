@@ -399,7 +399,10 @@ ALTER TABLE "public"."session_summaries" ENABLE ALWAYS TRIGGER "zz_cowrie_migrat
 DROP TRIGGER "zz_cowrie_migrate_online" ON "public"."session_summaries";
 
 -- find_objects
-SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
+SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A') AND NOT EXISTS (
+    SELECT FROM pg_partition_tree(to_regclass('"public"."session_summaries"')) AS part
+    WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = part.relid
+      AND g.tgname = 'zz_cowrie_migrate_online' AND g.tgenabled = 'A')),
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = 'cowrie_migrate: sessions that an online migration has still to look at'
    FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_changes"')),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass('"public"."cowrie_migrate_queue"') AND relkind = 'r'
@@ -467,7 +470,8 @@ SELECT place FROM unnest($1::text::tid[]) AS place WHERE pg_relation_filenode('"
 SELECT count(*) FROM "public"."cowrie_migrate_changes";
 
 -- count_changed_keys_and_sessions
-SELECT (SELECT count(*) FROM "public"."cowrie_migrate_changes"), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass;
+SELECT (SELECT count(*) FROM "public"."cowrie_migrate_changes"), sum(GREATEST(reltuples, 0))::int8 FROM pg_class WHERE relkind = 'r' AND (oid = to_regclass($1::text)
+  OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass($1::text))));
 
 -- places_of_keys_with_address
 SELECT c.ctid FROM "public"."cowrie_migrate_changes" AS c
@@ -506,6 +510,124 @@ AND NOT EXISTS (SELECT FROM "public"."session_summaries" WHERE source_ip = t.ip_
 
 -- drop_history
 DELETE FROM "public"."ip_asn_history";
+
+-- create_queue, partitioned
+CREATE TABLE "public"."cowrie_migrate_queue" AS
+SELECT row_number() OVER (ORDER BY leaf, floor(at[0] / 4096), at[1], at[0]) AS place,
+  session_id AS session, leaf
+FROM (SELECT session_id, ctid::text::point AS at, tableoid AS leaf FROM "public"."session_summaries" OFFSET 0) AS s;
+
+-- sum_up_queue, partitioned
+SELECT count(*),
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session || ' ' || q.leaf) COLLATE "C", 0)), 0)
+FROM "public"."cowrie_migrate_queue" AS q;
+
+-- mark_staging, partitioned
+INSERT INTO "public"."cowrie_migrate_staging"
+  (session_id, has_provider_data, organization) SELECT '', false, m.mark FROM (SELECT 'cowrie_migrate partition ' AS mark, 0::oid AS id
+UNION ALL
+SELECT 'cowrie_migrate partition ' || concat_ws(' ', i.inhrelid, i.xmin, pg_relation_filenode(i.inhrelid)), i.inhrelid
+FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p JOIN pg_inherits AS i ON i.inhrelid = p.relid) AS m;
+
+-- staging_is_whole, partitioned
+WITH known AS MATERIALIZED (
+  SELECT s.organization AS mark FROM "public"."cowrie_migrate_staging" AS s WHERE s.session_id = '' AND s.source_ip IS NULL AND s.asn IS NULL AND starts_with(s.organization, 'cowrie_migrate partition ')
+), now AS MATERIALIZED (
+  SELECT mark FROM (SELECT 'cowrie_migrate partition ' AS mark, 0::oid AS id
+UNION ALL
+SELECT 'cowrie_migrate partition ' || concat_ws(' ', i.inhrelid, i.xmin, pg_relation_filenode(i.inhrelid)), i.inhrelid
+FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p JOIN pg_inherits AS i ON i.inhrelid = p.relid) AS m
+)
+SELECT NOT EXISTS (SELECT mark FROM now EXCEPT SELECT mark FROM known)
+  AND NOT EXISTS (SELECT mark FROM known EXCEPT SELECT mark FROM now);
+
+-- unknown_partitions
+WITH known AS MATERIALIZED (
+  SELECT s.organization AS mark FROM "public"."cowrie_migrate_staging" AS s WHERE s.session_id = '' AND s.source_ip IS NULL AND s.asn IS NULL AND starts_with(s.organization, 'cowrie_migrate partition ')
+)
+SELECT c.oid::int8, n.nspname, c.relname, p.isleaf FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p
+JOIN pg_class AS c ON c.oid = p.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE p.parentrelid IS NOT NULL AND EXISTS (SELECT FROM known AS k WHERE k.mark = 'cowrie_migrate partition ')
+  AND NOT EXISTS (SELECT FROM known AS k WHERE starts_with(k.mark, 'cowrie_migrate partition ' || c.oid || ' '))
+ORDER BY c.oid;
+
+-- mark_partition
+INSERT INTO "public"."cowrie_migrate_staging"
+  (session_id, has_provider_data, organization) SELECT '', false, m.mark FROM (SELECT 'cowrie_migrate partition ' AS mark, 0::oid AS id
+UNION ALL
+SELECT 'cowrie_migrate partition ' || concat_ws(' ', i.inhrelid, i.xmin, pg_relation_filenode(i.inhrelid)), i.inhrelid
+FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p JOIN pg_inherits AS i ON i.inhrelid = p.relid) AS m
+WHERE m.id = 16384;
+
+-- sessions_of_leaf
+SELECT session_id FROM "cold"."sessions_1";
+
+-- leaf_of_places
+SELECT n.nspname, c.relname, (
+    SELECT max(l.place) FROM "public"."cowrie_migrate_queue" AS l
+    WHERE l.place > 0 AND l.place <= 500 AND l.leaf = q.leaf)
+FROM "public"."cowrie_migrate_queue" AS q LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
+  ON c.oid = q.leaf AND pg_partition_root(q.leaf) = '"public"."session_summaries"'::regclass
+WHERE q.place = 0 + 1;
+
+-- count_heap_only, of a leaf
+SELECT pg_stat_get_xact_tuples_hot_updated('"cold"."sessions_1"'::regclass);
+
+-- fill_batch, of a leaf
+UPDATE "cold"."sessions_1" SET "source_ip" = "ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "enrichment_at" = "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), "snapshot_asn" = NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0), "snapshot_country" = NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), ''), "snapshot_ip_type" = NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '')
+FROM "public"."cowrie_migrate_queue" AS q
+WHERE q.place > 0 AND q.place <= 500 AND session_id = q.session AND ("ext"."cowrie_fill_source_ip"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "source_ip" OR "ext"."cowrie_fill_enrichment_at"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz) IS DISTINCT FROM "enrichment_at" OR NULLIF("ext"."cowrie_fill_snapshot_asn"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), 0) IS DISTINCT FROM "snapshot_asn" OR NULLIF("ext"."cowrie_fill_snapshot_country"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_country" OR NULLIF("ext"."cowrie_fill_snapshot_ip_type"(enrichment::json, session_id::varchar, "source_ip"::character varying, "enrichment_at"::timestamp with time zone, (CASE WHEN enrichment_at IS NULL THEN "snapshot_asn" ELSE COALESCE("snapshot_asn", 0) END)::integer, (CASE WHEN enrichment_at IS NULL THEN "snapshot_country" ELSE COALESCE("snapshot_country", '') END)::character varying, (CASE WHEN enrichment_at IS NULL THEN "snapshot_ip_type" ELSE COALESCE("snapshot_ip_type", '') END)::text, "first_event_at"::timestamptz, "last_event_at"::timestamptz, "created_at"::timestamptz), '') IS DISTINCT FROM "snapshot_ip_type") AND "ext"."cowrie_columns_as_read"(session_id::varchar, hashtextextended(ROW("event_count", "command_count", "file_downloads", "login_attempts", "vt_flagged", "dshield_flagged", "risk_score", "matcher", "source_files", "created_at", "updated_at", "ssh_key_injections", "unique_ssh_keys")::text, 0))
+RETURNING "ext"."cowrie_session_unchanged"(session_id::varchar, enrichment::json, "first_event_at"::timestamptz, "last_event_at"::timestamptz),
+  "ext"."cowrie_columns_unchanged"(session_id::varchar, hashtextextended(ROW("event_count", "command_count", "file_downloads", "login_attempts", "vt_flagged", "dshield_flagged", "risk_score", "matcher", "source_files", "created_at", "updated_at", "ssh_key_injections", "unique_ssh_keys")::text, 0));
+
+-- list_leaf_indexes
+SELECT c.oid::int8, n.nspname, c.relname, x.usable FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p
+JOIN pg_class AS c ON c.oid = p.relid AND p.isleaf JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+  SELECT i.indisvalid AND i.indisready AND i.indislive AS usable
+  FROM pg_index AS i JOIN pg_class AS o ON o.oid = i.indexrelid
+  WHERE i.indrelid = c.oid AND o.relname = 'idx_session_source_ip' || '_' || c.oid) AS x ON true
+ORDER BY c.oid;
+
+-- rename_leaf_indexes
+SELECT format('ALTER INDEX %I.%I RENAME TO %I', n.nspname, o.relname, w.wanted)
+FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p
+JOIN pg_class AS c ON c.oid = p.relid AND p.isleaf JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_index AS i ON i.indrelid = c.oid
+JOIN pg_class AS o ON o.oid = i.indexrelid AND o.relispartition
+  AND o.relname = 'idx_session_source_ip' || '_' || c.oid
+CROSS JOIN LATERAL (
+  SELECT f.wanted FROM (
+    SELECT k, c.relname || '_' || (
+        SELECT string_agg(a.attname, '_' ORDER BY key.position)
+        FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (number, position)
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = key.number)
+      || '_idx' || CASE WHEN k > 0 THEN k::text ELSE '' END AS wanted
+    FROM generate_series(0, 99) AS k) AS f
+  WHERE octet_length(f.wanted) < 64 AND NOT EXISTS (
+    SELECT FROM pg_class AS t WHERE t.relnamespace = n.oid AND t.relname = f.wanted)
+  ORDER BY f.k LIMIT 1) AS w;
+
+-- list_leaf_foreign_keys
+SELECT n.nspname, c.relname, k.convalidated FROM pg_partition_tree('"public"."session_summaries"'::regclass) AS p
+JOIN pg_class AS c ON c.oid = p.relid AND p.isleaf JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'f' AND k.conname = 'fk_session_source_ip'
+ORDER BY c.oid;
+
+-- loose_parts
+SELECT 'pg_class'::regclass::oid AS classid, o.oid AS objid,
+  format('DROP INDEX %s', o.oid::regclass) AS command
+FROM pg_partition_tree('app.session_summaries'::regclass) AS p
+JOIN pg_index AS i ON i.indrelid = p.relid
+JOIN pg_class AS o ON o.oid = i.indexrelid AND NOT o.relispartition
+WHERE p.isleaf AND o.relname IN (
+  SELECT name || '_' || p.relid::oid FROM unnest(ARRAY['idx_session_source_ip', 'idx_session_snapshot_asn', 'idx_session_snapshot_country', 'idx_session_snapshot_ip_type', 'idx_session_first_event_brin', 'idx_session_last_event_brin', 'idx_session_ssh_key_fp', 'idx_session_password_hash', 'idx_session_command_sig']) AS name)
+UNION ALL
+SELECT 'pg_constraint'::regclass, k.oid,
+  format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname)
+FROM pg_partition_tree('app.session_summaries'::regclass) AS p
+JOIN pg_constraint AS k ON k.conrelid = p.relid AND k.contype = 'f' AND k.conparentid = 0
+WHERE p.isleaf AND k.conname = ANY (ARRAY['fk_session_source_ip']);
 
 -- unexplained_rows, to phase 0
 WITH derived AS MATERIALIZED (
@@ -778,8 +900,10 @@ LEFT JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table;
 
 -- firing_triggers_query
-SELECT format('trigger %I', tgname), tgtype & 3 <> 3 FROM pg_trigger
-WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
+SELECT format('trigger %I', tgname) || COALESCE(' of ' || CASE WHEN tgrelid <> to_regclass($1::text) AND NOT tgparentid <> 0 THEN tgrelid::regclass::text END, ''), tgtype & 3 <> 3,
+  CASE WHEN tgrelid <> to_regclass($1::text) AND NOT tgparentid <> 0 THEN tgrelid::regclass::text END
+FROM pg_trigger WHERE (tgrelid = to_regclass($1::text)
+  OR tgrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1::text)))) AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY (ARRAY['source_ip']::text[])))
@@ -787,8 +911,9 @@ AND NOT (tgname = 'zz_cowrie_migrate_online' AND EXISTS (
   SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = 'cowrie_online_change'))
 AND NOT (tgtype & 3 <> 3 AND tgname = ANY (
   regexp_split_to_array(trim(current_setting('cowrie_migrate.harmless_triggers')), '\s*,\s*')))
-UNION ALL SELECT format('rule %I', rulename), false FROM pg_rewrite
-WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1;
+UNION SELECT format('rule %I', rulename) || COALESCE(' of ' || CASE WHEN ev_class <> to_regclass($1::text) AND NOT false THEN ev_class::regclass::text END, ''), false, CASE WHEN ev_class <> to_regclass($1::text) AND NOT false THEN ev_class::regclass::text END
+FROM pg_rewrite WHERE (ev_class = to_regclass($1::text)
+  OR ev_class IN (SELECT relid FROM pg_partition_tree(to_regclass($1::text)))) AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1;
 
 -- index_expressions_query
 SELECT c.oid::regclass, i.indexrelid::regclass,
@@ -922,7 +1047,9 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) AND l.mode <> ALL (ARRAY[]::text[])
+AND (n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) OR 'session_summaries' = ANY (ARRAY['session_summaries']::text[])
+  AND c.oid IN (SELECT relid FROM pg_partition_tree(
+    to_regclass(format('%I.session_summaries', $1::text))))) AND l.mode <> ALL (ARRAY[]::text[])
 AND NOT EXISTS (SELECT FROM run_processes AS r WHERE r.certain AND (r.pid = l.pid
   OR r.pid IS NULL AND l.pid IS NULL AND r.virtualtransaction = l.virtualtransaction))
 GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid;
@@ -952,7 +1079,9 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) AND l.mode <> ALL (ARRAY['AccessShareLock']::text[])
+AND (n.nspname = $1::text AND c.relname = ANY (ARRAY['session_summaries']::text[]) OR 'session_summaries' = ANY (ARRAY['session_summaries']::text[])
+  AND c.oid IN (SELECT relid FROM pg_partition_tree(
+    to_regclass(format('%I.session_summaries', $1::text))))) AND l.mode <> ALL (ARRAY['AccessShareLock']::text[])
 AND NOT EXISTS (SELECT FROM run_processes AS r WHERE r.certain AND (r.pid = l.pid
   OR r.pid IS NULL AND l.pid IS NULL AND r.virtualtransaction = l.virtualtransaction))
 GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid;

@@ -1,5 +1,5 @@
 # Partitions that are refused, each with what to do, and preflight says so before: foreign and unlogged ones, one
-# that is being detached, one of another owner, a key that a run would fill; the online mode. Locks are taken
+# that is being detached, one of another owner, a key that a run would fill. Locks are taken
 # on every partition, and what is in the way of one is named. Cleanup names what hangs on a partition alone.
 use strict;
 use warnings;
@@ -140,16 +140,6 @@ CREATE TABLE everywhere PARTITION OF session_summaries DEFAULT});
 $answer = app('SELECT count(*) FROM cowrie_migrate_v16(repair => true)');
 is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is partitioned by column "snapshot_country", which a run fills', 'a key that is filled');
 like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight says so');
-
-# Online: refused at once, with the call that works.
-fresh();
-$answer = app('CALL cowrie_migrate_v16_online()');
-is("$answer->{state} $answer->{message}", '0A000 partitioned sessions cannot be migrated while others write', 'online: refused');
-like($answer->{hint}, qr/run SELECT \* FROM cowrie_migrate_v16\(\);$/m, 'online: names the call that works');
-like($node->safe_psql('part', q{SELECT severity, detail, remedy FROM cowrie_preflight_v16() WHERE hazard = 'online migration'}),
-	qr/^warning\|partitioned sessions cannot be migrated while others write.*\|.*cowrie_migrate_v16\(\);$/, 'online: preflight says so');
-is($node->safe_psql('part', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'cowrie_migrate%' AND relnamespace = 'public'::regnamespace}), 0,
-	'online: nothing was made');
 
 # Locks: one partition is enough, and it is named.
 {

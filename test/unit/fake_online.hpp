@@ -190,7 +190,7 @@ public:
             arguments_of(sql, online::count_places(target(), {mark_1, mark_2}), marks))
       return {{std::to_string(std::min(places_in(*found).last, parts.queue.length) -
                               places_in(*found).after)}};
-    if (sql == online::count_heap_only(target()))
+    if (sql == online::count_heap_only(target(), {}))
       return {{std::to_string(heap_only_)}};
     if (sql == online::count_changed_keys(target()))
       return {{std::to_string(parts.notes.size())}};

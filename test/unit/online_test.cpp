@@ -473,7 +473,7 @@ TEST(Online, RefusesATableOfItsName) {
 
 TEST(Online, RefusesTriggersThatWouldFire) {
   FakeOnline fake;
-  fake.update_triggers = {{"trigger touch", "f"}};
+  fake.update_triggers = {{"trigger touch", "f", std::nullopt}};
   const Failure failure = failure_of(fake);
   EXPECT_EQ(failure.sqlstate, sqlstate::prerequisite_state);
   EXPECT_EQ(failure.detail, "trigger touch");

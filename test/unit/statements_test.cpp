@@ -24,6 +24,7 @@
 #include "core/sql/fill.hpp"
 #include "core/sql/lock_holders.hpp"
 #include "core/sql/online.hpp"
+#include "core/sql/partitions.hpp"
 #include "core/sql/run_objects.hpp"
 #include "core/sql/unexplained_rows.hpp"
 #include "fake_schema.hpp"
@@ -96,7 +97,7 @@ void add_online(Script &script, const Target &target, const Table &declared, con
   script.add("mark_staging", mark_staging(target));
   script.add("staging_is_whole", staging_is_whole(target));
   script.add("count_places", count_places(target, {0, 500}));
-  script.add("count_heap_only", count_heap_only(target));
+  script.add("count_heap_only", count_heap_only(target, {}));
   script.add("fill_batch, keep",
              fill_batch(target, declared, base, {0, 500}, TakenSnapshots::keep));
   script.add("fill_batch, complete",
@@ -117,6 +118,27 @@ void add_online(Script &script, const Target &target, const Table &declared, con
   script.add("drop_gone, asn_inventory", drop_gone(target, "asn_inventory", &numbers));
   script.add("drop_gone, ip_inventory", drop_gone(target, "ip_inventory", nullptr));
   script.add("drop_history", drop_history(target, nullptr));
+}
+
+void add_partitions(Script &script, Target target, const Table &declared, const Table &base) {
+  using namespace online;
+  target.partitioned = true;
+  const Places places = {0, 500, "\"cold\".\"sessions_1\""};
+  script.add("create_queue, partitioned", create_queue(target, Decoded::no));
+  script.add("sum_up_queue, partitioned", sum_up_queue(target));
+  script.add("mark_staging, partitioned", mark_staging(target));
+  script.add("staging_is_whole, partitioned", staging_is_whole(target));
+  script.add("unknown_partitions", unknown_partitions(target));
+  script.add("mark_partition", mark_partition(target, 16384));
+  script.add("sessions_of_leaf", sessions_of_leaf(places.table));
+  script.add("leaf_of_places", leaf_of_places(target, places));
+  script.add("count_heap_only, of a leaf", count_heap_only(target, places));
+  script.add("fill_batch, of a leaf",
+             fill_batch(target, declared, base, places, TakenSnapshots::keep));
+  script.add("list_leaf_indexes", list_leaf_indexes(target, "idx_session_source_ip"));
+  script.add("rename_leaf_indexes", rename_leaf_indexes(target, "idx_session_source_ip"));
+  script.add("list_leaf_foreign_keys", list_leaf_foreign_keys(target, "fk_session_source_ip"));
+  script.add("loose_parts", loose_parts("'app.session_summaries'::regclass"));
 }
 
 void add_questions(Script &script, const Target &target, const Table &base) {
@@ -172,6 +194,7 @@ std::string all_statements() {
   Script script;
   add_derivation(script, target, declared, base);
   add_online(script, target, declared, base);
+  add_partitions(script, target, declared, base);
   add_questions(script, target, base);
   return script.text();
 }

@@ -8,6 +8,7 @@
 #include "core/schema/v15.hpp"
 #include "core/schema/versions.hpp"
 #include "core/sql/online.hpp"
+#include "core/sql/partitions.hpp"
 
 namespace cowrie {
 namespace {
@@ -40,7 +41,14 @@ int whole_number(std::string_view text) {
 
 OnlineObjects find_online_objects(Database &database) {
   const Row row = database.query(online::find_objects(database.target())).front();
-  return {to_number(row[0]), row[1] == "t", row[2] == "t", to_number(row[4]), to_number(row[3])};
+  OnlineObjects found{to_number(row[0]), row[1] == "t",     row[2] == "t",
+                      to_number(row[4]), to_number(row[3]), {}};
+  const Target &target = database.target();
+  if (target.partitioned)
+    for (const Row &part : database.query(online::loose_parts(
+             quote_literal(qualified(target.schema, "session_summaries")) + "::regclass")))
+      found.loose.push_back(part[2].value_or(""));
+  return found;
 }
 
 std::string repair_call(const Target &target, const Situation &situation) {

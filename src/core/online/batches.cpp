@@ -6,9 +6,13 @@
 #include "core/base/failure.hpp"
 #include "core/document/fingerprint.hpp"
 #include "core/inspect/capacity.hpp"
+#include "core/online/partitions.hpp"
 
 namespace cowrie {
 namespace {
+
+/** Bytes of a statement that has a process of its own: it takes a few thousand. */
+constexpr std::size_t longest_list_of_tables = 3000;
 
 void add(Fingerprint &total, const Fingerprint &more) {
   const auto sum = [](std::string &text, const std::string &other) {
@@ -67,24 +71,28 @@ OnlineBatches::Outcome OnlineBatches::batch(const Table &declared, const Table &
   const Target &target = database.target();
   const auto taken =
       state_.completes_snapshots ? online::TakenSnapshots::complete : online::TakenSnapshots::keep;
-  const online::Places places = {state_.position,
-                                 std::min(state_.position + size_, state_.queue.length)};
+  online::Places places = {state_.position, std::min(state_.position + size_, state_.queue.length)};
   if (places.last <= places.after)
     return Outcome::nothing_left;
   OnlineState after = state_;
   std::int64_t heap_only_rows = 0;
   const bool locked = lock_retry_.if_locked(TransactionKind::batch, [&] {
     refuse_other_queue(places);
+    const bool there = !target.partitioned || cut_to_leaf(database, places);
     ports_.online_monitor.at_batch(number_ + 1, state_.filled, state_.queue.length);
-    const std::int64_t before = heap_only();
-    add(after.filled, database.fill(online::fill_batch(target, declared, base, places, taken), true,
-                                    state_.settled_until));
-    heap_only_rows = heap_only() - before;
+    if (there) {
+      const std::int64_t before = heap_only(places);
+      add(after.filled, database.fill(online::fill_batch(target, declared, base, places, taken),
+                                      true, state_.settled_until));
+      heap_only_rows = heap_only(places) - before;
+    }
     after.position = places.last;
     ports_.memory.remember(run_, after);
   });
   if (!locked)
     return Outcome::refused;
+  if (!target.partitioned || !places.table.empty())
+    written_.insert(places.table);
   dead_rows_ += after.filled.rows - state_.filled.rows - heap_only_rows;
   state_ = std::move(after);
   ++number_;
@@ -99,8 +107,13 @@ void OnlineBatches::vacuum_if_due() {
       dead_rows_before_vacuum(static_cast<double>(state_.queue.length)))
     return;
   dead_rows_ = 0;
-  const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " +
-                          qualified(ports_.database.target().schema, "session_summaries");
+  const std::string whole = qualified(ports_.database.target().schema, "session_summaries");
+  std::string tables =
+      join(written_, ", ", [&](const std::string &each) { return each.empty() ? whole : each; });
+  if (tables.size() > longest_list_of_tables)
+    tables = whole;
+  written_.clear();
+  const std::string sql = "VACUUM (SKIP_LOCKED, TRUNCATE false) " + tables;
   try {
     ports_.transactions.execute_alone(sql, sql + ";");
   } catch (const Failure &failure) {
@@ -110,8 +123,8 @@ void OnlineBatches::vacuum_if_due() {
 }
 
 // Without statistics nothing is known to have stayed in its page.
-std::int64_t OnlineBatches::heap_only() {
-  return ports_.database.number(online::count_heap_only(ports_.database.target()));
+std::int64_t OnlineBatches::heap_only(const online::Places &places) {
+  return ports_.database.number(online::count_heap_only(ports_.database.target(), places));
 }
 
 // The position counts in this queue, as it was made. Who drops it while this waits for its lock has

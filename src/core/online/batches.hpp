@@ -3,6 +3,8 @@
 // Error regime: throws Failure; Stopped when the run is asked to stop between two batches.
 #pragma once
 
+#include <set>
+
 #include "core/online/hold_back.hpp"
 #include "core/online/lock_retry.hpp"
 #include "core/online/online_run.hpp"
@@ -28,7 +30,7 @@ private:
   void vacuum_if_due();
   void refuse_other_queue(const online::Places &places);
   [[noreturn]] void throw_other_queue();
-  std::int64_t heap_only();
+  std::int64_t heap_only(const online::Places &places);
 
   const OnlinePorts &ports_;
   LockRetry &lock_retry_;
@@ -38,7 +40,8 @@ private:
   std::int64_t size_ = 0;       ///< of the next batch
   std::int64_t first_size_ = 0; ///< as it was ordered
   std::int64_t number_ = 0;
-  std::int64_t dead_rows_ = 0; ///< that the batches have left to the next VACUUM
+  std::int64_t dead_rows_ = 0;    ///< that the batches have left to the next VACUUM
+  std::set<std::string> written_; ///< the tables that these are in; empty: session_summaries
 };
 
 /** Tells whether places or keys of the queue are others than when it was made. Reads all of it. */

@@ -83,20 +83,34 @@ void OnlineCatalogSteps::create_index(const Step &planned) {
       view_.skipped.push_back(planned.name);
       return;
     }
-    if (written_by_others) {
-      const Table &table = *view_.inspection.declared.table(planned.table);
-      const std::string sql =
-          ddl::create_index(steps_.target().schema, table.name,
-                            *by_name(table.indexes, planned.name), ddl::Concurrently::yes);
-      steps_.ports().transactions.execute_alone(sql, sql + ";");
-      row.detail = "concurrently";
-    }
+    if (written_by_others)
+      return create_index_concurrently(planned, row);
     steps_.lock_retry().until_locked(Kind::catalog, [&] {
-      if (!written_by_others)
-        database().execute(planned.statements.front());
+      database().execute(planned.statements.front());
       steps_.report(row);
     });
   });
+}
+
+void OnlineCatalogSteps::create_index_concurrently(const Step &planned, StepResult &row) {
+  const Table &table = *view_.inspection.declared.table(planned.table);
+  const Index &index = *by_name(table.indexes, planned.name);
+  const bool partitioned = in_partitions(table);
+  for (bool done = false; !done;) {
+    if (partitioned) {
+      partitions_.build_indexes(index);
+    } else {
+      const std::string sql =
+          ddl::create_index(steps_.target().schema, table.name, index, ddl::Concurrently::yes);
+      steps_.ports().transactions.execute_alone(sql, sql + ";");
+    }
+    steps_.lock_retry().until_locked(Kind::catalog, [&] {
+      row.detail = partitioned ? "concurrently, partition by partition" : "concurrently";
+      done = !partitioned || partitions_.unite_indexes(index, planned.statements.front());
+      if (done)
+        steps_.report(row);
+    });
+  }
 }
 
 void OnlineCatalogSteps::create_work_tables(bool unfilled) {
@@ -224,6 +238,9 @@ void OnlineCatalogSteps::validate_constraints(int phase) {
     for (const Constraint &each : table.constraints) {
       const Table *seen = view_.inspection.observed.table(table.name);
       const Constraint *same = seen && each.phase == phase ? same_definition(*seen, each) : nullptr;
+      if (seen && !same && each.phase == phase && each.kind == ConstraintKind::foreign_key &&
+          in_partitions(table))
+        partitions_.unite_foreign_keys(table, each);
       if (same && !same->validated)
         steps_.step_in(Kind::work, phase, "validate_" + each.name, [&](StepResult &) {
           database().execute(
@@ -263,8 +280,12 @@ void OnlineCatalogSteps::refuse_other_trigger() {
 void OnlineCatalogSteps::add_foreign_keys(const Table &table) {
   for (const Constraint &each : table.constraints)
     if (each.phase == deriving_phase() && each.kind == ConstraintKind::foreign_key &&
-        !same_definition(*view_.inspection.observed.table(table.name), each))
-      database().execute(ddl::add_constraint(steps_.target().schema, table.name, each));
+        !same_definition(*view_.inspection.observed.table(table.name), each)) {
+      if (in_partitions(table))
+        partitions_.add_foreign_key(each);
+      else
+        database().execute(ddl::add_constraint(steps_.target().schema, table.name, each));
+    }
 }
 
 } // namespace cowrie

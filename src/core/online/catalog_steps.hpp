@@ -6,7 +6,7 @@
 #pragma once
 
 #include "core/inspect/inspection.hpp"
-#include "core/online/steps.hpp"
+#include "core/online/partitions.hpp"
 #include "core/plan/row_facts.hpp"
 #include "core/plan/step.hpp"
 
@@ -23,7 +23,8 @@ struct OnlineView {
 
 class OnlineCatalogSteps {
 public:
-  OnlineCatalogSteps(OnlineSteps &steps, OnlineView &view) : steps_(steps), view_(view) {}
+  OnlineCatalogSteps(OnlineSteps &steps, OnlineView &view)
+      : steps_(steps), partitions_(steps), view_(view) {}
 
   /** What is missing, as at once: of all phases, whatever of them is there. */
   std::vector<Step> planned() const;
@@ -59,9 +60,14 @@ private:
 
   void run_statements(const Step &planned);
   void create_index(const Step &planned);
+  /** Builds one beside writers, and has the transaction that follows it report. */
+  void create_index_concurrently(const Step &planned, StepResult &row);
   /** Refuses a relation of somebody else that has the name of a work table. */
   void refuse_taken(const std::string &table);
   void add_foreign_keys(const Table &table);
+  bool in_partitions(const Table &table) const {
+    return steps_.target().partitioned && table.name == "session_summaries";
+  }
   int deriving_phase() const { return view_.inspection.declared.last_deriving_phase(); }
   void refuse_other_trigger();
 
@@ -71,6 +77,7 @@ private:
   }
 
   OnlineSteps &steps_;
+  OnlinePartitions partitions_;
   OnlineView &view_;
 };
 

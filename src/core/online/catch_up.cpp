@@ -28,14 +28,14 @@ std::int64_t OnlineCatchUp::start_over_if_less_work() {
   bool over = false;
   lock_retry_.until_locked(TransactionKind::work, [&] {
     Database &database = ports_.database;
+    OnlineInventories refresh(database, origin_);
+    const bool whole = refresh.staging_is_whole(ports_.monitor);
     const Row counts = database
                            .query(online::count_changed_keys_and_sessions(database.target()),
                                   {qualified(database.target().schema, "session_summaries")})
                            .front();
     keys = to_number(counts[0]);
-    OnlineInventories refresh(database, origin_);
-    over = keys > std::max(keys_per_round, to_number(counts[1]) / many_part) ||
-           !refresh.staging_is_whole();
+    over = keys > std::max(keys_per_round, to_number(counts[1]) / many_part) || !whole;
     if (over)
       refresh.refresh_all(base_);
   });

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "core/online/partitions.hpp"
 #include "core/run/work_tables.hpp"
 #include "core/sql/online.hpp"
 
@@ -43,10 +44,11 @@ derivation::OnExisting OnlineInventories::existing() const {
   return derivation::OnExisting::keep;
 }
 
-bool OnlineInventories::staging_is_whole() {
+bool OnlineInventories::staging_is_whole(Monitor &monitor) {
   const std::string name = qualified(target().schema, derivation::staging_table);
   if (database_.query("SELECT 1 WHERE to_regclass($1::text) IS NOT NULL", {name}).empty())
     return false;
+  note_attached(database_, monitor);
   return database_.query(online::staging_is_whole(target())).front()[0] == "t";
 }
 

@@ -13,8 +13,9 @@ class OnlineInventories {
 public:
   OnlineInventories(Database &database, Origin origin) : database_(database), origin_(origin) {}
 
-  /** Tells whether the staging table is there and holds all that was staged. */
-  bool staging_is_whole();
+  /** Tells whether the staging table is there and holds all that was staged; what partitions have
+   *  brought that were attached since is noted. */
+  bool staging_is_whole(Monitor &monitor);
   /** Stages all sessions from their documents, as they are now. */
   void stage_all(const Table &base);
 

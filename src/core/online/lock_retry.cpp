@@ -27,9 +27,11 @@ std::string every_table() {
 
 } // namespace
 
+// The row that was waited for has gone to another partition: it is there for the next attempt.
 bool is_lock_failure(const Failure &failure) {
   return !failure.must_propagate && (failure.sqlstate == sqlstate::lock_not_available ||
-                                     failure.sqlstate == sqlstate::deadlock_detected);
+                                     failure.sqlstate == sqlstate::deadlock_detected ||
+                                     failure.sqlstate == sqlstate::serialization_failure);
 }
 
 LockRetry::LockRetry(const OnlinePorts &ports)

@@ -113,7 +113,6 @@ private:
     view_.found = seen().situation.online;
     if (seen().situation.state == SchemaState::complete)
       return;
-    refuse_partitioned_sessions(database_, seen());
     const bool derived = seen().situation.derived;
     auto unfinished = ports_.memory.unfinished();
     if (unfinished && unfinished->origin == Origin::catalog && !derived)
@@ -274,8 +273,9 @@ private:
   /** An unlogged table does not survive a crash of the server, nor what is staged a TRUNCATE. */
   void stage_if_lost() {
     bool whole = false;
-    steps_.in(Kind::work,
-              [&] { whole = OnlineInventories(database_, state_.origin).staging_is_whole(); });
+    steps_.in(Kind::work, [&] {
+      whole = OnlineInventories(database_, state_.origin).staging_is_whole(ports_.monitor);
+    });
     if (whole)
       return;
     steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &) {

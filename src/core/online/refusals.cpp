@@ -10,6 +10,7 @@
 #include "core/schema/versions.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/leaves.hpp"
 #include "core/sql/online.hpp"
 
 namespace cowrie {
@@ -19,14 +20,22 @@ std::string sessions_of(const Target &target) {
   return qualified(target.schema, "session_summaries");
 }
 
+/** The table of something that a partition alone has, as SQL; else NULL. */
+std::string partition_of(const std::string &table, const std::string &copied) {
+  return "CASE WHEN " + table + " <> to_regclass($1::text) AND NOT " + copied + " THEN " + table +
+         "::regclass::text END";
+}
+
 } // namespace
 
 // Type bits of pg_trigger: 1 is FOR EACH ROW, 2 BEFORE, 16 UPDATE. One with a list of columns fires
 // for those only. What fires before an update can change the row that is written; what fires after
 // it cannot. The trigger that an earlier call has left lets the batches pass.
 std::string firing_triggers_query(const std::string &columns) {
-  return sql::fill(R"(SELECT format('trigger %I', tgname), tgtype & 3 <> 3 FROM pg_trigger
-WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
+  return sql::fill(
+      R"(SELECT format('trigger %I', tgname) || COALESCE(' of ' || {trigger_of}, ''), tgtype & 3 <> 3,
+  {trigger_of}
+FROM pg_trigger WHERE {in_tree} AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
 AND (tgattr::text = '' OR EXISTS (
   SELECT FROM pg_attribute WHERE attrelid = tgrelid AND attnum = ANY (tgattr::int2[])
   AND attname::text = ANY ({columns})))
@@ -34,11 +43,15 @@ AND NOT (tgname = {ours} AND EXISTS (
   SELECT FROM pg_proc AS p WHERE p.oid = tgfoid AND p.proname = {function}))
 AND NOT (tgtype & 3 <> 3 AND tgname = ANY (
   regexp_split_to_array(trim(current_setting('cowrie_migrate.harmless_triggers')), '\s*,\s*')))
-UNION ALL SELECT format('rule %I', rulename), false FROM pg_rewrite
-WHERE ev_class = $1::text::regclass AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1)",
-                   {{"columns", columns},
-                    {"ours", quote_literal(online::change_trigger)},
-                    {"function", quote_literal(online::change_function)}});
+UNION SELECT format('rule %I', rulename) || COALESCE(' of ' || {rule_of}, ''), false, {rule_of}
+FROM pg_rewrite WHERE {rule_in_tree} AND ev_type = '2' AND ev_enabled <> 'D' ORDER BY 1)",
+      {{"columns", columns},
+       {"trigger_of", partition_of("tgrelid", "tgparentid <> 0")},
+       {"in_tree", is_in_tree("tgrelid", "$1::text")},
+       {"rule_of", partition_of("ev_class", "false")},
+       {"rule_in_tree", is_in_tree("ev_class", "$1::text")},
+       {"ours", quote_literal(online::change_trigger)},
+       {"function", quote_literal(online::change_function)}});
 }
 
 namespace {
@@ -48,10 +61,12 @@ void refuse_update_triggers(Database &database, const Inspection &) {
   std::vector<std::string> columns; // that the batches set
   for (const Column &each : filled_sessions(target.version).columns)
     columns.push_back(each.name);
-  std::string found;
+  std::string found, table = sessions_of(target);
   bool after = false;
   for (const Row &row :
        database.query(firing_triggers_query(text_array(columns)), {sessions_of(target)})) {
+    if (found.empty())
+      table = row[2].value_or(table);
     append(found, row[0].value_or(""), "\n");
     after = after || row[1] == "t";
   }
@@ -59,8 +74,7 @@ void refuse_update_triggers(Database &database, const Inspection &) {
     throw Failure(
         sqlstate::prerequisite_state,
         "triggers or rules of session_summaries would fire for every batch", found,
-        "Disable them meanwhile, as in ALTER TABLE " + sessions_of(target) +
-            " DISABLE TRIGGER name;" +
+        "Disable them meanwhile, as in ALTER TABLE " + table + " DISABLE TRIGGER name;" +
             (after ? " or let those fire once for every session that fire after an update and may"
                      " do so: SET cowrie_migrate.harmless_triggers = 'name, ...';"
                    : "") +
@@ -85,20 +99,8 @@ void refuse_work_tables(Database &database, const Inspection &inspection) {
 
 } // namespace
 
-void refuse_partitioned_sessions(Database &database, const Inspection &) {
-  const Target &target = database.target();
-  if (target.partitioned)
-    throw Failure(sqlstate::feature_not_supported,
-                  "partitioned sessions cannot be migrated while others write",
-                  "Table " + sessions_of(target) +
-                      " is partitioned. The online migration fills batches of one table, and builds"
-                      " indexes that a partitioned table does not take CONCURRENTLY.",
-                  "No CALL does this. Stop the application and migrate in one transaction: run " +
-                      target.command("cowrie_migrate_v16", target.arguments));
-}
-
 std::vector<OnlineRefusal> online_refusals() {
-  return {refuse_partitioned_sessions, refuse_update_triggers,
+  return {refuse_update_triggers,
           [](Database &database, const Inspection &) { refuse_unusable_checks(database); },
           refuse_work_tables};
 }

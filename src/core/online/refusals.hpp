@@ -12,12 +12,9 @@
 
 namespace cowrie {
 
-/** Asks for triggers and rules of the table $1 that fire when these columns are updated, and which
- *  of them the operator may declare harmless. */
+/** Asks for triggers and rules of the table $1, and of its partitions, that fire when these columns
+ *  are updated: in words, whether the operator may declare it harmless, and its table. */
 std::string firing_triggers_query(const std::string &columns);
-
-/** Refuses sessions that are in partitions: this mode works on one table. */
-void refuse_partitioned_sessions(Database &database, const Inspection &inspection);
 
 /** Every refusal of this mode that is no refusal of the atomic one: triggers and rules that would
  *  fire for the rows that the batches write, CHECKs that these rows violate, tables of others that

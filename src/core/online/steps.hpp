@@ -42,6 +42,7 @@ public:
     hold_back_.wait_while_held();
     StepResult row{phase, name, "done", std::nullopt, 0, ""};
     step_begun_ = database().clock_us();
+    locked_at_.reset();
     in(TransactionKind::work, [&] { position_.at(phase, name); });
     body(row);
   }

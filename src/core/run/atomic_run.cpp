@@ -114,7 +114,7 @@ private:
 
   std::vector<StepResult> apply() {
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "", writes_rows());
-    if (inspection_.situation.online.any())
+    if (inspection_.situation.online.any_or_loose())
       drop_online_objects(database_, inspection_.situation.online); // it ends here
     monitor_.planned(portions_of(plan_, Filling::at_once));
     const std::int64_t begun = database_.clock_us();

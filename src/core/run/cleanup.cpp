@@ -107,8 +107,9 @@ private:
 
   /** An online migration that has not ended is given up where its sessions lose their columns. */
   bool drops_online_objects() const {
-    return inspection_.situation.online.any() &&
-           to_phase_ < inspection_.declared.last_deriving_phase();
+    const OnlineObjects &online = inspection_.situation.online;
+    return (online.any() && to_phase_ < inspection_.declared.last_deriving_phase()) ||
+           !online.loose.empty();
   }
 
   std::vector<TableLock> locks(const char *mode) {

@@ -23,6 +23,8 @@ void drop_online_objects(Database &database, const OnlineObjects &found) {
     database.execute(online::drop_trigger(target));
   for (const char *each : {derivation::event_table, online::delta_table, derivation::staging_table})
     drop_work_table(database, each);
+  for (const std::string &sql : found.loose)
+    database.execute(sql);
   if (found.changes_table)
     database.execute("DROP TABLE " + qualified(target.schema, online::changes_table));
   if (found.queue != 0)

@@ -28,7 +28,11 @@ struct OnlineObjects {
   bool changes_table = false; ///< the table of changed keys
   std::int64_t changes = 0;   ///< OID of that
   std::int64_t queue = 0;     ///< OID of the table that gives the batches their order; 0: none
+  /** Statements that drop indexes and foreign keys which partitions have and the whole not yet. */
+  std::vector<std::string> loose;
   bool any() const noexcept { return trigger != 0 || changes_table || queue != 0; }
+  /** Also where a migration that has its rows and changes the catalog alone has not ended. */
+  bool any_or_loose() const noexcept { return any() || !loose.empty(); }
 };
 
 /** The state of a database against the declaration. */

@@ -25,7 +25,9 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND n.nspname = $1::text AND c.relname = ANY ({tables}) AND l.mode <> ALL ({mild})
+AND (n.nspname = $1::text AND c.relname = ANY ({tables}) OR 'session_summaries' = ANY ({tables})
+  AND c.oid IN (SELECT relid FROM pg_partition_tree(
+    to_regclass(format('%I.session_summaries', $1::text))))) AND l.mode <> ALL ({mild})
 AND {is_other}
 GROUP BY l.pid, a.usename, a.state, a.xact_start ORDER BY a.xact_start NULLS LAST, l.pid)",
                    {{"run_processes", run_objects::processes()},

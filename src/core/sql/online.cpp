@@ -4,6 +4,8 @@
 #include "core/base/text.hpp"
 #include "core/sql/derivation_parts.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/leaves.hpp"
+#include "core/sql/partitions.hpp"
 
 namespace cowrie::online {
 namespace {
@@ -21,6 +23,10 @@ std::string delta_of(const Target &target) { return qualified(target.schema, del
 /** The file that a table is in, as text: another one after TRUNCATE, VACUUM FULL and the like. */
 std::string file_of(const std::string &table) {
   return "pg_relation_filenode(" + quote_literal(table) + "::regclass)::text";
+}
+
+std::string table_of(const Target &target, const Places &places) {
+  return places.table.empty() ? sessions_of(target) : places.table;
 }
 
 /** `session_id = ANY (…)`: a key among these. */
@@ -93,17 +99,18 @@ std::string other_columns(const Table &declared, const Table &observed) {
 // RETURNING checks of every row written that all that was there before is as it was read. What has
 // been read is noted in WHERE, of which the server computes anew what somebody else has changed.
 std::string fill_where(const Target &target, const Table &declared, const Table &observed,
-                       const std::string &which, TakenSnapshots taken) {
+                       const std::string &table, const std::string &which, TakenSnapshots taken) {
   const FillValues values(target, declared, observed, taken);
   const std::string others = other_columns(declared, observed);
   const auto proof = [&](std::string_view text) {
     return target.proves_columns ? sql::fill(target, text, {{"others", others}}) : std::string();
   };
   return sql::fill(
-      target, R"(UPDATE {sessions} SET {assignments}
+      target, R"(UPDATE {table} SET {assignments}
 {which} AND {differ}{as_read}
 RETURNING {cowrie_session_unchanged}(session_id::varchar, enrichment::{document_type}, {first}, {last}){unchanged})",
-      {{"assignments", values.assignments()},
+      {{"table", table},
+       {"assignments", values.assignments()},
        {"which", which},
        {"differ", values.differ()},
        {"as_read", proof(R"( AND {cowrie_columns_as_read}(session_id::varchar, {others}))")},
@@ -125,10 +132,13 @@ std::vector<std::string> create_changes(const Target &target) {
 
 std::string create_queue(const Target &target, Decoded decoded) {
   return sql::fill(target, R"(CREATE {unlogged}TABLE {queue} AS
-SELECT row_number() OVER (ORDER BY floor(at[0] / {window}), at[1], at[0]) AS place,
-  session_id AS session
-FROM (SELECT session_id, ctid::text::point AS at FROM {sessions} OFFSET 0) AS s)",
+SELECT row_number() OVER (ORDER BY {leaf_first}floor(at[0] / {window}), at[1], at[0]) AS place,
+  session_id AS session{leaf}
+FROM (SELECT session_id, ctid::text::point AS at{tableoid} FROM {sessions} OFFSET 0) AS s)",
                    {{"unlogged", decoded == Decoded::yes ? "UNLOGGED " : ""},
+                    {"leaf_first", target.partitioned ? "leaf, " : ""},
+                    {"leaf", target.partitioned ? ", leaf" : ""},
+                    {"tableoid", target.partitioned ? ", tableoid AS leaf" : ""},
                     {"window", std::to_string(pages_per_window)}});
 }
 
@@ -142,15 +152,16 @@ std::vector<std::string> finish_queue(const Target &target, Decoded decoded) {
   return statements;
 }
 
-std::string count_heap_only(const Target &target) {
-  return "SELECT pg_stat_get_xact_tuples_hot_updated(" + quote_literal(sessions_of(target)) +
+std::string count_heap_only(const Target &target, const Places &places) {
+  return "SELECT pg_stat_get_xact_tuples_hot_updated(" + quote_literal(table_of(target, places)) +
          "::regclass)";
 }
 
 std::string sum_up_queue(const Target &target) {
   return sql::fill(target, R"(SELECT count(*),
-  COALESCE(sum(hashtextextended((q.place || ' ' || q.session) COLLATE "C", 0)), 0)
-FROM {queue} AS q)");
+  COALESCE(sum(hashtextextended((q.place || ' ' || q.session{leaf}) COLLATE "C", 0)), 0)
+FROM {queue} AS q)",
+                   {{"leaf", target.partitioned ? " || ' ' || q.leaf" : ""}});
 }
 
 std::string create_delta(const Target &target) {
@@ -174,7 +185,10 @@ std::string drop_trigger(const Target &target) {
 }
 
 std::string find_objects(const Target &target) {
-  return sql::fill(R"(SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A'),
+  return sql::fill(R"(SELECT max(t.oid::int8), bool_and(t.tgenabled = 'A') AND NOT EXISTS (
+    SELECT FROM pg_partition_tree(to_regclass({sessions})) AS part
+    WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = part.relid
+      AND g.tgname = {trigger} AND g.tgenabled = 'A')),
   (SELECT relkind = 'r' AND obj_description(oid, 'pg_class') = {changes_comment}
    FROM pg_class WHERE oid = to_regclass({changes})),
   (SELECT oid::int8 FROM pg_class WHERE oid = to_regclass({queue}) AND relkind = 'r'
@@ -196,12 +210,25 @@ WHERE t.tgrelid = to_regclass({sessions}) AND t.tgname = {trigger} AND p.proname
 }
 
 std::string mark_staging(const Target &target) {
+  if (target.partitioned)
+    return sql::fill(target, R"(INSERT INTO {staging}
+  (session_id, has_provider_data, organization) SELECT '', false, m.mark FROM ({marks}) AS m)",
+                     {{"marks", marks(target)}});
   return sql::fill(target, R"(INSERT INTO {staging}
   (session_id, has_provider_data, organization) VALUES ('', false, {file}))",
                    {{"file", file_of(sessions_of(target))}});
 }
 
 std::string staging_is_whole(const Target &target) {
+  if (target.partitioned)
+    return sql::fill(target, R"(WITH known AS MATERIALIZED (
+  SELECT s.organization AS mark FROM {staging} AS s WHERE {is_mark}
+), now AS MATERIALIZED (
+  SELECT mark FROM ({marks}) AS m
+)
+SELECT NOT EXISTS (SELECT mark FROM now EXCEPT SELECT mark FROM known)
+  AND NOT EXISTS (SELECT mark FROM known EXCEPT SELECT mark FROM now))",
+                     {{"is_mark", is_mark()}, {"marks", marks(target)}});
   return sql::fill(target, R"(SELECT EXISTS (
   SELECT FROM {staging} WHERE session_id = '' AND source_ip IS NULL AND asn IS NULL
   AND organization = {file}))",
@@ -217,7 +244,7 @@ std::string count_places(const Target &target, const Places &places) {
 std::string fill_batch(const Target &target, const Table &declared, const Table &observed,
                        const Places &places, TakenSnapshots taken) {
   return fill_where(
-      target, declared, observed,
+      target, declared, observed, table_of(target, places),
       sql::fill(target, R"(FROM {queue} AS q
 WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)",
                 {{"after", std::to_string(places.after)}, {"last", std::to_string(places.last)}}),
@@ -226,7 +253,7 @@ WHERE q.place > {after} AND q.place <= {last} AND session_id = q.session)",
 
 std::string fill_sessions(const Target &target, const Table &declared, const Table &observed,
                           const std::vector<std::string> &session_ids) {
-  return fill_where(target, declared, observed,
+  return fill_where(target, declared, observed, sessions_of(target),
                     sql::fill(R"(WHERE {among})", {{"among", among("session_id", session_ids)}}),
                     TakenSnapshots::keep);
 }
@@ -270,7 +297,8 @@ std::string count_changed_keys(const Target &target) {
 
 std::string count_changed_keys_and_sessions(const Target &target) {
   return "SELECT (" + count_changed_keys(target) +
-         "), reltuples::int8 FROM pg_class WHERE oid = $1::text::regclass";
+         "), sum(GREATEST(reltuples, 0))::int8 FROM pg_class WHERE relkind = 'r' AND " +
+         is_in_tree("oid", "$1::text");
 }
 
 std::string places_of_keys_with_address(const Target &target) {

@@ -42,7 +42,8 @@ enum class Decoded : std::uint8_t { no, yes };
  *  row of each, then the second of each. By then what the first one was before is dead, and its
  * room free for the second, which needs no new entry in the indexes then. Logged, so that a crash
  * does not cost what has been filled. The order is a matter of speed only: a session is found by
- * its key, wherever it is. */
+ * its key, wherever it is. Of a partitioned table one partition comes after the other, and each
+ * place tells of which it is. */
 std::string create_queue(const Target &target, Decoded decoded);
 /** Gives it its index and its comment. */
 std::vector<std::string> finish_queue(const Target &target, Decoded decoded);
@@ -63,17 +64,19 @@ std::string find_objects(const Target &target);
 std::string mark_staging(const Target &target);
 std::string staging_is_whole(const Target &target);
 
-/** Places of the queue. */
+/** Places of the queue, and the table that their sessions are in; empty: session_summaries. */
 struct Places {
   std::int64_t after = 0, last = 0;
+  std::string table = {};
 };
 
 /** Returns how many of these places there are in the queue. */
 std::string count_places(const Target &target, const Places &places);
 
-/** Returns how many sessions this transaction and perhaps earlier ones have updated without a new
- *  entry in any index: the next one that looks at the page removes what such a row was before. */
-std::string count_heap_only(const Target &target);
+/** Returns how many sessions of these this transaction and perhaps earlier ones have updated
+ *  without a new entry in any index: the next one that looks at the page removes what such a row
+ * was before. */
+std::string count_heap_only(const Target &target, const Places &places);
 
 /** What to do with the NULLs of a snapshot that has been taken: its enrichment_at is there. */
 enum class TakenSnapshots {

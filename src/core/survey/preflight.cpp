@@ -75,7 +75,7 @@ public:
     std::vector<Way> fitting;
     attempt([&] { facts = read_capacity(database_); });
     for (const Way way : {Way::atomic, Way::online})
-      if (facts && !(way == Way::online && target_.partitioned) && attempt([&] {
+      if (facts && attempt([&] {
             if (way == Way::atomic ||
                 !inspection_.situation.online.any()) // one that has begun fits
               refuse_full_disk(database_, inspection_, *facts, way);

@@ -1,5 +1,6 @@
 // Dependents: what would go, or stand in the way, when declared objects are dropped.
 #include "core/sql/dependents.hpp"
+#include "core/sql/partitions.hpp"
 
 #include "pg/database/database.hpp"
 
@@ -55,7 +56,10 @@ std::vector<Dependent> ServerDatabase::dependents(const std::vector<ExistingObje
       pairs(columns) +
       " UNION ALL SELECT 'pg_constraint'::regclass::oid, k.oid, 0 FROM pg_constraint AS k" +
       in_partition + "k.conrelid = p.relid AND k.coninhcount > 0 AND (c.relname, k.conname) IN " +
-      pairs(constraints);
+      pairs(constraints) + " UNION ALL SELECT l.classid, l.objid, 0 FROM (" +
+      online::loose_parts("(SELECT c.oid::regclass FROM pg_class AS c" + in_schema +
+                          "WHERE c.relname = 'session_summaries')") +
+      ") AS l";
 
   std::vector<Dependent> found;
   for (const Row &row : query(dependents_query(removed), {target_.names.schema}))
