@@ -91,7 +91,7 @@ BEGIN
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = app_schema AND c.relname = 'session_summaries' AND c.relkind IN ('r', 'p');
   IF item.owner IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'there is no table session_summaries',
+    RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'table session_summaries does not exist',
       HINT = 'Name its schema: psql -v schema=app -f cleanup_v16_incomplete.sql';
   ELSIF item.owner <> session_user OR item.owner <> current_user THEN
     RAISE EXCEPTION USING ERRCODE = '42501',

@@ -26,7 +26,7 @@ push @{ $raised{ $_->[0] } }, $_ for @messages;
 for my $known (
 	'incomplete v<> schema detected',
 	'repair would lose data',
-	'must be able to act as the owner of <>',
+	'must be owner of <>',
 	'schema "<>" does not exist',
 	'schema version <> is too old for this migration',
 	'to_phase must be between 0 and <>',

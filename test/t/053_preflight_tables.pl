@@ -86,10 +86,10 @@ END LOOP; END $$});
 $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER "my trigger" BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION noted();
 CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION noted()});
-	remedied_refusal('triggers of "public"."schema_state" would fire for what a run writes',
+	remedied_refusal('triggers of "public"."schema_state" would fire for what the migration writes',
 		'ALTER TABLE "public"."schema_state" DISABLE TRIGGER on_state');
 	app('ALTER TABLE schema_state ENABLE TRIGGER on_state');
-	$preflight->no_blocker('triggers of "public"."schema_state" would fire for what a run writes',
+	$preflight->no_blocker('triggers of "public"."schema_state" would fire for what the migration writes',
 		before => q{SET cowrie_migrate.harmless_triggers = 'on_state'});
 	app('DROP TRIGGER on_state ON schema_state');
 	my $remedy = provoked('trigger', 'warning',
@@ -200,7 +200,7 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 # Privileges ------------------------------------------------------------------------------------
 
 {
-	my $message = 'must be able to act as the owner of "public"."session_summaries"';
+	my $message = 'must be owner of "public"."session_summaries"';
 	like($preflight->run(q{SELECT severity, hazard FROM cowrie_preflight_v16() WHERE severity = 'blocker'}, user => 'stranger'),
 		qr/^blocker\|\Q$message\E$/m, 'a stranger is told so');
 	like(same_as_refusal($message, user => 'stranger'), qr/or as a member of that role/, 'and how it can be done');
@@ -209,16 +209,16 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 	app('REVOKE app_owner FROM stranger');
 
 	app('REVOKE CREATE ON SCHEMA public FROM PUBLIC, app_owner, pg_database_owner');
-	remedied_refusal('role "app_owner" may not create tables in schema "public"',
+	remedied_refusal('role "app_owner" cannot create tables in schema "public"',
 		'GRANT USAGE, CREATE ON SCHEMA "public" TO "app_owner"');
 	app('REVOKE SELECT ON raw_events FROM app_owner');
-	remedied_refusal('role "app_owner" may not read raw_events',
+	remedied_refusal('role "app_owner" cannot read raw_events',
 		'GRANT SELECT ON "public"."raw_events" TO "app_owner"');
 	app('REVOKE UPDATE ON schema_state FROM app_owner');
 	remedied_refusal('role "app_owner" lacks privileges on "public"."schema_state"',
 		'GRANT UPDATE ON TABLE "public"."schema_state" TO "app_owner"');
 	$node->safe_psql('postgres', q{CREATE TABLESPACE "my disk" LOCATION ''});
-	remedied_refusal('role "app_owner" may not create tables in tablespace "my disk"',
+	remedied_refusal('role "app_owner" cannot create tables in tablespace "my disk"',
 		'GRANT CREATE ON TABLESPACE "my disk" TO "app_owner"', before => q{SET default_tablespace = 'my disk'});
 	app('ALTER TABLE schema_state OWNER TO stranger');
 	remedied_refusal('"public"."schema_state" does not belong to the owner of session_summaries',
@@ -227,7 +227,7 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 	# Functions that the owner may not execute: the superuser is told.
 	my @functions = (user => 'postgres');
 	app('REVOKE EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) FROM PUBLIC');
-	remedied_refusal('role "app_owner" may not execute the functions of the extension',
+	remedied_refusal('role "app_owner" cannot execute the functions of the extension',
 		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "cowrie_migrate_internal" TO "app_owner"', @functions);
 	app('GRANT EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) TO PUBLIC');
 	$preflight->migrates('with the privileges that were granted', before => q{SET default_tablespace = 'my disk'});
@@ -289,12 +289,12 @@ SELECT count(*) FROM cowrie_preflight_v16() WHERE severity <> 'info'; COMMIT}),
 	$node->safe_psql('other', 'CREATE SCHEMA hidden; CREATE EXTENSION cowrie_migrate SCHEMA hidden;'
 		  . 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC');
 	my @there = (before => 'SET search_path = public, hidden', user => 'postgres');
-	my $message = 'role "app_owner" may not use the extension';
+	my $message = 'role "app_owner" cannot use the extension';
 	my $row = $other->same_as_refusal($message, @there);
 	my ($grant) = $row =~ /HINT:  Run (.*;)/;
 	$node->safe_psql('other', "$grant GRANT USAGE ON SCHEMA hidden TO app_owner;");
 	$other->no_blocker($message, @there);
-	$other->remedied_by_migrating('there is no table session_summaries',
+	$other->remedied_by_migrating('table session_summaries does not exist',
 		q{SELECT * FROM cowrie_migrate_v16(target_schema => 'public');}, before => 'SET search_path = hidden');
 	$node->safe_psql('other', 'ALTER TABLE password_session_usage DROP CONSTRAINT fk_password_session_usage_session;'
 		  . 'ALTER TABLE longtail_detection_sessions DROP CONSTRAINT fk_longtail_detection_sessions_session;'

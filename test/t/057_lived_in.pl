@@ -283,16 +283,16 @@ succeeds('row_type_online', $online, 'and online');
 
 my $drop_key = 'ALTER TABLE schema_state DROP CONSTRAINT schema_state_pkey';
 my %states = (
-	no_key => [ $drop_key, '"public"."schema_state" has no unique key that is checked at once',
+	no_key => [ $drop_key, '"public"."schema_state" has no non-deferrable unique constraint on column "key"',
 		qr/ALTER TABLE [^;]*ADD PRIMARY KEY \(key\);/ ],
 	deferrable_key => [ "$drop_key; ALTER TABLE schema_state ADD PRIMARY KEY (key) DEFERRABLE INITIALLY DEFERRED",
-		'"public"."schema_state" has no unique key that is checked at once',
+		'"public"."schema_state" has no non-deferrable unique constraint on column "key"',
 		qr/ALTER TABLE [^;]*ADD PRIMARY KEY \(key\);/ ],
 	checked => [ q{ALTER TABLE schema_state ADD CONSTRAINT whole CHECK (value ~ '^\d+$')},
-		'constraint "whole" on "public"."schema_state" refuses what a run writes', qr/ALTER TABLE [^;]*;/ ],
+		'constraint "whole" on "public"."schema_state" rejects what the migration writes', qr/ALTER TABLE [^;]*;/ ],
 	one_more => [ q{ALTER TABLE schema_state ADD COLUMN who text; UPDATE schema_state SET who = 'me';
 ALTER TABLE schema_state ALTER COLUMN who SET NOT NULL},
-		'"public"."schema_state" has column "who", which must not be NULL', qr/ALTER TABLE [^;]*;/ ],
+		'"public"."schema_state" has column "who", which is NOT NULL and has no default', qr/ALTER TABLE [^;]*;/ ],
 );
 foreach my $state (sort keys %states)
 {

@@ -154,7 +154,7 @@ run_script($node, 'renamed_now', 'v15.sql', schema => 'first');
 $handle->finish;
 like($err, qr/ERROR:  schema "first" has been renamed during this call
 DETAIL:  It is called "second" now\.
-HINT:  Repeat the call for it, with target_schema => 'second'\./, 'renamed_now: says what to do');
+HINT:  Repeat the call with target_schema => 'second'\./, 'renamed_now: says what to do');
 my ($status, $told) = call('renamed_now', 'SELECT 1', "target_schema => 'second'");
 is($status, 0, 'renamed_now: finishes') or diag($told);
 like($told, qr/resuming the online migration after place/, 'renamed_now: resumes');

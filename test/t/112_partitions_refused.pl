@@ -124,7 +124,7 @@ migrates('a partition of the same owner');
 # The schema of a partition must take its indexes.
 fresh();
 super('ALTER SCHEMA cold OWNER TO postgres; GRANT USAGE ON SCHEMA cold TO app');
-refused('42501', 'role "app" may not create tables in schema "cold"', qr/GRANT USAGE, CREATE ON SCHEMA "cold" TO "app";/,
+refused('42501', 'role "app" cannot create tables in schema "cold"', qr/GRANT USAGE, CREATE ON SCHEMA "cold" TO "app";/,
 	'GRANT USAGE, CREATE ON SCHEMA "cold" TO "app"');
 migrates('the schema of a partition');
 
@@ -138,7 +138,7 @@ CREATE TABLE session_summaries (session_id varchar(64) NOT NULL, first_event_at 
   PARTITION BY LIST (lower(snapshot_country));
 CREATE TABLE everywhere PARTITION OF session_summaries DEFAULT});
 $answer = app('SELECT count(*) FROM cowrie_migrate_v16(repair => true)');
-is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is partitioned by column "snapshot_country", which a run fills', 'a key that is filled');
+is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is partitioned by column "snapshot_country", which the migration fills', 'a key that is filled');
 like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight says so');
 
 # Online: refused at once, with the call that works.

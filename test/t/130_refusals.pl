@@ -36,10 +36,10 @@ my %cases = (
 		{ prepare => 'ALTER TABLE {s}.raw_events DROP COLUMN payload' },
 		{ prepare => 'ALTER TABLE {s}.raw_events ALTER COLUMN payload TYPE text', call => $online },
 	],
-	'column <> of <> is missing' => [ map { +{ prepare => "ALTER TABLE {s}.raw_events DROP COLUMN $_" } } qw(id session_id event_timestamp) ],
-	'role "<>" may not read raw_events' => [ { prepare => 'REVOKE SELECT ON {s}.raw_events FROM app' } ],
+	'column <> of <> does not exist' => [ map { +{ prepare => "ALTER TABLE {s}.raw_events DROP COLUMN $_" } } qw(id session_id event_timestamp) ],
+	'role "<>" cannot read raw_events' => [ { prepare => 'REVOKE SELECT ON {s}.raw_events FROM app' } ],
 	'schema "<>" does not exist' => [ { schema => q{'nowhere'} } ],
-	'there is no table session_summaries' => [ { prepare => 'ALTER TABLE {s}.session_summaries RENAME TO other' } ],
+	'table session_summaries does not exist' => [ { prepare => 'ALTER TABLE {s}.session_summaries RENAME TO other' } ],
 	'the type of column <> of <> does not belong to the owner of session_summaries' =>
 	  [ { prepare => 'CREATE DOMAIN {s}.d AS varchar(32); ALTER DOMAIN {s}.d OWNER TO mallory; ALTER TABLE {s}.session_summaries ALTER COLUMN matcher TYPE {s}.d' } ],
 	'<> is not an ordinary table' =>
@@ -51,10 +51,10 @@ my %cases = (
 	'rule "<>" on <> intercepts writes' => [ { prepare => 'CREATE RULE r AS ON UPDATE TO {s}.session_summaries DO INSTEAD NOTHING' } ],
 	'<> takes part in inheritance' => [ { prepare => 'CREATE TABLE {s}.child () INHERITS ({s}.session_summaries); ALTER TABLE {s}.child OWNER TO app' } ],
 	'row security on <> applies to role "<>"' => [ { prepare => 'ALTER TABLE {s}.session_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY' } ],
-	'<> has no unique key that is checked at once' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
-	'<> has column "<>", which must not be NULL' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
-	'constraint <> on <> refuses what a run writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
-	'triggers of <> would fire for what a run writes' => [
+	'<> has no non-deferrable unique constraint on column "key"' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
+	'<> has column "<>", which is NOT NULL and has no default' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
+	'constraint <> on <> rejects what the migration writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
+	'triggers of <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.schema_state FOR EACH ROW EXECUTE FUNCTION {s}.f()} },
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
@@ -62,18 +62,18 @@ my %cases = (
 	],
 	'<> is published without a replica identity' =>
 	  [ { prepare => 'ALTER TABLE {s}.session_summaries REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE {s}.session_summaries', undo => 'DROP PUBLICATION p' } ],
-	'role "<>" may not create tables in schema "<>"' => [ { prepare => 'REVOKE CREATE ON SCHEMA {s} FROM app' } ],
-	'role "<>" may not create tables in tablespace "<>"' => [ { before => 'SET default_tablespace = narrow' } ],
+	'role "<>" cannot create tables in schema "<>"' => [ { prepare => 'REVOKE CREATE ON SCHEMA {s} FROM app' } ],
+	'role "<>" cannot create tables in tablespace "<>"' => [ { before => 'SET default_tablespace = narrow' } ],
 	'role "<>" lacks privileges on <>' => [ { prepare => 'REVOKE UPDATE ON {s}.session_summaries FROM app' } ],
-	'role "<>" may not execute the functions of the extension' => [ { prepare => 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal FROM PUBLIC',
+	'role "<>" cannot execute the functions of the extension' => [ { prepare => 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal FROM PUBLIC',
 			undo => 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
-	'role "<>" may not use the extension' =>
+	'role "<>" cannot use the extension' =>
 	  [ { prepare => 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC', undo => 'GRANT USAGE ON SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
-	'the extension cowrie_migrate is not complete' => [ { prepare => 'ALTER TABLE public.cowrie_migration_log RENAME TO gone', undo => 'ALTER TABLE public.gone RENAME TO cowrie_migration_log' } ],
+	'extension "cowrie_migrate" is incomplete' => [ { prepare => 'ALTER TABLE public.cowrie_migration_log RENAME TO gone', undo => 'ALTER TABLE public.gone RENAME TO cowrie_migration_log' } ],
 	'cannot migrate in a read-only transaction' => [ { before => 'SET default_transaction_read_only = on' } ],
 	'cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction' => [ { before => q{SET default_transaction_isolation = 'repeatable read'} } ],
 	'<> is not an ordinary permanent table' => [ { prepare => 'ALTER TABLE {s}.session_summaries SET UNLOGGED' } ],
-	'must be able to act as the owner of <>' => [ { user => 'mallory' } ],
+	'must be owner of <>' => [ { user => 'mallory' } ],
 	'another migration is running in this database' => [ { busy => 1 } ],
 	'not enough free space for the migration' => [ map { +{ before => 'SET cowrie_migrate.free_space = 0', call => $_ } } $atomic, $online ],
 	'<> is published by name' => [ { prepare => 'CREATE PUBLICATION p FOR TABLE {s}.schema_state', undo => 'DROP PUBLICATION p' } ],
@@ -126,18 +126,18 @@ my %left_out = (
 	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
 		'could not lock <> in time', 'no lock could be had in <> attempts', '<> has been created during this call',
 		'schema "<>" has been renamed during this call', 'the tables in schema "<>" have been replaced during this call',
-		'a table of the migration has just been dropped' ],
+		'a table of the migration was dropped concurrently' ],
 	'known only when a process is asked for' => [
 		'no background process is free', 'the background process was ended before its statement was',
 		'statement is too long for the background process' ],
-	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a table of Citus'],
+	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a Citus table'],
 	'of partitions: 112_partitions_refused.pl has the cases, and what the preflight says' => [
-		'<> is partitioned by column "<>", which a run fills', 'partition <> of session_summaries has been attached during this call',
+		'<> is partitioned by column "<>", which the migration fills', 'partition <> of session_summaries has been attached during this call',
 		'partition <> of session_summaries is being detached', 'partition <> of session_summaries is not an ordinary permanent table',
 		'partitioned sessions cannot be migrated while others write' ],
 	'of a standby: 050_preflight.pl asks one' => ['cannot migrate on a standby server'],
 	'of who only reads, a plan for instance; a migration says that the caller must act as the owner' =>
-	  [ 'role "<>" may not use schema "<>"', 'role "<>" may not read <>' ],
+	  [ 'role "<>" cannot use schema "<>"', 'role "<>" cannot read <>' ],
 	'reading it marks a run as interrupted, which a preflight must not' =>
 	  ['the ledger does not say where the unfinished online migration is'],
 	'of somebody else in the middle of a run' => [

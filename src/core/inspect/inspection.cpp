@@ -54,7 +54,7 @@ Inspection inspect(Database &database) {
   if (!base.table("schema_state"))
     throw Failure(sqlstate::undefined_object,
                   "the schema version of schema \"" + database.target().schema + "\" is unknown",
-                  "There is no table " + state_table(database) + ".",
+                  "Table " + state_table(database) + " does not exist.",
                   "Name the schema of the application, as in " +
                       database.target().with_schema("public").migration() +
                       " schema_metadata is not the version table.");
