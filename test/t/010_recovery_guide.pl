@@ -30,7 +30,7 @@ for my $known (
 	'schema "<>" does not exist',
 	'schema version <> is too old for this migration',
 	'to_phase must be between 0 and <>',
-	'could not lock <> in time',
+	'could not obtain lock on <>',
 	'verification of phase <> failed',
 	'zero-loss gate: sessions were lost or changed',
 	'another migration is running in this database',

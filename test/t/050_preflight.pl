@@ -120,7 +120,7 @@ PREPARE TRANSACTION 'it''s mine'});
 	my $remedy = provoked('conflicting lock', 'warning',
 		qr/process $pid .* AccessShareLock on public.session_summaries .*state idle in transaction/);
 	my ($status, $out, $err) = $node->psql('app', "$patient; SELECT * FROM cowrie_migrate_v16()");
-	like($err, qr/could not lock .*process $pid/s, 'and the migration does not get its lock');
+	like($err, qr/could not obtain lock on .*process $pid/s, 'and the migration does not get its lock');
 	# nor is it as visible to everybody
 	provoked('conflicting lock', 'warning', qr/state not visible to you/, user => 'app_owner');
 	remedied('conflicting lock', $remedy);
@@ -151,7 +151,7 @@ PREPARE TRANSACTION 'it''s mine'});
 	like(join('|', map { "@$_" } rows(undef, before => $patient)),
 		qr/^blocker process $pid of user \w+ holds AccessExclusiveLock/,
 		'preflight works while the table is locked, and says who holds it');
-	my $message = 'could not lock "public"."session_summaries" in time';
+	my $message = 'could not obtain lock on "public"."session_summaries"';
 	my $row = $preflight->same_as_refusal($message);
 	my ($command) = $row =~ /HINT:  .*(SELECT pg_terminate_backend\(pid\);)/;
 	$node->safe_psql('app', $command =~ s/pid/$pid/r);

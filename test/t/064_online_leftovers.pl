@@ -119,9 +119,9 @@ $node->restart;
 copy('workerless');
 ($status, $notices) = call('workerless');
 isnt($status, 0, 'no process is free');
-like($notices, qr/no background process is free.*HINT:  Run it by hand: (CREATE INDEX CONCURRENTLY [^;]*;)/s,
+like($notices, qr/no background worker slot is free.*HINT:  Run it manually: (CREATE INDEX CONCURRENTLY [^;]*;)/s,
 	'with the command to run by hand');
-$node->safe_psql('workerless', $1) if $notices =~ /HINT:  Run it by hand: (CREATE INDEX CONCURRENTLY [^;]*;)/;
+$node->safe_psql('workerless', $1) if $notices =~ /HINT:  Run it manually: (CREATE INDEX CONCURRENTLY [^;]*;)/;
 # The others in the same way; their commands are what validate says.
 $node->safe_psql('workerless', $_) for split /\n/, $node->safe_psql('workerless', q{
 SELECT replace(remedy, 'CREATE INDEX', 'CREATE INDEX CONCURRENTLY') FROM cowrie_validate_schema()

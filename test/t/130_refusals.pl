@@ -124,12 +124,12 @@ my %left_out = (
 		'<> is being used by active queries in this session', '<> has pending trigger events in this transaction',
 		'to_phase must be between 0 and <>', 'schema version <> cannot be validated' ],
 	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
-		'could not lock <> in time', 'no lock could be had in <> attempts', '<> has been created during this call',
+		'could not obtain lock on <>', 'could not obtain lock after <> attempts', '<> has been created during this call',
 		'schema "<>" has been renamed during this call', 'the tables in schema "<>" have been replaced during this call',
 		'a table of the migration was dropped concurrently' ],
 	'known only when a process is asked for' => [
-		'no background process is free', 'the background process was ended before its statement was',
-		'statement is too long for the background process' ],
+		'no background worker slot is free', 'background worker terminated before its statement finished',
+		'statement is too long for the background worker' ],
 	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a Citus table'],
 	'of partitions: 112_partitions_refused.pl has the cases, and what the preflight says' => [
 		'<> is partitioned by column "<>", which the migration fills', 'partition <> of session_summaries has been attached during this call',
@@ -163,7 +163,7 @@ my %left_out = (
 		'invalid fingerprint state', q{format must be 'html' or 'markdown'}, 'no migration of schema "<>" is on record', 'the ledger has no run <> of this schema', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
 	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],
 	'nobody has refused anything' => [
-		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unknown lock mode <>',
+		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unrecognized lock mode <>',
 		'SPI could not look up raw events: <>', 'SPI could not prepare the look-up of raw events: <>',
 		'SPI could not execute a statement: <>', 'could not roll back a subtransaction of cowrie_migrate' ]);
 my %reason = map { my $why = $_; map { $_ => $why } @{ $left_out{$why} } } keys %left_out;

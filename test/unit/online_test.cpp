@@ -547,7 +547,7 @@ TEST(Online, GivesUpAfterManyAttemptsAndNamesWhoIsInTheWay) {
   refuse(fake, "cut_over", 1000);
   const Failure failure = failure_of(fake);
   EXPECT_EQ(failure.sqlstate, sqlstate::lock_not_available);
-  EXPECT_EQ(failure.message, "no lock could be had in 100 attempts");
+  EXPECT_EQ(failure.message, "could not obtain lock after 100 attempts");
   EXPECT_EQ(failure.detail, "process 42 holds everything");
   EXPECT_EQ(fake.pauses.size(), 99u);
   fake.before_record = {};
@@ -559,7 +559,7 @@ TEST(Online, GivesUpAfterAsManyAttemptsAsTheSettingSays) {
   FakeOnline fake;
   fake.lock_attempts = 3;
   refuse(fake, "cut_over", 1000);
-  EXPECT_EQ(failure_of(fake).message, "no lock could be had in 3 attempts");
+  EXPECT_EQ(failure_of(fake).message, "could not obtain lock after 3 attempts");
   EXPECT_EQ(fake.pauses.size(), 2u);
   EXPECT_EQ(fake.lock_waits.at(0).most, 3);
 }
