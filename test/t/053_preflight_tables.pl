@@ -95,7 +95,7 @@ CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCT
 	my $remedy = provoked('trigger', 'warning',
 		qr/"my trigger" on public.session_summaries .* the one rewrite fires none/);
 	provoked('online migration', 'warning',
-		qr/^triggers or rules of session_summaries would fire for every batch: trigger "my trigger"$/);
+		qr/^triggers or rules on session_summaries would fire for every batch: trigger "my trigger"$/);
 	$preflight->pasted('online migration');
 	remedied('trigger', $remedy);
 	gone('online migration');

@@ -91,7 +91,7 @@ CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN INSERT INTO public.audit VALUES (TG_OP, NEW.session_id); RETURN NULL; END $$;
 CREATE TRIGGER audit AFTER UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION note();
 };
-my $would_fire = 'triggers or rules of session_summaries would fire for every batch';
+my $would_fire = 'triggers or rules on session_summaries would fire for every batch';
 
 lived_in('after_update', $audit);
 refused('after_update', $online, $would_fire, online => 1);
@@ -121,7 +121,7 @@ CREATE FUNCTION harm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 CREATE TRIGGER harm AFTER UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION harm();});
 my $hash = data_hash($node, 'harmful');
 my (undef, undef, $said) = run('harmful', "SET cowrie_migrate.harmless_triggers = 'harm'; $online");
-like($said, qr/ERROR:  zero-loss gate: something else writes session_summaries during a batch/,
+like($said, qr/ERROR:  zero-loss gate: session_summaries was modified by something else during a batch/,
 	'what a trigger writes beside the batch is found');
 is(data_hash($node, 'harmful'), $hash, 'and rolled back: every column of version 15 is as before');
 

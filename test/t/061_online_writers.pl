@@ -246,7 +246,7 @@ $as_writer->(q{UPDATE session_summaries SET enrichment =
   '{"maxmind":{"country":"NL","asn":1},"session_metadata":{"source_ip":"198.51.100.9"}}' WHERE session_id = 'new'});
 is($node->safe_psql('immutable', $facts), $taken, 'a snapshot is not overwritten, and not completed');
 ($status, $stderr) = migration('immutable');
-is($node->safe_psql('immutable', $facts), $taken, 'nor when the migration goes on');
+is($node->safe_psql('immutable', $facts), $taken, 'nor when the migration continues');
 is($node->safe_psql('immutable',
 		q{SELECT count(*) FROM ip_inventory WHERE ip_address = '198.51.100.7'}), '1', 'its address is there');
 is($node->safe_psql('immutable', q{SELECT count(*) FROM asn_inventory WHERE asn_number = 64500}), '1',

@@ -65,7 +65,7 @@ UPDATE session_summaries SET last_event_at = last_event_at + interval '1 day' WH
 load_reference($node, 'untriggered');
 my ($status, $notices) = call('untriggered');
 is($status, 0, 'without its trigger: goes on') or diag($notices);
-like($notices, qr/from the first session: the trigger that catches changes was not there all the time/,
+like($notices, qr/from the first session: the trigger that records changes did not exist all the time/,
 	'without its trigger: from the beginning');
 complete('untriggered', 'without its trigger');
 

@@ -50,7 +50,7 @@ foreach my $case (@restored[ 0 .. (full_counts() ? $#restored : 1) ])
 		if ($mode eq 'online')
 		{
 			my $told = finishes($database, "SET cowrie_migrate.fail_at = ''");
-			like($told, qr/NOTICE:  an unfinished online migration is over, a new one begins
+			like($told, qr/NOTICE:  cannot resume the unfinished online migration, starting a new one
 DETAIL:  The online migration that began with run 1 was about another session_summaries, which has been replaced or restored since\./,
 				"$database: says so");
 			unlike($told, qr/resuming/, "$database: does not resume");
@@ -99,14 +99,14 @@ my $edit = q{UPDATE cowrie_migrate_queue SET session = 'x' || left(session, 60) 
 interrupted('edited', '1.fill_columns');
 $node->safe_psql('edited', $edit);
 like(finishes('edited', "SET cowrie_migrate.fail_at = ''"),
-	qr/from the first session: the queue of sessions is not as it was/, 'edited: begins with the first session');
+	qr/from the first session: the queue of sessions has been changed/, 'edited: begins with the first session');
 is($node->safe_psql('edited', $loss), 't|no difference', 'edited: no loss');
 
 copy('edited_now');
 my $run = start_slowly('edited_now', batch => 20, filled => 20);
 $node->safe_psql('edited_now', $edit);
 $run->{handle}->finish;
-like($run->{err}, qr/ERROR:  the queue of an online migration is not as it was made/, 'edited_now: it fails');
+like($run->{err}, qr/ERROR:  the queue of the online migration has been changed/, 'edited_now: it fails');
 finishes('edited_now');
 is($node->safe_psql('edited_now', $loss), 't|no difference', 'edited_now: no loss');
 

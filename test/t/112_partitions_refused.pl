@@ -144,10 +144,10 @@ like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight
 # Online: refused at once, with the call that works.
 fresh();
 $answer = app('CALL cowrie_migrate_v16_online()');
-is("$answer->{state} $answer->{message}", '0A000 partitioned sessions cannot be migrated while others write', 'online: refused');
+is("$answer->{state} $answer->{message}", '0A000 cannot migrate a partitioned session_summaries online', 'online: refused');
 like($answer->{hint}, qr/run SELECT \* FROM cowrie_migrate_v16\(\);$/m, 'online: names the call that works');
 like($node->safe_psql('part', q{SELECT severity, detail, remedy FROM cowrie_preflight_v16() WHERE hazard = 'online migration'}),
-	qr/^warning\|partitioned sessions cannot be migrated while others write.*\|.*cowrie_migrate_v16\(\);$/, 'online: preflight says so');
+	qr/^warning\|cannot migrate a partitioned session_summaries online.*\|.*cowrie_migrate_v16\(\);$/, 'online: preflight says so');
 is($node->safe_psql('part', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'cowrie_migrate%' AND relnamespace = 'public'::regnamespace}), 0,
 	'online: nothing was made');
 
@@ -168,7 +168,7 @@ is($node->safe_psql('part', q{SELECT count(*) FROM pg_class WHERE relname LIKE '
 	$node->poll_query_until('part', q{SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')}) or die 'it does not wait';
 	is($reader->run(q{UPDATE session_summaries SET risk_score = 2 WHERE session_id IN (SELECT min(session_id) FROM sessions_0); SELECT 'done'; COMMIT}), 'done',
 		'a writer goes on while the migration waits for one partition');
-	is(answer_of($waiting)->{err}, '', 'and the migration goes on after it');
+	is(answer_of($waiting)->{err}, '', 'and the migration continues after it');
 	$reader->close;
 }
 $answer = app('BEGIN; DECLARE one CURSOR FOR SELECT * FROM sessions_0; FETCH one; SELECT count(*) FROM cowrie_cleanup_v16(); ROLLBACK');

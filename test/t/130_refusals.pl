@@ -104,7 +104,7 @@ my %cases = (
 			prepare => q{CREATE FUNCTION {s}.f() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM {s}.schema_state) + twice(1); END';
 CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 2'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO app;
 SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((event_count + f()))} } ],
-	'triggers or rules of session_summaries would fire for every batch' => [
+	'triggers or rules on session_summaries would fire for every batch' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.session_summaries FOR EACH ROW EXECUTE FUNCTION {s}.f()}, call => $online, row => 'online migration' },
 		{ prepare => q{CREATE TABLE {s}.ip_inventory_pkey (); CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -112,7 +112,7 @@ SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((
 	],
 	'rows of session_summaries violate constraint "<>"' => [
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD CHECK (event_count > 1000000) NOT VALID', call => $online, row => 'online migration' } ],
-	'columns of session_summaries cannot be changed while others write' => [
+	'cannot change columns of session_summaries online' => [
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet', call => $online_repair, row => 'online migration' } ]);
 
 # What no preflight can say, or no migration refuses -------------------------------------------------
@@ -120,7 +120,7 @@ SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((
 my %left_out = (
 	'of the call, not of the database: its arguments, or how it is called' => [
 		q{on_failure must be 'abort' or 'keep'}, 'batch_size must be at least 1', '<> must not be negative', 'cut_over must be now or wait',
-		'<>_online must be called by a statement of its own',
+		'<>_online must be called as a single statement outside a transaction block',
 		'<> is being used by active queries in this session', '<> has pending trigger events in this transaction',
 		'to_phase must be between 0 and <>', 'schema version <> cannot be validated' ],
 	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
@@ -134,16 +134,16 @@ my %left_out = (
 	'of partitions: 112_partitions_refused.pl has the cases, and what the preflight says' => [
 		'<> is partitioned by column "<>", which the migration fills', 'partition <> of session_summaries has been attached during this call',
 		'partition <> of session_summaries is being detached', 'partition <> of session_summaries is not an ordinary permanent table',
-		'partitioned sessions cannot be migrated while others write' ],
+		'cannot migrate a partitioned session_summaries online' ],
 	'of a standby: 050_preflight.pl asks one' => ['cannot migrate on a standby server'],
 	'of who only reads, a plan for instance; a migration says that the caller must act as the owner' =>
 	  [ 'role "<>" cannot use schema "<>"', 'role "<>" cannot read <>' ],
 	'reading it marks a run as interrupted, which a preflight must not' =>
-	  ['the ledger does not say where the unfinished online migration is'],
+	  ['position of the unfinished online migration is missing from the ledger'],
 	'of somebody else in the middle of a run' => [
-		'changes have been missed while sessions were migrated', 'the queue of an online migration is not as it was made',
+		'changes have been missed while sessions were migrated', 'the queue of the online migration has been changed',
 		'work table <> of the migration is missing or has been changed',
-		'zero-loss gate: something else writes session_summaries during a batch', 'zero-loss gate: sessions were lost or changed',
+		'zero-loss gate: session_summaries was modified by something else during a batch', 'zero-loss gate: sessions were lost or changed',
 		'zero-loss gate: a batch changed a session that it should only fill', 'a row of "<>" has changed while it was copied',
 		'documents cannot be read while a raw event is looked up',
 		'cowrie_migrate could not look up a raw event: <>' ],
@@ -156,9 +156,9 @@ my %left_out = (
 	'of the cleanup, or of functions that are no migration' => [
 		'phases 1 to <> are not complete', 'schema version <> builds on version <>',
 		'other objects depend on what cleanup would remove', 'cleanup would lose data that cannot be rebuilt',
-		'must not <> a migration of somebody else', 'cannot truncate the notes of an online migration',
-		'cowrie_online_change is called by the trigger of an online migration only',
-		'functions that prove a batch are called by a migration only', 'this function must be called where a row is expected',
+		'permission denied to <> the migration', 'cannot truncate a work table of an online migration',
+		'cowrie_online_change can be called only by the trigger of an online migration',
+		'functions that verify a batch can be called only by a migration', 'this function must be called where a row is expected',
 		'this function must be called as part of an aggregate', 'an enrichment document must be json or jsonb',
 		'invalid fingerprint state', q{format must be 'html' or 'markdown'}, 'no migration of schema "<>" is on record', 'the ledger has no run <> of this schema', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
 	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],

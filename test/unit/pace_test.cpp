@@ -81,7 +81,7 @@ TEST(Hold, SaysWhy) {
   EXPECT_EQ(in_words(Hold()), "");
   EXPECT_EQ(words(HoldReason::cut_over, 0, 0), "");
   EXPECT_EQ(words(HoldReason::pause, 0, 0),
-            "paused; SELECT cowrie_resume_migration(); lets it go on");
+            "paused; continue with SELECT cowrie_resume_migration();");
   EXPECT_EQ(words(HoldReason::standby, 45'340'000, 30 * second),
             "standby \"n\" (process 42) lags 45.3 s, max_lag is 30.0 s");
   EXPECT_EQ(in_words(Hold{HoldReason::subscriber, second, 0, 7, ""}),

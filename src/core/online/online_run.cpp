@@ -118,8 +118,9 @@ private:
     if (unfinished && unfinished->origin == Origin::catalog && !derived)
       unfinished.reset(); // what it began with is no longer so
     if (unfinished && is_over(*unfinished)) {
-      over_ = "The online migration that began with run " + std::to_string(unfinished->first_run) +
-              " was about another session_summaries, which has been replaced or restored since.";
+      over_ =
+          "The online migration that began with run " + std::to_string(unfinished->first_run) +
+          " was for another session_summaries table, which has since been replaced or restored.";
       unfinished.reset();
     }
     if (unfinished) {
@@ -191,14 +192,15 @@ private:
       steps_.begin(run, options_.pace);
     });
     if (!over_.empty())
-      ports_.monitor.notice("an unfinished online migration is over, a new one begins", over_);
+      ports_.monitor.notice("cannot resume the unfinished online migration, starting a new one",
+                            over_);
     if (!resuming_ || derived)
       return;
     ports_.monitor.notice(
         !anew ? "resuming the online migration after " + steps_.words_of_position()
               : std::string("resuming the online migration from the first session: ") +
-                    (missed ? "the trigger that catches changes was not there all the time"
-                            : "the queue of sessions is not as it was"));
+                    (missed ? "the trigger that records changes did not exist all the time"
+                            : "the queue of sessions has been changed"));
   }
 
   // Phases -------------------------------------------------------------------------------------
@@ -296,7 +298,7 @@ private:
         wait_for_cut_over();
       schema_.cut_over();
     } else if (schema_.changes_are_other()) {
-      schema_.create_work_tables(false); // somebody has dropped them
+      schema_.create_work_tables(false); // they had been dropped
     }
     steps_.hold_back().hurry();
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
@@ -318,8 +320,8 @@ private:
    *  little is left when somebody is there. */
   void wait_for_cut_over() {
     catch_up("wait_for_cut_over", [&](OnlineCatchUp &each) {
-      ports_.monitor.notice("the migration waits for the cut-over",
-                            "SELECT cowrie_allow_cut_over(); lets it go on.");
+      ports_.monitor.notice("the migration is waiting for permission to cut over",
+                            "Let it continue with SELECT cowrie_allow_cut_over();");
       std::int64_t sessions = 0;
       while (!steps_.hold_back().allowed_within(catch_up_every_us))
         sessions += each.work_off(enough_for_the_moment);

@@ -73,7 +73,7 @@ std::string in_words(const Hold &hold) {
   const std::string max_wal = ", max_wal is " + bytes(hold.limit);
   switch (hold.reason) {
   case HoldReason::pause:
-    return "paused; SELECT cowrie_resume_migration(); lets it go on";
+    return "paused; continue with SELECT cowrie_resume_migration();";
   case HoldReason::standby:
     return named("standby", name) + process;
   case HoldReason::subscriber:

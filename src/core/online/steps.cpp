@@ -77,7 +77,7 @@ void OnlineSteps::record_stop() {
         {});
   });
   in(TransactionKind::work, [&] { monitor_.stopped(); });
-  monitor_.warning("the online migration has stopped as it was asked to",
+  monitor_.warning("the online migration has stopped on request",
                    "It was at " + position_.words() + ", after " + words + ".",
                    "Resume it with " + target().online_call());
 }
@@ -108,12 +108,12 @@ void OnlineSteps::record(Failure &failure) {
         ledger().finish_run(run_, outcome, failure.sqlstate, failure.message);
       });
     } catch (const Failure &second) { // the first one is what matters
-      failure.context += "\nthe ledger could not be told: " + second.message;
+      failure.context += "\ncould not update the ledger: " + second.message;
     }
   }
   if (failure.detail.empty())
     failure.detail = run_ == 0 ? "Nothing has been changed."
-                               : "What has been committed stays: " + words_of_position() + ".";
+                               : "What has been committed remains: " + words_of_position() + ".";
   if (failure.hint.empty())
     failure.hint = "Mend the cause, then run " + target().again() +
                    (run_ == 0 ? "" : " it resumes there.") +
