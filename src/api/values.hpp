@@ -35,7 +35,7 @@ inline Oid document_type_unsafe(FunctionCallInfo fcinfo, int position) {
   const Oid type = get_fn_expr_argtype(fcinfo->flinfo, position);
   if (type != JSONOID && type != JSONBOID)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("an enrichment document must be json or jsonb"),
+                    errmsg("an enrichment document must be of type json or jsonb"),
                     errhint("Cast it, as in enrichment::json.")));
   return type;
 }

@@ -260,11 +260,11 @@ SELECT count(*) FROM cowrie_preflight_v16() WHERE severity <> 'info'; COMMIT}),
 		app("$quiet SELECT count(*) FROM cowrie_cleanup_v16(force => true)");
 	}
 	app('CREATE TABLE unrelated (n integer); CREATE INDEX idx_ip_geo_country ON unrelated (n)');
-	remedied_refusal('relation "public"."idx_ip_geo_country" is in the way',
+	remedied_refusal('relation "public"."idx_ip_geo_country" already exists',
 		'ALTER TABLE "public"."idx_ip_geo_country" RENAME TO other_name');
 	app('ALTER INDEX other_name RENAME TO other_index');
 	app('CREATE TABLE cowrie_migrate_staging (n text)');
-	remedied_refusal('relation "public"."cowrie_migrate_staging" is in the way',
+	remedied_refusal('relation "public"."cowrie_migrate_staging" already exists',
 		'ALTER TABLE "public"."cowrie_migrate_staging" RENAME TO other_name');
 	app('ALTER TABLE raw_events RENAME TO events; CREATE VIEW raw_events AS SELECT * FROM events');
 	like(same_as_refusal('"public"."raw_events" is not an ordinary table', @owner), qr/HINT: .*rename it/, 'a view: rename it');

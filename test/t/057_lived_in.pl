@@ -195,14 +195,14 @@ CREATE TABLE factors (f integer); INSERT INTO factors VALUES (2);
 CREATE FUNCTION factor(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n * (SELECT max(f) FROM factors); END $$;
 CREATE INDEX by_factor ON session_summaries (factor(event_count));});
-	refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated under the settings of a migration',
+	refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated with the settings of the migration',
 		remedy => qr/ALTER FUNCTION [^;]*;/);
 }
 lived_in('unqualified_check', q{
 CREATE FUNCTION fine(n integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n >= (SELECT min(relpages) FROM pg_class) AND EXISTS (SELECT FROM schema_state); END $$;
 ALTER TABLE session_summaries ADD CONSTRAINT fine CHECK (fine(event_count));});
-refused('unqualified_check', $online, 'constraint "fine" cannot be evaluated under the settings of a migration',
+refused('unqualified_check', $online, 'constraint "fine" cannot be evaluated with the settings of the migration',
 	online => 1, remedy => qr/ALTER FUNCTION [^;]*;/);
 
 # What hangs on a column that repair replaces ----------------------------------------------------

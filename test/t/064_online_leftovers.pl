@@ -91,7 +91,7 @@ complete('crashed', 'crashed');
 copy('taken');
 $node->safe_psql('taken', 'CREATE TABLE cowrie_migrate_changes (mine integer)');
 ($status, $notices) = call('taken');
-like($notices, qr/relation "public"\."cowrie_migrate_changes" is in the way/, 'a table of that name is not touched');
+like($notices, qr/relation "public"\."cowrie_migrate_changes" already exists/, 'a table of that name is not touched');
 $node->safe_psql('taken', 'DROP TABLE cowrie_migrate_changes');
 is((call('taken'))[0], 0, 'without it the call succeeds');
 

@@ -129,7 +129,7 @@ FROM filled JOIN session_summaries AS s USING (session_id)}), 't|0', "$name: wha
 # A table that is somebody else's is not dropped.
 copy('theirs', 'stopped');
 $node->safe_psql('theirs', 'DROP TABLE cowrie_migrate_queue; CREATE TABLE cowrie_migrate_queue (mine integer)');
-like((call('theirs'))[1], qr/relation "public"\."cowrie_migrate_queue" is in the way.*HINT:  Rename it/s,
+like((call('theirs'))[1], qr/relation "public"\."cowrie_migrate_queue" already exists.*HINT:  Rename it/s,
 	'theirs: somebody else\'s table stays');
 $node->safe_psql('theirs', 'ALTER TABLE cowrie_migrate_queue RENAME TO other_name');
 finishes('theirs');

@@ -64,8 +64,8 @@ $node->safe_psql('origin', 'GRANT CREATE ON SCHEMA public TO app_owner');
 
 copy('none');
 is(refused('none', ''), q{psql:<stdin>:2: ERROR:  55000: no migration of schema "public" is on record
-DETAIL:  Neither the ledger nor the status view tells of any run.
-HINT:  See what a migration would do with SELECT * FROM cowrie_preflight_v16(); and migrate with SELECT * FROM cowrie_migrate_v16();},
+DETAIL:  Neither the ledger nor the status view has any run.
+HINT:  Check the database with SELECT * FROM cowrie_preflight_v16(); and migrate with SELECT * FROM cowrie_migrate_v16();},
 	'no run at all');
 is(refused('none', "'pdf'"), q{psql:<stdin>:2: ERROR:  22023: format must be 'html' or 'markdown'
 DETAIL:  It is "pdf".
@@ -107,7 +107,7 @@ is($node->safe_psql('atomic', q{BEGIN READ ONLY; SELECT length(cowrie_migration_
 SELECT count(*) FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation WHERE c.relname = 'session_summaries' AND l.pid = pg_backend_pid(); COMMIT;
 SHOW cowrie_migrate.live_objects}), "t\n0\n0", 'in a read-only transaction, and no lock is kept');
 is(refused('atomic', 'run_id => 77'), q{psql:<stdin>:2: ERROR:  42704: the ledger has no run 77 of this schema
-DETAIL:  The latest it has are 1.
+DETAIL:  Its latest runs are 1.
 HINT:  Run SELECT cowrie_migration_report();}, 'an unknown run');
 
 # Later: a session is changed, an index dropped; then it is all taken back.

@@ -89,18 +89,18 @@ my %cases = (
 	  [ { prepare => 'CREATE TABLE {s}.ip_inventory (ip_address inet PRIMARY KEY); ALTER TABLE {s}.ip_inventory OWNER TO app; CREATE VIEW {s}.v AS TABLE {s}.ip_inventory', call => $repair } ],
 	'repair would lose data' =>
 	  [ { prepare => q{CREATE TABLE {s}.ip_inventory (ip_address varchar(45)); ALTER TABLE {s}.ip_inventory OWNER TO app; INSERT INTO {s}.ip_inventory VALUES ('192.0.2.1'), ('192.0.2.1')}, call => $repair } ],
-	'sessions are there more than once' => [ map { +{ prepare => 'ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey; INSERT INTO {s}.session_summaries SELECT * FROM {s}.session_summaries LIMIT 1', call => $_ } } $atomic, $online ],
+	'session_summaries contains duplicate sessions' => [ map { +{ prepare => 'ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey; INSERT INTO {s}.session_summaries SELECT * FROM {s}.session_summaries LIMIT 1', call => $_ } } $atomic, $online ],
 	'other tables have columns of the row type of "<>"' => [
 		{ prepare => 'CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table' },
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet; CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table', call => $repair },
 	],
-	'relation <> is in the way' => [
+	'relation <> already exists' => [
 		{ prepare => 'CREATE TABLE {s}.ip_inventory_pkey ()' },
 		{ prepare => 'CREATE TABLE {s}.cowrie_migrate_staging ()' },
 		{ prepare => "$half; CREATE TABLE {s}.asn_inventory_pkey ()", call => $repair },
 		(map { +{ prepare => "CREATE TABLE {s}.$_ (word text)", call => $online, row => 'online migration' } } qw(cowrie_migrate_changes cowrie_migrate_queue cowrie_migrate_delta)),
 	],
-	'<> cannot be evaluated under the settings of a migration' => [ {
+	'<> cannot be evaluated with the settings of the migration' => [ {
 			prepare => q{CREATE FUNCTION {s}.f() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM {s}.schema_state) + twice(1); END';
 CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 2'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO app;
 SET search_path = {s}, public; CREATE INDEX my_index ON {s}.session_summaries ((event_count + f()))} } ],
@@ -159,7 +159,7 @@ my %left_out = (
 		'permission denied to <> the migration', 'cannot truncate a work table of an online migration',
 		'cowrie_online_change can be called only by the trigger of an online migration',
 		'functions that verify a batch can be called only by a migration', 'this function must be called where a row is expected',
-		'this function must be called as part of an aggregate', 'an enrichment document must be json or jsonb',
+		'this function must be called as part of an aggregate', 'an enrichment document must be of type json or jsonb',
 		'invalid fingerprint state', q{format must be 'html' or 'markdown'}, 'no migration of schema "<>" is on record', 'the ledger has no run <> of this schema', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
 	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],
 	'nobody has refused anything' => [

@@ -239,9 +239,9 @@ TEST(ReportSubject, RefusesWhatIsNotOnRecord) {
   EXPECT_EQ(failure_of(records, 3).sqlstate, sqlstate::undefined_object);
   records.add(1, "atomic", "done");
   records.add(2, "atomic", "done", /* here: */ false);
-  EXPECT_EQ(failure_of(records, 3).detail, "The latest it has are 1.");
+  EXPECT_EQ(failure_of(records, 3).detail, "Its latest runs are 1.");
   const Failure other = failure_of(records, 2);
-  EXPECT_EQ(other.detail, "That run was about schema \"other\".");
+  EXPECT_EQ(other.detail, "That run was for schema \"other\".");
   EXPECT_EQ(other.hint,
             "Run SELECT cowrie_migration_report(target_schema => 'other', run_id => 2);");
 }

@@ -23,14 +23,14 @@ std::string call(const Target &target, const std::string &arguments = {}) {
       append(known, std::to_string(each->id));
     if (each->id != id)
       continue;
-    detail = "That run was about another schema of this name, or about another database.";
+    detail = "That run was for another schema of this name, or in another database.";
     if (each->schema != target.schema) {
-      detail = "That run was about schema \"" + each->schema + "\".";
+      detail = "That run was for schema \"" + each->schema + "\".";
       command = call(target.with_schema(each->schema), "run_id => " + std::to_string(id));
     }
   }
   if (detail.empty())
-    detail = known.empty() ? "It has none." : "The latest it has are " + known + ".";
+    detail = known.empty() ? "It has no runs." : "Its latest runs are " + known + ".";
   throw Failure(sqlstate::undefined_object,
                 "the ledger has no run " + std::to_string(id) + " of this schema", detail,
                 "Run " + command);
@@ -39,8 +39,8 @@ std::string call(const Target &target, const std::string &arguments = {}) {
 [[noreturn]] void refuse_without_run(const Target &target) {
   throw Failure(sqlstate::prerequisite_state,
                 "no migration of schema \"" + target.schema + "\" is on record",
-                "Neither the ledger nor the status view tells of any run.",
-                "See what a migration would do with " + target.command("cowrie_preflight_v16") +
+                "Neither the ledger nor the status view has any run.",
+                "Check the database with " + target.command("cowrie_preflight_v16") +
                     " and migrate with " + target.command("cowrie_migrate_v16"));
 }
 

@@ -45,7 +45,7 @@ private:
       throw Failure(sqlstate::invalid_parameter,
                     "to_phase must be between 0 and " + std::to_string(last_phase()),
                     "It is " + std::to_string(to_phase_) + ".",
-                    "To go back to version " + std::to_string(version_before()) + ", run " +
+                    "To return to version " + std::to_string(version_before()) + ", run " +
                         command(false, false));
     if (!options_.dry_run)
       database_.lock_run();
