@@ -19,8 +19,9 @@ inline TupleDesc result_shape(FunctionCallInfo fcinfo) {
     info->fn_extra = call([&]() -> void * {
       TupleDesc shape;
       if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("this function must be called where a row is expected")));
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("function returning a row called in context that cannot accept one")));
       MemoryContext previous = MemoryContextSwitchTo(info->fn_mcxt);
       TupleDesc kept = BlessTupleDesc(CreateTupleDescCopy(shape));
       MemoryContextSwitchTo(previous);

@@ -338,7 +338,7 @@ BEGIN
                  least(version, back_to));
   GET DIAGNOSTICS removed = ROW_COUNT;
   IF removed <> 1 THEN
-    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the schema version could not be recorded';
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'could not record the schema version';
   END IF;
   RAISE NOTICE 'schema version %', least(version, back_to);
 END

@@ -35,7 +35,7 @@ for my $known (
 	'zero-loss gate: sessions were lost or changed',
 	'another migration is running in this database',
 	'<> is being used by active queries in this session',
-	'sequence cowrie_progress_<> of extension cowrie_migrate is missing',
+	'sequence cowrie_progress_<> of extension cowrie_migrate does not exist',
 	'skipping index "<>": column "<>" is missing',
 	'unexpected exception: <>',
 	'out of memory')

@@ -240,7 +240,8 @@ TEST(UnfitColumn, IsOneThatMustBeConvertedOrCannotBeReadAsItIs) {
                                                         {"snapshot_asn", "bigint"}})
     EXPECT_EQ(with_type(column, type), "column \"" + column + "\" is of type " + type);
   EXPECT_EQ(with_type(declared.retired_columns.front(), "text[]"),
-            "column \"" + declared.retired_columns.front() + "\" has values of an older attempt");
+            "column \"" + declared.retired_columns.front() +
+                "\" has values from an earlier attempt");
   Table without = fit;
   erase_named(without.columns, "created_at");
   EXPECT_EQ(unfit_column(declared, without), "there is no column \"created_at\"");

@@ -106,7 +106,7 @@ void LockRetry::give_up(int attempts) {
                 who_holds(),
                 "Wait for these transactions or terminate them with SELECT "
                 "pg_terminate_backend(pid); then run " +
-                    ports_.database.target().online_call() + " it resumes there.");
+                    ports_.database.target().online_call() + " it resumes where it stopped.");
 }
 
 } // namespace cowrie

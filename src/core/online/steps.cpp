@@ -115,9 +115,8 @@ void OnlineSteps::record(Failure &failure) {
     failure.detail = run_ == 0 ? "Nothing has been changed."
                                : "What has been committed remains: " + words_of_position() + ".";
   if (failure.hint.empty())
-    failure.hint = "Mend the cause, then run " + target().again() +
-                   (run_ == 0 ? "" : " it resumes there.") +
-                   " docs/RECOVERY.md tells what to look for.";
+    failure.hint = "Correct the cause, then run: " + target().again() +
+                   (run_ == 0 ? "" : " it resumes where it stopped.");
 }
 
 } // namespace cowrie

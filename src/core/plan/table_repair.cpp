@@ -194,9 +194,10 @@ private:
     const Conversion how = conversion(target_, column, found);
     changes_.push_back(ddl::retype_clause(column, how.values));
     if (!how.adjusted.empty())
-      step_.counts.push_back({"SELECT count(*) FROM " + qualified(target_.schema, declared_.name) +
-                                  " WHERE " + how.adjusted,
-                              "documents with characters that jsonb lacks, now U+FFFD"});
+      step_.counts.push_back(
+          {"SELECT count(*) FROM " + qualified(target_.schema, declared_.name) + " WHERE " +
+               how.adjusted,
+           "documents with characters that jsonb cannot hold, replaced by U+FFFD"});
     say(column.name + " " + found.type + " to " + column.type);
     found.type = column.type;
   }

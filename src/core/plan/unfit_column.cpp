@@ -31,7 +31,7 @@ std::string unfit_column(const Table &declared, const Table &observed) {
     }
   for (const std::string &each : declared.retired_columns)
     if (observed.column(each))
-      return "column \"" + each + "\" has values of an older attempt";
+      return "column \"" + each + "\" has values from an earlier attempt";
   for (const char *each :
        {"session_id", "enrichment", "first_event_at", "last_event_at", "created_at"}) {
     const Column *seen = observed.column(each);

@@ -163,10 +163,9 @@ private:
     monitor_.warning(phase + " (" + std::string(phase_name(position_.phase())) +
                          ") failed at step " + position_.step() + ": " + failure.message,
                      "SQLSTATE " + failure.sqlstate +
-                         ". The phase has been rolled back; phases"
-                         " before it are kept.",
-                     "Mend the cause and run " + target().migration() + " it resumes at " + phase +
-                         ".");
+                         ". The phase has been rolled back; the phases before it are kept.",
+                     "Correct the cause, then run: " + target().migration() + " it resumes at " +
+                         phase + ".");
   }
 
   void run_phase(int phase) {
@@ -216,8 +215,8 @@ private:
                        "Different from before run " + first->run + " at " + first->started + ": " +
                            compared.differs + ". " + std::to_string(compared.updated) +
                            " of these sessions have an updated_at after that.",
-                       "If the application has done that, nothing is to be done; else look for who"
-                       " did. The checkpoint compares with the same run: " +
+                       "If the application made these changes, no action is needed. Otherwise find "
+                       "out what changed them. The checkpoint compares with the same run: " +
                            target().command(target().function("checkpoint")));
   }
 
@@ -295,7 +294,7 @@ private:
   void load(const Step &step, StepResult &row) {
     if (step.kind == StepKind::refresh_rows && !refresh_) {
       row.status = "skipped";
-      row.detail = "no sessions were added meanwhile";
+      row.detail = "no sessions have been added";
       return;
     }
     row.rows = sessions_.load(step);
@@ -327,8 +326,8 @@ private:
     lost_ = true;
     throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                   "Different from before the migration: " + differs + "." + earlier,
-                  "Everything is rolled back. Look for triggers or rules on session_summaries,"
-                  " then run " +
+                  "Everything has been rolled back. Check session_summaries for triggers and rules "
+                  "with \\d session_summaries, then run " +
                       target().migration());
   }
 

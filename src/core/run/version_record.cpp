@@ -18,10 +18,10 @@ std::string state_table(const Database &database) {
  */
 void must_change_one_row(const Database &database, std::int64_t rows) {
   if (rows != 1)
-    throw Failure(sqlstate::prerequisite_state, "the schema version could not be recorded",
+    throw Failure(sqlstate::prerequisite_state, "could not record the schema version",
                   std::to_string(rows) + " rows of " + state_table(database) +
                       " were changed instead of 1.",
-                  "Look for triggers and rules with \\d " + state_table(database) +
+                  "Check for triggers and rules with \\d " + state_table(database) +
                       " and drop or disable them.");
 }
 
