@@ -155,7 +155,7 @@ my %left_out = (
 		'row is too big for a page' ],
 	'of the cleanup, or of functions that are no migration' => [
 		'phases 1 to <> are not complete', 'schema version <> builds on version <>',
-		'other objects depend on what cleanup would remove', 'cleanup would lose data that cannot be rebuilt',
+		'other objects depend on objects that cleanup would drop', 'cleanup would lose data that cannot be rebuilt',
 		'permission denied to <> the migration', 'cannot truncate a work table of an online migration',
 		'cowrie_online_change can be called only by the trigger of an online migration',
 		'functions that verify a batch can be called only by a migration', 'function returning a row called in context that cannot accept one',
