@@ -3,6 +3,7 @@
 // Error regime: every function runs in pg::entry.
 #include "pg/boundary/imports.h"
 
+#include "core/base/figures.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/run/cleanup.hpp"
@@ -27,7 +28,7 @@ void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
         .text(each.step)
         .text(each.status)
         .bigint_or_null(each.rows)
-        .interval_us(each.elapsed_us)
+        .interval_us(whole_milliseconds(each.elapsed_us))
         .text_or_null(each.detail)
         .put();
 }

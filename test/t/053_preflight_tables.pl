@@ -93,7 +93,7 @@ CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCT
 		before => q{SET cowrie_migrate.harmless_triggers = 'on_state'});
 	app('DROP TRIGGER on_state ON schema_state');
 	my $remedy = provoked('trigger', 'warning',
-		qr/"my trigger" on public.session_summaries .* the one rewrite fires none/);
+		qr/"my trigger" on public.session_summaries .* the rewrite fires no triggers/);
 	provoked('online migration', 'warning',
 		qr/^triggers or rules on session_summaries would fire for every batch: trigger "my trigger"$/);
 	$preflight->pasted('online migration');
@@ -187,7 +187,7 @@ CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM session_summaries});
 UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_count % 4 = 1 AND json_typeof(enrichment) = 'object' AND enrichment::text !~ 'u0000']);
 	my $number = app(q[SELECT count(*) FROM session_summaries WHERE json_typeof(enrichment) = 'string' AND enrichment::text LIKE '"{%']);
 	cmp_ok($number, '>', 10, 'documents encoded twice');
-	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are a JSON string that holds JSON: /);
+	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are JSON strings that contain JSON: /);
 	# The migration counts them.
 	my $unparsable = app("$quiet BEGIN; SELECT substring(detail from 'document_unparsable (\\d+)') FROM cowrie_migrate_v16() WHERE step = 'fill_columns'; ROLLBACK");
 	cmp_ok($unparsable, '>=', $number, 'documents encoded twice: the migration counts them');

@@ -191,7 +191,7 @@ sub of_unfinished
 	my @rows = preflight('online');
 	my $all = harmless('online', [$pid], @rows);
 	is(blockers(@rows), $running, 'online: the one blocker');
-	like($all, qr/unfinished migration\|.*belong to the running migration; leave them/, 'online: whose the trigger is');
+	like($all, qr/unfinished migration\|.*belong to the running migration; do not change them/, 'online: whose the trigger is');
 	paste('online', @rows);
 	is($node->safe_psql('online', 'SELECT running, pid FROM cowrie_migration_status'), "t|$pid", 'online: the run is alive');
 	is($node->safe_psql('online', 'SELECT cowrie_stop_migration()'), 't', 'stopped');

@@ -101,7 +101,7 @@ $node->safe_psql('refused', 'CREATE FUNCTION touch() RETURNS trigger LANGUAGE pl
 	. ' AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;'
 	. ' CREATE TRIGGER touch BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION touch()');
 my (undef, undef, $trigger) = session('refused', 'CALL cowrie_migrate_v16_online()');
-like($trigger, qr/triggers or rules of session_summaries would fire.*DETAIL:  trigger touch/s,
+like($trigger, qr/triggers or rules on session_summaries would fire.*DETAIL:  trigger touch/s,
 	'refused: a BEFORE UPDATE row trigger');
 $node->safe_psql('refused', 'DROP TRIGGER touch ON session_summaries; DROP FUNCTION touch();'
 	. ' DROP PROCEDURE around()');

@@ -139,7 +139,7 @@ DELETE FROM session_summaries AS s WHERE event_count % 4 = 1
   AND NOT EXISTS (SELECT FROM password_session_usage AS u WHERE u.session_id = s.session_id)
   AND NOT EXISTS (SELECT FROM longtail_detection_sessions AS u WHERE u.session_id = s.session_id);
 ALTER TABLE session_summaries ENABLE TRIGGER ALL});
-like(finishes('switched'), qr/from the first session: the trigger that catches changes was not there/,
+like(finishes('switched'), qr/from the first session: the trigger that records changes did not exist/,
 	'switched: from the first session');
 
 # What a replica applies fires no ordinary trigger.

@@ -51,12 +51,12 @@ foreach my $case (@restored[ 0 .. (full_counts() ? $#restored : 1) ])
 		{
 			my $told = finishes($database, "SET cowrie_migrate.fail_at = ''");
 			like($told, qr/NOTICE:  cannot resume the unfinished online migration, starting a new one
-DETAIL:  The online migration that began with run 1 was about another session_summaries, which has been replaced or restored since\./,
+DETAIL:  The online migration that began with run 1 was for another session_summaries table, which has since been replaced or restored\./,
 				"$database: says so");
 			unlike($told, qr/resuming/, "$database: does not resume");
 			is($node->safe_psql($database, q{SELECT detail FROM cowrie_migration_log WHERE step = 'begin_again'}),
-				'The online migration that began with run 1 was about another session_summaries, which has been'
-				  . ' replaced or restored since.', "$database: the ledger says so");
+				'The online migration that began with run 1 was for another session_summaries table, which has since'
+				  . ' been replaced or restored.', "$database: the ledger says so");
 		}
 		else
 		{
@@ -153,7 +153,7 @@ $node->safe_psql('renamed_now', 'ALTER SCHEMA first RENAME TO second');
 run_script($node, 'renamed_now', 'v15.sql', schema => 'first');
 $handle->finish;
 like($err, qr/ERROR:  schema "first" has been renamed during this call
-DETAIL:  It is called "second" now\.
+DETAIL:  Its name is now "second"\.
 HINT:  Repeat the call with target_schema => 'second'\./, 'renamed_now: says what to do');
 my ($status, $told) = call('renamed_now', 'SELECT 1', "target_schema => 'second'");
 is($status, 0, 'renamed_now: finishes') or diag($told);

@@ -53,7 +53,7 @@ my @orders = ('cowrie_pause_migration()', 'cowrie_resume_migration()', 'cowrie_a
 is(as('stranger', "SELECT $_"), 'f', "$_: nothing runs") foreach @orders;
 foreach my $wrong ('batch_size => 0', "pause => '-1 s'", "target_batch => '-1 s'", "max_lag => '-1 day'", 'max_wal => -1', 'max_active => -1')
 {
-	like(as('app_owner', "SELECT cowrie_pace($wrong)"), qr/ERROR:  \w+ must .*HINT:  Leave it out to keep it/s, "refused: $wrong");
+	like(as('app_owner', "SELECT cowrie_pace($wrong)"), qr/ERROR:  \w+ must .*HINT:  Omit it to leave it unchanged/s, "refused: $wrong");
 	like(as('app_owner', "CALL cowrie_migrate_v16_online($wrong)"), qr/ERROR:  \w+ must .*HINT:  Omit it: CALL/s, "a call with it, too");
 }
 

@@ -244,7 +244,7 @@ TEST(UnfitColumn, IsOneThatMustBeConvertedOrCannotBeReadAsItIs) {
                 "\" has values from an earlier attempt");
   Table without = fit;
   erase_named(without.columns, "created_at");
-  EXPECT_EQ(unfit_column(declared, without), "there is no column \"created_at\"");
+  EXPECT_EQ(unfit_column(declared, without), "column \"created_at\" does not exist");
   Table generated = fit;
   generated.columns.push_back(*declared.column("snapshot_country"));
   generated.columns.back().generated.sql = "upper(matcher)";

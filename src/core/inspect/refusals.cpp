@@ -33,15 +33,16 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
     if (each.object_type == ObjectType::version)
       append(detail, each.object + ": " + (each.actual.empty() ? "missing" : each.actual), "\n");
   const Target cleaned = target.for_version(first_incomplete_version(target, situation));
-  throw Failure(sqlstate::prerequisite_state,
-                "incomplete v" + std::to_string(target.version) + " schema detected", detail,
-                situation.online.any() && target.entry == Entry::atomic
-                    ? "Resume the unfinished online migration: run " + target.online_call() +
-                          " Other ways are in docs/RECOVERY.md, \"An online migration\"."
-                    : "To complete the schema in place and keep all rows, run " +
-                          target.migration("repair => true") + " to return to version " +
-                          std::to_string(cleaned.version - 1) + ", run " +
-                          cleaned.command(cleaned.function("cleanup")));
+  throw Failure(
+      sqlstate::prerequisite_state,
+      "incomplete v" + std::to_string(target.version) + " schema detected", detail,
+      situation.online.any() && target.entry == Entry::atomic
+          ? "Resume the unfinished online migration: run " + target.online_call() +
+                " For other ways, see section \"An online migration\" of the recovery guide."
+          : "To complete the schema in place and keep all rows, run " +
+                target.migration("repair => true") + " to return to version " +
+                std::to_string(cleaned.version - 1) + ", run " +
+                cleaned.command(cleaned.function("cleanup")));
 }
 
 void refuse_losses(Database &database, Inspection &inspection) {

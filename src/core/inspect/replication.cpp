@@ -7,7 +7,7 @@
 namespace cowrie {
 namespace {
 
-constexpr const char *documented = "docs/RECOVERY.md, \"Logical replication\"";
+constexpr const char *documented = "section \"Logical replication\" of the recovery guide";
 
 std::string state_of(const Database &database) {
   return qualified(database.target().schema, "schema_state");

@@ -98,8 +98,9 @@ private:
                           : deriving_phase() + 1;
     for (int phase = first; phase < last_phase(); ++phase)
       run_phase(phase);
+    const std::int64_t begun = database_.clock_us();
     schema_.run_phase(last_phase(), [](const Step &) {});
-    finish(last_phase());
+    finish(last_phase(), begun);
   }
 
   int deriving_phase() const { return target().declared().last_deriving_phase(); }
@@ -228,8 +229,9 @@ private:
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
         record_phase(database_, phase, seen().situation.version);
-      ports_.ledger.record(steps_.run(),
-                           {phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
+      const std::int64_t took = database_.clock_us() - begun;
+      ports_.ledger.record(steps_.run(), {phase, "", "done", std::nullopt, took, ""});
+      steps_.end_phase(took);
     });
   }
 
@@ -256,6 +258,7 @@ private:
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    row.notable = !rejects.empty();
     steps_.report_by_itself(row);
   }
 
@@ -289,6 +292,7 @@ private:
   // The end ------------------------------------------------------------------------------------
 
   void run_deriving_phase() {
+    const std::int64_t begun = database_.clock_us();
     steps_.in(Kind::work, [&] { view_.inspection = inspect(database_); });
     if (!after_cut_over_) {
       schema_.drop_obstacles(deriving_phase());
@@ -304,7 +308,7 @@ private:
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
     schema_.validate_constraints(deriving_phase());
     catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
-    finish(deriving_phase());
+    finish(deriving_phase(), begun);
   }
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
@@ -331,7 +335,7 @@ private:
 
   // Verified, recorded and rid of the work tables in one transaction. Where phases follow that
   // change the catalog alone, the version that ends here is complete, and the run goes on.
-  void finish(int phase) {
+  void finish(int phase, std::int64_t begun) {
     steps_.step_in(kind_of_recording(), phase, "set_version", [&](StepResult &row) {
       const bool ends = phase == last_phase() || !view_.skipped.empty();
       verify_phase(database_, phase, view_.skipped);
@@ -352,6 +356,7 @@ private:
                                describe(state_.filled.rejects)};
       ports_.ledger.finish_run(steps_.run(), outcome);
     });
+    steps_.end_phase(database_.clock_us() - begun);
   }
 
   static constexpr std::int64_t enough_for_the_moment = 200;

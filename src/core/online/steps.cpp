@@ -17,8 +17,8 @@ std::string milliseconds(std::int64_t microseconds) {
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
     : ports_(ports), monitor_(ports.monitor),
-      position_(ports.monitor, ports.database.target().again()), lock_retry_(ports),
-      hold_back_(ports) {}
+      position_(ports.monitor, ports.database.target().again()), notices_(ports.monitor),
+      lock_retry_(ports), hold_back_(ports) {}
 
 void OnlineSteps::begin(std::int64_t run, const Pace &pace) {
   ports_.seat.begins(state.first_run, pace);
@@ -40,7 +40,7 @@ void OnlineSteps::report(StepResult &row) {
     append(row.detail, "lock held for " + milliseconds(database().clock_us() - *locked_at_));
   if (const std::string waits = hold_back_.words_of_waits(); !waits.empty())
     append(row.detail, waits);
-  monitor_.notice(in_words(row));
+  notices_.step(row);
   ledger().record(run_, row);
 }
 

@@ -64,7 +64,7 @@ Verdict verdict_without_record(const LatestRun &latest) {
   if (latest.outcome == "failed")
     return {Mark::bad, "Failed, everything was rolled back"};
   if (latest.outcome == "died")
-    return {Mark::bad, "Its process ended without a word, everything was rolled back"};
+    return {Mark::bad, "Its process ended without an error message, everything was rolled back"};
   return {Mark::warning, "Rolled back"};
 }
 
@@ -122,18 +122,18 @@ Verdict verdict_of(const Subject &subject) {
   const std::string &status = subject.run->status;
   if (status == "done" && subject.taken_back_by)
     return {Mark::warning,
-            "Completed, and taken back by run " + std::to_string(*subject.taken_back_by)};
+            "Completed, then undone by run " + std::to_string(*subject.taken_back_by)};
   if (status == "done")
     return {Mark::good, "Completed"};
   if (status == "failed")
-    return {Mark::bad, subject.run->mode == "online" ? "Failed; what it had committed is kept"
-                                                     : "Failed; the phases before are kept"};
+    return {Mark::bad, subject.run->mode == "online" ? "Failed; what it had committed remains"
+                                                     : "Failed; the phases before it remain"};
   if (status == "stopped")
-    return {Mark::warning, "Stopped, as it was asked to"};
+    return {Mark::warning, "Stopped on request"};
   if (status == "running" && subject.is_running())
     return {Mark::warning,
             subject.latest.outcome == "waiting" ? "Running, waiting for a lock" : "Running"};
-  return {Mark::bad, "Its process ended without a word; what it had committed is kept"};
+  return {Mark::bad, "Its process ended without an error message; what it had committed remains"};
 }
 
 } // namespace cowrie::report

@@ -17,6 +17,7 @@
 #include "core/plan/plan.hpp"
 #include "core/run/atomic_fill.hpp"
 #include "core/run/dry_run.hpp"
+#include "core/run/phase_notices.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
@@ -35,7 +36,7 @@ public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
         position_(monitor, database.target().migration(options.repair ? "repair => true" : "")),
-        sessions_(database) {}
+        notices_(monitor), sessions_(database) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
@@ -160,8 +161,8 @@ private:
     results_.push_back(std::move(failed));
     sessions_.drop_staging();
     const std::string phase = "phase " + std::to_string(position_.phase());
-    monitor_.warning(phase + " (" + std::string(phase_name(position_.phase())) +
-                         ") failed at step " + position_.step() + ": " + failure.message,
+    monitor_.warning(in_words(position_.phase()) + " failed at step " + position_.step() + ": " +
+                         failure.message,
                      "SQLSTATE " + failure.sqlstate +
                          ". The phase has been rolled back; the phases before it are kept.",
                      "Correct the cause, then run: " + target().migration() + " it resumes at " +
@@ -184,6 +185,7 @@ private:
       sessions_.drop_staging();
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
     ledger_.record(run_, row);
+    notices_.end_phase(row.elapsed_us);
   }
 
   void begin_step(int phase, const std::string &name) {
@@ -267,7 +269,7 @@ private:
   }
 
   void report(const StepResult &row) {
-    monitor_.notice(in_words(row));
+    notices_.step(row);
     ledger_.record(run_, row);
     results_.push_back(row);
   }
@@ -276,6 +278,7 @@ private:
     const FillResult filled = sessions_.update(step);
     row.rows = filled.rows;
     row.detail = describe(filled.rejects);
+    row.notable = !row.detail.empty();
     refresh_ = filled.rows > 0;
   }
 
@@ -286,6 +289,7 @@ private:
     row.rows = proof_.before.sessions;
     const std::string rejects = describe(proof_.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    row.notable = !rejects.empty();
     if (proof_.null_escapes > 0)
       row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
     row.detail += "; " + step.detail;
@@ -313,7 +317,7 @@ private:
   void zero_loss_gate(StepResult &row) {
     refuse_loss();
     row.rows = proof_.before.sessions;
-    row.detail = "count, documents and times are as before";
+    row.detail = "count, documents and times are unchanged";
   }
 
   // With `keep`, too, it takes everything with it: what is lost must not be committed.
@@ -341,6 +345,7 @@ private:
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;
   RunPosition position_;
+  PhaseNotices notices_;
   AtomicFill sessions_;
   std::int64_t step_begun_ = 0;
   FillResult proof_;

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/plan/cleanup.hpp"
 #include "core/run/losses.hpp"
+#include "core/run/phase_notices.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
@@ -250,11 +253,10 @@ private:
     if (!step.relation.empty())
       row.detail +=
           ", " +
-          database_.query(relation_size_query, {qualified(target().schema, step.relation)})
-              .front()
-              .front()
-              .value_or("0") +
-          " bytes";
+          size_pretty(to_number(
+              database_.query(relation_size_query, {qualified(target().schema, step.relation)})
+                  .front()
+                  .front()));
     describe_rows(step, row);
   }
 
@@ -275,18 +277,27 @@ private:
         ledger_.begin_run("cleanup", "to phase " + std::to_string(to_phase_), false);
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
+    PhaseNotices notices(monitor_);
     const auto done = [&](StepResult row) {
       ledger_.record(run, row);
-      monitor_.notice("cleanup: " + row.step + " done", row.detail);
+      notices.step(row);
       rows.push_back(std::move(row));
     };
     if (drops_online_objects()) {
       position_.at(0, "drop_online_objects");
       drop_online_objects(database_, inspection_.situation.online);
-      done({0, "drop_online_objects", "done", std::nullopt, 0,
-            "an online migration was unfinished"});
+      done({0, "drop_online_objects", "done", std::nullopt, 0, "an online migration was unfinished",
+            true});
     }
+    std::int64_t phase_begun = begun;
+    const auto end_phase = [&] {
+      const std::int64_t now = database_.clock_us();
+      notices.end_phase(now - std::exchange(phase_begun, now), "removed");
+    };
+    int phase = 0;
     for (const Step &step : plan_) {
+      if (step.phase != std::exchange(phase, step.phase))
+        end_phase();
       position_.at(step.phase, step.name);
       const std::int64_t step_begun = database_.clock_us();
       for (const std::string &sql : step.statements)
@@ -296,9 +307,12 @@ private:
       describe_rows(step, row);
       done(std::move(row));
     }
+    end_phase();
     position_.at(to_phase_, "set_version");
     record();
     done({to_phase_, "set_version", "done", std::nullopt, 0, final_state()});
+    monitor_.notice("cleanup done in " + duration(database_.clock_us() - begun) + ": " +
+                    final_state());
     ledger_.finish_run(run,
                        {to_phase_, "", "done", std::nullopt, database_.clock_us() - begun, ""});
     monitor_.finished();

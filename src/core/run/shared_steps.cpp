@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/schema/ddl.hpp"
@@ -21,9 +22,15 @@ std::string describe(const RejectCounts &rejects) {
   return result;
 }
 
+std::string in_words(int phase) {
+  return "phase " + std::to_string(phase) + " (" + std::string(phase_name(phase)) + ")";
+}
+
 std::string in_words(const StepResult &step) {
-  std::string result = "phase " + std::to_string(step.phase) + " (" +
-                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  std::string result =
+      (step.phase == 0 ? "" : in_words(step.phase) + ": ") + step.step + " " + step.status;
+  if (step.status == "done")
+    result += " in " + duration(step.elapsed_us);
   if (step.rows)
     result += ", " + std::to_string(*step.rows) + " rows";
   if (!step.detail.empty())

@@ -65,6 +65,7 @@ void record_phase(Database &database, int phase, int version) {
 void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
   if (skipped_indexes > 0) {
     row.status = "skipped";
+    row.notable = true;
     row.detail = "schema version stays " + std::to_string(version) + ": " +
                  std::to_string(skipped_indexes) + " indexes were skipped";
     return;

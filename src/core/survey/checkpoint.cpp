@@ -34,7 +34,7 @@ public:
     database_.in_passing([this] { inspection_ = inspect(database_); });
     measure("ip_coverage", "> 90 %", [this](Criterion &row) { ip_coverage(row); });
     measure("api_call_reduction", "> 75 %", [this](Criterion &row) { api_call_reduction(row); });
-    measure("zero_data_loss", "count, documents and times as before the migration",
+    measure("zero_data_loss", "count, documents and times unchanged",
             [this](Criterion &row) { zero_data_loss(row); });
     query_performance();
     measure("schema_complete", "0 differences", [this](Criterion &row) { schema_complete(row); });
@@ -107,7 +107,7 @@ private:
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
       row.passed = none;
       row.measured = none ? "no sessions" : "not measured";
-      row.detail = "the ledger has no run that recorded what there was before";
+      row.detail = "the ledger has no run that recorded the state before it";
       return;
     }
     const Comparison compared = compare_with(database_, *first);
