@@ -197,7 +197,7 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that c
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS
     'of the error; if a rollback has removed it from the ledger, where to find it';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
-    'the lock that the run waits for, who holds it and which attempt it is, or the command that lets it continue';
+    'the lock that the run waits for, who holds it and which attempt it is, or the command with which it continues';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.holding_back IS
     'why the run holds back: it is paused, or others have to recover first; NULL: it does not';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS
@@ -335,7 +335,7 @@ COMMENT ON FUNCTION @extschema@.cowrie_validate_schema(name, integer) IS
 
 -- Comments in the words of PostgreSQL's manual.
 COMMENT ON COLUMN @extschema@.cowrie_step.step IS 'what is done, usually the object that is created';
-COMMENT ON COLUMN @extschema@.cowrie_step.elapsed IS 'how long it took, in whole milliseconds';
+COMMENT ON COLUMN @extschema@.cowrie_step.elapsed IS 'how long it took, in whole milliseconds; NULL in a plan';
 COMMENT ON COLUMN @extschema@.cowrie_step.detail IS 'further facts; in a plan, the lock and the size';
 COMMENT ON COLUMN @extschema@.cowrie_finding.actual IS 'what exists';
 COMMENT ON COLUMN @extschema@.cowrie_finding.loses_data IS

@@ -86,10 +86,10 @@ END LOOP; END $$});
 $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER "my trigger" BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION noted();
 CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION noted()});
-	remedied_refusal('triggers of "public"."schema_state" would fire for what the migration writes',
+	remedied_refusal('triggers on "public"."schema_state" would fire for what the migration writes',
 		'ALTER TABLE "public"."schema_state" DISABLE TRIGGER on_state');
 	app('ALTER TABLE schema_state ENABLE TRIGGER on_state');
-	$preflight->no_blocker('triggers of "public"."schema_state" would fire for what the migration writes',
+	$preflight->no_blocker('triggers on "public"."schema_state" would fire for what the migration writes',
 		before => q{SET cowrie_migrate.harmless_triggers = 'on_state'});
 	app('DROP TRIGGER on_state ON schema_state');
 	my $remedy = provoked('trigger', 'warning',
@@ -345,17 +345,17 @@ SELECT 'damaged', json_build_object('pad', string_agg(md5(i::text), '')) FROM ge
 		is(scalar(split /\n/, app($remedy)), 100, "$reason: its remedy lists some");
 		$preflight->pasted($reason);
 	}
-	provoked('documents with \u0000', 'info', qr/^\d+ documents hold \\u0000/);
+	provoked('documents with \u0000', 'info', qr/^\d+ documents contain \\u0000/);
 	my ($nul) = (rows('documents with \u0000'))[0][1] =~ /^(\d+)/;
 	is(app(q{SELECT count(*) FROM session_summaries WHERE enrichment::text ~ '(^|[^\\\\])(\\\\\\\\)*\\\\u0000'}), $nul,
 		'documents with \u0000: as many as there are');
 	my $find = provoked('sessions without source IP', 'info', qr/^\d+ sessions will have no source_ip/);
-	my ($no_ip, $examples) = (rows('sessions without source IP'))[0][1] =~ /^(\d+) sessions .*For example (.*)$/;
+	my ($no_ip, $examples) = (rows('sessions without source IP'))[0][1] =~ /^(\d+) sessions .*Examples: (.*)$/;
 	provoked('expected coverage', 'info', qr/^of 400 sessions .*; \d+ IPs\. Expected: ip_coverage/);
 	my ($ips) = (rows('expected coverage'))[0][1] =~ /; (\d+) IPs/;
-	provoked($_, 'info', qr/^about \d+ bytes/)
+	provoked($_, 'info', qr/^about \d+ (?:bytes|kB|MB) /)
 	  foreach ('space for tables', 'space for indexes', 'space for WAL', 'space for temporary files');
-	provoked('free space', 'info', qr/^in one transaction: about \d+ bytes/, rows => 2);
+	provoked('free space', 'info', qr/^in one transaction: about \d+ (?:bytes|kB|MB) needed /, rows => 2);
 	provoked('duration', 'info', qr/^about \d\d:\d\d:\d\d for 400 sessions/);
 	provoked('server version', 'info', qr/^PostgreSQL \d+/);
 

@@ -245,7 +245,7 @@ foreach my $column (sort keys %damage)
 			  . sprintf($hanging, $column), "$database: lived in");
 		my $before = $node->safe_psql($database, $hangs);
 		like(succeeds($database, q{SELECT detail FROM cowrie_migrate_v16(repair => true, dry_run => true)
-WHERE step = 'mend_ip_inventory'}, "$database: dry run"), qr/carried over: .*index my_index/, "$database: the dry run says so");
+WHERE step = 'repair_ip_inventory'}, "$database: dry run"), qr/carried over: .*index my_index/, "$database: the dry run says so");
 		succeeds($database, $mode =~ s/\(\)/(repair => true)/r, "$database: repaired");
 		is($node->safe_psql($database, $hangs), $before, "$database: everything that hung on it still does");
 		is(succeeds($database, 'SELECT count(*) FROM cowrie_validate_schema()', "$database: validate"), '0',

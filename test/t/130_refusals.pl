@@ -54,7 +54,7 @@ my %cases = (
 	'<> has no non-deferrable unique constraint on column "key"' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
 	'<> has column "<>", which is NOT NULL and has no default' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
 	'constraint <> on <> rejects what the migration writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
-	'triggers of <> would fire for what the migration writes' => [
+	'triggers on <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.schema_state FOR EACH ROW EXECUTE FUNCTION {s}.f()} },
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';

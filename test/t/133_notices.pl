@@ -16,7 +16,7 @@ create_v15($node, 'app', n => 60);
 sub notices_of
 {
 	my ($database, $call) = @_;
-	my ($status, $out, $err) = $node->psql($database, $call);
+	my ($status, $out, $err) = $node->psql($database, "SET client_min_messages = notice;\n$call");
 	is($status, 0, $call) or diag($err);
 	my @notices = grep { !/: \w+ done in (?:\d+\.\d s|\d+ min|\d+ h)/ || /rejected:/ } $err =~ /^NOTICE:  (.*)$/mg;
 	unlike($err, qr/\d\d:\d\d:\d\d\.\d|\d{5,} bytes/, 'no fraction of a time of day, and no bare bytes');
@@ -32,7 +32,7 @@ foreach my $mode (sort keys %rejecting)
 	my ($fill) = grep { /fill_columns done/ } @notices;
 	like($fill // '', qr/^phase 1 \(session_columns\): fill_columns done in T, 60 rows \(rejected: \w+ \d+/,
 		"$mode: the step that rejects values says so");
-	is(join(', ', map { /^phase (\d) \(\w+\) done in T: \d+ steps, \w+ \d+ rows/ ? $1 : () } @notices), '1, 2, 3, 4, 5',
+	is(join(', ', map { /^phase (\d) \(\w+\) done in T: \d+ steps(?:, \w+ \d+ rows)*$/ ? $1 : () } @notices), '1, 2, 3, 4, 5',
 		"$mode: a NOTICE for each phase");
 	is(scalar(@notices), 6, "$mode: and no other") or diag(join "\n", @notices);
 	my $recorded = $node->safe_psql($mode, 'SELECT count(*) FROM cowrie_migration_log WHERE step IS NOT NULL');

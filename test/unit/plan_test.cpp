@@ -337,7 +337,7 @@ TEST(PlanMigration, RepairCreatesOnlyWhatIsMissing) {
   EXPECT_EQ(changes,
             (std::vector<std::string>{
                 "drop_fk_session_source_ip", "drop_fk_ip_current_asn", "fill_columns",
-                "mend_ip_inventory", "session_count_not_negative", "add_missing_asns",
+                "repair_ip_inventory", "session_count_not_negative", "add_missing_asns",
                 "drop_idx_ip_current_asn", "idx_ip_current_asn", "idx_ip_geo_country",
                 "fk_session_source_ip", "validate_fk_session_source_ip", "fk_ip_current_asn",
                 "validate_fk_ip_current_asn", "verify", "zero_loss_gate", "set_version"}));

@@ -63,7 +63,7 @@ class TableRepair {
 public:
   TableRepair(const Target &target, const Table &declared, Table &seen, bool filled)
       : target_(target), declared_(declared), seen_(seen), filled_(filled),
-        step_(repair_step(0, "mend_" + declared.name, declared)) {}
+        step_(repair_step(0, "repair_" + declared.name, declared)) {}
 
   /** Nothing: there is nothing to repair. */
   std::optional<Step> step() {

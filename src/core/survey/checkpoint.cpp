@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/validate.hpp"
@@ -18,12 +19,6 @@ namespace cowrie {
 namespace {
 
 constexpr std::int64_t longest_query_us = 10'000'000;
-
-std::string seconds(std::int64_t microseconds) {
-  const std::string thousandths = std::to_string(microseconds / 1000 % 1000);
-  return std::to_string(microseconds / 1'000'000) + "." + std::string(3 - thousandths.size(), '0') +
-         thousandths + " s";
-}
 
 class CheckpointRun {
 public:
@@ -135,7 +130,7 @@ private:
             "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) " + each.sql(database_),
             parameters);
         const std::int64_t took = database_.clock_us() - begun;
-        row.measured = seconds(took);
+        row.measured = duration(took);
         row.passed = took < longest_query_us;
         row.detail = each.name + "; plan: " + plan.front().front().value_or("");
       });
