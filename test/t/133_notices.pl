@@ -18,7 +18,7 @@ sub notices_of
 	my ($database, $call) = @_;
 	my ($status, $out, $err) = $node->psql($database, "SET client_min_messages = notice;\n$call");
 	is($status, 0, $call) or diag($err);
-	my @notices = grep { !/: \w+ done in (?:\d+\.\d s|\d+ min|\d+ h)/ || /rejected:/ } $err =~ /^NOTICE:  (.*)$/mg;
+	my @notices = grep { !/: \w+ done in (?:\d+\.\d s|\d+ min|\d+ h)/ || /rejected:/ } $err =~ /^(?:psql:\S+ )?NOTICE:  (.*)$/mg;
 	unlike($err, qr/\d\d:\d\d:\d\d\.\d|\d{5,} bytes/, 'no fraction of a time of day, and no bare bytes');
 	s/ in (?:under 1 ms|\d+ ms|\d+\.\d s)/ in T/ foreach @notices;
 	return ($out, @notices);
