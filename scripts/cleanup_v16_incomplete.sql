@@ -68,8 +68,8 @@ BEGIN
   WHERE v.version = back_to;
   IF kept IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('schema version %s is no version that can be gone back to', back_to),
-      HINT = 'Leave version out, or name one from 15 to 16.';
+      MESSAGE = format('cannot return to schema version %s', back_to),
+      HINT = 'Omit version, or use one from 15 to 16.';
   END IF;
 
   -- Whose it is -------------------------------------------------------------------------------
@@ -85,12 +85,12 @@ BEGIN
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = app_schema AND c.relname = 'session_summaries' AND c.relkind IN ('r', 'p');
   IF item.owner IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'there is no table session_summaries',
-      HINT = 'Name its schema: psql -v schema=app -f cleanup_v16_incomplete.sql';
+    RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'table session_summaries does not exist',
+      HINT = 'Specify its schema: psql -v schema=app -f cleanup_v16_incomplete.sql';
   ELSIF item.owner <> session_user OR item.owner <> current_user THEN
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = format('this script must be run by the owner of session_summaries, role "%s"', item.owner),
-      DETAIL = format('You are "%s". Triggers of the owner would run with the rights of whoever has logged in.',
+      DETAIL = format('You are "%s". Triggers of the owner would run with the privileges of the role that is logged in.',
                       session_user),
       HINT = format('Log in as that role: psql -U %s -d %s -f cleanup_v16_incomplete.sql', item.owner,
                     current_database());
@@ -127,7 +127,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = format('%s does not belong to the owner of session_summaries', item.name),
       DETAIL = format('It belongs to role "%s", whose triggers would run as "%s".', item.owner, current_user),
-      HINT = 'Find out who made it, and rename it or give it to the owner of session_summaries.';
+      HINT = 'Find out what uses it, and rename it or change its owner to that of session_summaries.';
   END LOOP;
 
   -- The recorded version ----------------------------------------------------------------------
@@ -140,12 +140,12 @@ BEGIN
   END IF;
   IF version < 15 THEN
     RAISE EXCEPTION USING ERRCODE = '0A000',
-      MESSAGE = format('schema version "%s" is no version that can be gone back from', version_text),
-      HINT = format('Look at SELECT * FROM %I.schema_state;', app_schema);
+      MESSAGE = format('cannot return from schema version "%s"', version_text),
+      HINT = format('Check SELECT * FROM %I.schema_state;', app_schema);
   ELSIF version > 17 AND NOT accepted THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('schema version %s builds on version 17', version),
-      DETAIL = format('Back at version %s the application would replay its own later migrations.', back_to),
+      DETAIL = format('At version %s the application would run its own later migrations again.', back_to),
       HINT = 'If that is what you want, add -v force=on.';
   END IF;
 
@@ -440,7 +440,7 @@ BEGIN
   END LOOP;
   IF lines <> '' THEN
     RAISE EXCEPTION USING ERRCODE = '2BP01',
-      MESSAGE = 'other objects depend on what cleanup would remove', DETAIL = ltrim(lines, E'\n'),
+      MESSAGE = 'other objects depend on objects that cleanup would drop', DETAIL = ltrim(lines, E'\n'),
       HINT = 'Save their definitions and drop them if they are no longer needed: ' || commands
              || 'then run this file again.';
   END IF;
@@ -493,7 +493,7 @@ BEGIN
   SELECT string_agg(r.routine, E'\n') AS routines INTO item
   FROM (SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname NOT IN ('internal', 'c') AND p.prosqlbody IS NULL AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AND p.prosrc ~* ('\m(' || words || ')\M') ORDER BY 1) AS r (routine);
   IF item.routines IS NOT NULL THEN
-    RAISE WARNING USING MESSAGE = 'functions name what this cleanup removes', DETAIL = item.routines;
+    RAISE WARNING USING MESSAGE = 'functions refer to objects that this cleanup drops', DETAIL = item.routines;
   END IF;
 
   -- Backwards: constraints before the tables they point to, columns last ----------------------
@@ -555,7 +555,7 @@ BEGIN
                  least(version, back_to));
   GET DIAGNOSTICS removed = ROW_COUNT;
   IF removed <> 1 THEN
-    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the schema version could not be recorded';
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'could not record the schema version';
   END IF;
   RAISE NOTICE 'schema version %', least(version, back_to);
 END

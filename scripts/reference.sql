@@ -35,7 +35,7 @@ stopped.
 the next batch.'),
   ('cowrie_pause_migration', 'A pause begins before the next batch or step, holds no lock on a table and no snapshot, and outlasts the
 session, a crash and a restart: the next CALL is paused, too.'),
-  ('cowrie_allow_cut_over', 'It is said to the run that goes on: when that ends before the cut-over, the next one has to be allowed again.'),
+  ('cowrie_allow_cut_over', 'It is for the run in progress: if that ends before the cut-over, the next one must be allowed again.'),
   ('cowrie_preflight_v16', 'Blockers have the words of the refusal; warnings come with a remedy; information is about space, WAL, duration and
 what the documents would give.'),
   ('cowrie_checkpoint_v16', 'One of the criteria is that nothing was lost. A criterion that cannot be measured says so and has not passed.'),

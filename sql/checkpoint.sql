@@ -13,7 +13,7 @@ SET ROLE "o'wn""er";
 RESET ROLE;
 CREATE VIEW checkpoint AS
 SELECT criterion, passed,
-  CASE criterion WHEN 'query_performance' THEN regexp_replace(measured, '^\d+\.\d+', 'N') ELSE measured END AS measured,
+  CASE criterion WHEN 'query_performance' THEN regexp_replace(measured, '^(under \d+|\d+(\.\d)?) m?s$', 'N s') ELSE measured END AS measured,
   target,
   regexp_replace(regexp_replace(detail, '; plan: \w.*', '; plan: ...'), 'with run \d+, (.*) start, [^;]*', 'with run N, \1 start, TIME')
     AS detail

@@ -26,7 +26,7 @@ $$;
 SELECT result() AS uninterrupted \gset
 
 -- A plan first: it writes nothing.
-SELECT phase, step, status, rows, regexp_replace(detail, '\d+ bytes', 'N bytes') AS detail
+SELECT phase, step, status, rows, regexp_replace(detail, '\d+ (bytes|kB|MB)', 'N') AS detail
 FROM cowrie_cleanup_v16(dry_run => true);
 SELECT count(*) FROM cowrie_validate_schema();
 

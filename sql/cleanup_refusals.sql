@@ -272,7 +272,7 @@ SELECT count(*) > 0 FROM cowrie_migrate_v16();
 DROP EXTENSION cowrie_migrate;
 CREATE EXTENSION cowrie_migrate SCHEMA public;
 SELECT refusal('SELECT * FROM cowrie_cleanup_v16(dry_run => true)');
-SELECT phase, step, rows, regexp_replace(detail, '\d+ bytes', 'N bytes') FROM cowrie_cleanup_v16(dry_run => true, force => true)
+SELECT phase, step, rows, regexp_replace(detail, '\d+ (bytes|kB|MB)', 'N') FROM cowrie_cleanup_v16(dry_run => true, force => true)
 WHERE detail ~ 'lost';
 
 ---------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
 CREATE FUNCTION cowrie_migrate_internal.cowrie_columns_as_read(varchar, bigint) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_columns_as_read(varchar, bigint) IS
-    'internal: notes a session''s other columns as a batch has read them';
+    'internal: records a session''s other columns as a batch has read them';
 CREATE FUNCTION cowrie_migrate_internal.cowrie_columns_unchanged(varchar, bigint) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_columns_unchanged(varchar, bigint) IS
@@ -183,26 +183,26 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.step IS 'the step it is at
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_done IS 'sessions done';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_total IS 'sessions in all';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.percent IS 'of the whole run';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same, to be looked at with \watch';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.progress_bar IS 'the same as a bar, for \watch';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rows_per_second IS
     'of the step, while sessions are filled; NULL: no rows are counted, or it waits';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'the time that is left, by its own pace';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.eta IS 'estimated time until the run ends';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.rejects IS
     'values that could not be used, counted by reason';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.started_at IS 'begin of the run';
-COMMENT ON COLUMN @extschema@.cowrie_migration_status.updated_at IS 'the last sign of life';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.started_at IS 'start of the run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_status.updated_at IS 'time of the last update';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_sqlstate IS
     'of the error with which the latest run ended; NULL: none';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.batch IS 'number of the batch of an online run';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.run_by IS 'the role that called';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.last_message IS
-    'of the error; where a rollback has taken it from the ledger, where else it is';
+    'of the error; if a rollback has removed it from the ledger, where to find it';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.waiting_for IS
-    'the lock that the run waits for, who holds it and which attempt it is, or the command that lets it go on';
+    'the lock that the run waits for, who holds it and which attempt it is, or the command with which it continues';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.holding_back IS
     'why the run holds back: it is paused, or others have to recover first; NULL: it does not';
 COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS
-    'running, waiting, waiting for cut-over, holding back, paused, done, stopped, failed, died (without a word) or undone';
+    'running, waiting, waiting for cut-over, holding back, paused, done, stopped, failed, died (without an error message) or undone';
 
 -- Names and SQLSTATEs come from cowrie_progress() now.
 DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);
@@ -213,12 +213,12 @@ DROP FUNCTION cowrie_migrate_internal.cowrie_sqlstate_text(bigint);
 CREATE FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local() IS
-    'internal: leaves out the rows of the ledger that come by logical replication';
+    'internal: ignores rows of the ledger that arrive by logical replication';
 CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.cowrie_migration_log
     FOR EACH ROW EXECUTE FUNCTION cowrie_migrate_internal.cowrie_ledger_is_local();
 ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
 COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
-    'leaves out what comes by logical replication: the ledger tells of this database';
+    'ignores rows that arrive by logical replication: the ledger is about this database only';
 
 -- Orders to the online run that is going on, and what it waits for that is no lock.
 DO $do$
@@ -251,7 +251,7 @@ CREATE PROCEDURE @extschema@.cowrie_migrate_v16_online(
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE
     @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval, interval, interval, bigint, integer, text) IS
-    'migrate from version 15 to 16 in many short transactions, beside an application that goes on writing';
+    'migrate from version 15 to 16 in many short transactions, while the application continues to write';
 
 CREATE FUNCTION @extschema@.cowrie_pace(
     batch_size integer DEFAULT NULL,
@@ -263,7 +263,7 @@ CREATE FUNCTION @extschema@.cowrie_pace(
 ) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_pace(integer, interval, interval, interval, bigint, integer) IS
-    'change the pace of the running online migration; NULL leaves a value as it is; false: none is running';
+    'change the pace of the running online migration; NULL leaves a value unchanged; false: none is running';
 CREATE FUNCTION @extschema@.cowrie_pause_migration() RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_pause_migration() IS
@@ -271,7 +271,7 @@ COMMENT ON FUNCTION @extschema@.cowrie_pause_migration() IS
 CREATE FUNCTION @extschema@.cowrie_resume_migration() RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_resume_migration() IS
-    'let the online migration that is paused go on; false: none is paused';
+    'resume the online migration that is paused; false: none is paused';
 CREATE FUNCTION @extschema@.cowrie_allow_cut_over() RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_allow_cut_over() IS
@@ -329,7 +329,29 @@ CREATE FUNCTION @extschema@.cowrie_cleanup_v17(
 ) RETURNS SETOF @extschema@.cowrie_step
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.cowrie_cleanup_v17(name, boolean, boolean) IS
-    'take the schema back to version 16';
+    'return the schema to version 16';
 
 COMMENT ON FUNCTION @extschema@.cowrie_validate_schema(name, integer) IS
     'compare the schema with the declaration of a version, 16 unless another is named; no row means complete';
+
+-- Comments in the words of PostgreSQL's manual.
+COMMENT ON COLUMN @extschema@.cowrie_step.step IS 'what is done, usually the object that is created';
+COMMENT ON COLUMN @extschema@.cowrie_step.elapsed IS 'how long it took, in whole milliseconds; NULL in a plan';
+COMMENT ON COLUMN @extschema@.cowrie_step.detail IS 'further facts; in a plan, the lock and the size';
+COMMENT ON COLUMN @extschema@.cowrie_finding.actual IS 'what exists';
+COMMENT ON COLUMN @extschema@.cowrie_finding.loses_data IS
+    'true: the remedy changes or deletes data, so repair does not apply it';
+COMMENT ON COLUMN @extschema@.cowrie_hazard.hazard IS 'what it is; for a blocker, the message of the error';
+COMMENT ON COLUMN @extschema@.cowrie_criterion.detail IS 'further facts';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.started_at IS 'start of the step, phase or run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.finished_at IS 'end of the step, phase or run';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.elapsed IS 'how long it took, in whole milliseconds';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.detail IS 'further facts';
+COMMENT ON COLUMN @extschema@.cowrie_migration_log.resume IS
+    'what the next call of an online migration needs to resume';
+COMMENT ON TYPE cowrie_migrate_internal.cowrie_staged IS
+    'internal: facts of a document that the inventories need in addition to the session columns';
+COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_online_change() IS
+    'internal: trigger that exists only during an online migration; fills and records changed sessions';
+COMMENT ON FUNCTION @extschema@.cowrie_cleanup_v16(name, integer, boolean, boolean) IS
+    'return the schema to version 15, or to the end of a phase of the migration';

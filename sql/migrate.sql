@@ -10,15 +10,13 @@ CREATE SCHEMA app;
 SET search_path = app, public;
 
 -- The plan first: it writes nothing.
-SELECT phase, step, status, rows, regexp_replace(detail, '\d+ bytes', 'N bytes') AS detail
+SELECT phase, step, status, rows, regexp_replace(detail, '\d+ (bytes|kB|MB)', 'N') AS detail
 FROM cowrie_migrate_v16(dry_run => true);
 SELECT value FROM schema_state WHERE key = 'schema_version';
 SELECT to_regclass('app.ip_inventory'), (SELECT count(*) FROM public.cowrie_migration_log);
 
--- A NOTICE per step.
-SET client_min_messages = notice;
+-- A row per step.
 SELECT phase, step, status, rows, detail FROM cowrie_migrate_v16();
-SET client_min_messages = warning;
 SELECT * FROM schema_state ORDER BY key;
 SELECT * FROM cowrie_validate_schema();
 

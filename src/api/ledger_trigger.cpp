@@ -13,10 +13,11 @@ PG_FUNCTION_INFO_V1(cowrie_ledger_is_local);
 PGDLLEXPORT Datum cowrie_ledger_is_local(PG_FUNCTION_ARGS) {
   return cowrie::pg::entry([&] {
     if (!CALLED_AS_TRIGGER(fcinfo))
-      throw cowrie::Failure(cowrie::sqlstate::prerequisite_state,
-                            "cowrie_ledger_is_local is called by the trigger of the ledger only",
-                            "It must be fired before a row is written.",
-                            "Look into the ledger with SELECT * FROM cowrie_migration_log;");
+      throw cowrie::Failure(
+          cowrie::sqlstate::prerequisite_state,
+          "cowrie_ledger_is_local can be called only by the trigger of the ledger",
+          "It must be called by a BEFORE ROW trigger.",
+          "Read the ledger with SELECT * FROM cowrie_migration_log;");
     const TriggerData *data = reinterpret_cast<const TriggerData *>(fcinfo->context);
     if (IsLogicalWorker())
       return Datum{0}; // the row is left out

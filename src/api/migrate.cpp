@@ -3,6 +3,7 @@
 // Error regime: every function runs in pg::entry.
 #include "pg/boundary/imports.h"
 
+#include "core/base/figures.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/run/atomic_run.hpp"
 #include "core/run/cleanup.hpp"
@@ -22,14 +23,18 @@ namespace {
 
 void put_steps(ReturnSetInfo *result, const std::vector<StepResult> &steps) {
   RowBuilder row(result);
-  for (const StepResult &each : steps)
+  for (const StepResult &each : steps) {
+    std::optional<std::int64_t> elapsed;
+    if (each.status != "planned")
+      elapsed = whole_milliseconds(each.elapsed_us);
     row.integer(each.phase)
         .text(each.step)
         .text(each.status)
         .bigint_or_null(each.rows)
-        .interval_us(each.elapsed_us)
+        .interval_or_null(elapsed)
         .text_or_null(each.detail)
         .put();
+  }
 }
 
 OnFailure on_failure_argument(FunctionCallInfo fcinfo, int position,

@@ -45,27 +45,28 @@ void refuse_unless_bare_call(FunctionCallInfo fcinfo, const Target &named) {
   // A pipeline is a transaction of all its statements: the first commit would end that of those
   // before.
   if (!is_bare_call(fcinfo) || (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
-    throw Failure(sqlstate::active_transaction,
-                  named.function("migrate") + "_online must be called by a statement of its own",
-                  "It commits after every batch, which cannot be done in a transaction block, a"
-                  " function, a DO block, another procedure, a string of several statements, or a"
-                  " pipeline.",
-                  "Run nothing but " + named.online_call() +
-                      " Settings come before it, in a statement of their own or with ALTER ROLE.");
-  if (IsolationUsesXactSnapshot())
     throw Failure(
         sqlstate::active_transaction,
-        "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
-        "default_transaction_isolation of this session is not read committed.",
-        "Run SET default_transaction_isolation = 'read committed'; and then, by itself, " +
-            named.online_call());
+        named.function("migrate") +
+            "_online must be called as a single statement outside a transaction block",
+        "It commits after every batch, which is not possible in a transaction block, a function, a "
+        "DO block, another procedure, a string of several statements, or a pipeline.",
+        "Run only " + named.online_call() +
+            " Change settings before it, in a separate statement or with ALTER ROLE.");
+  if (IsolationUsesXactSnapshot())
+    throw Failure(sqlstate::active_transaction,
+                  "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
+                  "default_transaction_isolation of this session is not read committed.",
+                  "Run SET default_transaction_isolation = 'read committed'; and then, as a "
+                  "separate statement, " +
+                      named.online_call());
 }
 
 /** The arguments of every online procedure, one after the other: target_schema, repair, the six of
  * a pace, cut_over. The first four are all that objects of versions before 1.2 declare. */
 OnlineOptions options_of(FunctionCallInfo fcinfo, const Target &named) {
   constexpr int first_of_pace = 2, max_lag = 5, cut_over = 8;
-  const std::string without = "Leave it out: " + named.online_call();
+  const std::string without = "Omit it: " + named.online_call();
   OnlineOptions options;
   options.repair = flag_argument(fcinfo, 1);
   take_pace(fcinfo, first_of_pace, options.pace);
@@ -76,8 +77,8 @@ OnlineOptions options_of(FunctionCallInfo fcinfo, const Target &named) {
     const std::string_view when = text_argument(fcinfo, cut_over);
     if (when != "now" && when != "wait")
       throw Failure(sqlstate::invalid_parameter, "cut_over must be now or wait",
-                    "now: as soon as all else is done. wait: when somebody runs SELECT"
-                    " cowrie_allow_cut_over();",
+                    "now: as soon as everything else is done. wait: after SELECT "
+                    "cowrie_allow_cut_over(); has been run.",
                     without);
     options.waits_for_cut_over = when == "wait";
   }
@@ -132,16 +133,17 @@ Datum migrate_online_to(FunctionCallInfo fcinfo, int version) {
 
 [[noreturn]] void refuse_without_batch() {
   throw Failure(sqlstate::prerequisite_state,
-                "functions that prove a batch are called by a migration only",
-                "No batch has just written this session.", "Do not call them.");
+                "functions that verify a batch can be called only by a migration",
+                "No batch of this session has written that row.", "Do not call them directly.");
 }
 
 [[noreturn]] void refuse_changed_session(std::string_view session_id) {
   throw Failure(sqlstate::data_corrupted,
                 "zero-loss gate: a batch changed a session that it should only fill",
                 "Session \"" + std::string(session_id) +
-                    "\" is not written as it was read. The batch is rolled back.",
-                "Look for triggers and rules on session_summaries with \\d session_summaries");
+                    "\" was written with other values than those that were read. The batch has "
+                    "been rolled back.",
+                "Check session_summaries for triggers and rules with \\d session_summaries");
 }
 
 /** Called for every row that a batch has written: document and times must be as they were read. */

@@ -139,7 +139,7 @@ bool ask_events(const Whole &sessions, EnrichmentReader &reader, Datum session_i
     const std::string &message = failure.message;
     call([&] {
       ereport(LOG, (errmsg("cowrie_migrate could not look up a raw event: %s", message.c_str()),
-                    errhint("The migration will look at this session again.")));
+                    errhint("The migration will process this session again.")));
     });
     return false;
   }
@@ -240,8 +240,8 @@ bool same_for_derivation(const Session &before, const Session &after) {
   Target target;
   target.named_schema =
       call([&]() -> const char * { return get_namespace_name(RelationGetNamespace(notes)); });
-  throw Failure(sqlstate::prerequisite_state, "cannot truncate the notes of an online migration",
-                "The sessions that it has still to look at would be forgotten.",
+  throw Failure(sqlstate::prerequisite_state, "cannot truncate a work table of an online migration",
+                "It lists sessions that the migration still has to process.",
                 "Finish it with " + target.online_call() + " or give it up with " +
                     target.command("cowrie_cleanup_v16"));
 }
@@ -253,8 +253,8 @@ Datum online_change(FunctionCallInfo fcinfo) {
   if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
       !TRIGGER_FIRED_FOR_ROW(data->tg_event))
     throw Failure(sqlstate::prerequisite_state,
-                  "cowrie_online_change is called by the trigger of an online migration only",
-                  "It must be fired before a row is written.",
+                  "cowrie_online_change can be called only by the trigger of an online migration",
+                  "It must be called by a BEFORE ROW trigger.",
                   "Start a migration with CALL cowrie_migrate_v16_online();");
   const bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
   HeapTuple row = update ? data->tg_newtuple : data->tg_trigtuple;

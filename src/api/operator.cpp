@@ -69,7 +69,7 @@ void refuse_stranger(const OnlineMigration &migration, const Order &order) {
   });
   if (!allowed)
     throw Failure(sqlstate::insufficient_privilege,
-                  "must not " + std::string(order.verb) + " a migration of somebody else",
+                  "permission denied to " + std::string(order.verb) + " the migration",
                   "It was called by role \"" + name_of_role(migration.caller) +
                       "\"; the tables belong to \"" + name_of_role(migration.owner) + "\".",
                   "Run SELECT " + std::string(order.call) + "; as one of these roles.");
@@ -89,10 +89,11 @@ std::optional<OnlineMigration> ordered(const Extension &extension, const Progres
   if (progress.get("mode") != 1) {
     if (runs)
       call([=] {
-        ereport(NOTICE,
-                (errmsg("the migration of process %d runs in one transaction", pid),
-                 errdetail("It has no batches between which it could stop."),
-                 errhint("Run SELECT pg_cancel_backend(%d); it rolls back what it did.", pid)));
+        ereport(NOTICE, (errmsg("the migration of process %d runs in one transaction", pid),
+                         errdetail("It has no batches, so it cannot stop between two of them."),
+                         errhint("Cancel it with SELECT pg_cancel_backend(%d); everything that it "
+                                 "did is rolled back.",
+                                 pid)));
       });
     return std::nullopt;
   }
@@ -148,7 +149,7 @@ Datum resume_migration(FunctionCallInfo fcinfo) {
 }
 
 Datum allow_cut_over(FunctionCallInfo fcinfo) {
-  return give(fcinfo, {"cut over", "cowrie_allow_cut_over()"}, For::running,
+  return give(fcinfo, {"allow the cut-over of", "cowrie_allow_cut_over()"}, For::running,
               [](Progress &progress, const OnlineMigration &migration) {
                 progress.request_cut_over(migration.pid);
                 return true;
@@ -158,9 +159,9 @@ Datum allow_cut_over(FunctionCallInfo fcinfo) {
 Datum order_pace(FunctionCallInfo fcinfo) {
   Pace given;
   take_pace(fcinfo, 0, given);
-  refuse_unfit(given, "Leave it out to keep it as it is, as in SELECT cowrie_pace(batch_size =>"
-                      " 1000);");
-  return give(fcinfo, {"pace", "cowrie_pace()"}, For::running,
+  refuse_unfit(given,
+               "Omit it to leave it unchanged, as in SELECT cowrie_pace(batch_size => 1000);");
+  return give(fcinfo, {"change the pace of", "cowrie_pace()"}, For::running,
               [=](Progress &progress, const OnlineMigration &) {
                 Pace pace = progress.pace();
                 take_pace(fcinfo, 0, pace);

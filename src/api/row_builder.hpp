@@ -39,14 +39,14 @@ public:
   RowBuilder &bigint_or_null(const std::optional<std::int64_t> &value) {
     return add([&] { return value ? Int64GetDatum(*value) : Datum(0); }, !value);
   }
-  RowBuilder &interval_us(std::int64_t microseconds) {
+  RowBuilder &interval_or_null(const std::optional<std::int64_t> &microseconds) {
     return add(
         [&] {
           Interval *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
-          interval->time = microseconds;
+          interval->time = microseconds.value_or(0);
           return IntervalPGetDatum(interval);
         },
-        false);
+        !microseconds);
   }
 
   void put() {

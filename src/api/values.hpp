@@ -19,8 +19,9 @@ inline TupleDesc result_shape(FunctionCallInfo fcinfo) {
     info->fn_extra = call([&]() -> void * {
       TupleDesc shape;
       if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("this function must be called where a row is expected")));
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("function returning a row called in context that cannot accept one")));
       MemoryContext previous = MemoryContextSwitchTo(info->fn_mcxt);
       TupleDesc kept = BlessTupleDesc(CreateTupleDescCopy(shape));
       MemoryContextSwitchTo(previous);
@@ -35,7 +36,7 @@ inline Oid document_type_unsafe(FunctionCallInfo fcinfo, int position) {
   const Oid type = get_fn_expr_argtype(fcinfo->flinfo, position);
   if (type != JSONOID && type != JSONBOID)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("an enrichment document must be json or jsonb"),
+                    errmsg("an enrichment document must be of type json or jsonb"),
                     errhint("Cast it, as in enrichment::json.")));
   return type;
 }

@@ -1040,7 +1040,7 @@ AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()
 )
 SELECT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
   COALESCE(a.usename, '?'), string_agg(DISTINCT l.mode || ' on ' || c.relname, ', '), COALESCE(a.state, '?'),
-  COALESCE(a.xact_start::text, '?')), l.pid, min(c.oid::int8)
+  COALESCE(date_trunc('second', a.xact_start)::text, '?')), l.pid, min(c.oid::int8)
 FROM pg_locks AS l
 JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -1072,7 +1072,7 @@ AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database()
 )
 SELECT format('process %s of user %s holds %s (state %s, transaction since %s)', l.pid,
   COALESCE(a.usename, '?'), string_agg(DISTINCT l.mode || ' on ' || c.relname, ', '), COALESCE(a.state, '?'),
-  COALESCE(a.xact_start::text, '?')), l.pid, min(c.oid::int8)
+  COALESCE(date_trunc('second', a.xact_start)::text, '?')), l.pid, min(c.oid::int8)
 FROM pg_locks AS l
 JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

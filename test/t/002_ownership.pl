@@ -134,7 +134,7 @@ create_v15($node, 'hidden', owner => 'app_owner', n => 10, extension => 0);
 $node->safe_psql('hidden', q{CREATE SCHEMA tools; CREATE EXTENSION cowrie_migrate SCHEMA tools;
 REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC});
 my ($status, $out, $err) = $node->psql('hidden', 'SELECT * FROM tools.cowrie_migrate_v16()');
-like($err, qr/role "app_owner" may not use the extension/, 'no USAGE on the internal schema: refused');
+like($err, qr/role "app_owner" cannot use the extension/, 'no USAGE on the internal schema: refused');
 like($err, qr/HINT:  Run GRANT USAGE ON SCHEMA "cowrie_migrate_internal" TO "app_owner";/, 'and how to mend it');
 $node->safe_psql('hidden', q{GRANT USAGE ON SCHEMA "cowrie_migrate_internal" TO "app_owner";
 SELECT count(*) FROM tools.cowrie_migrate_v16()});

@@ -79,7 +79,7 @@ sub finishes_nothing
 	$holder->run('BEGIN; LOCK TABLE asn_inventory IN SHARE MODE');
 	my $pid = $holder->pid;
 	($stderr) = (call('gives_up', q{SET cowrie_migrate.lock_attempts = 4}))[1];
-	like($stderr, qr/ERROR:  no lock could be had in 4 attempts/, 'it gives up, after as many attempts as were asked for');
+	like($stderr, qr/ERROR:  could not obtain lock after 4 attempts/, 'it gives up, after as many attempts as were asked for');
 	is(outcome('gives_up'), 'failed', 'gave up: failed');
 	like($node->safe_psql('gives_up', q{SELECT detail FROM cowrie_migration_log WHERE phase IS NULL ORDER BY log_id DESC LIMIT 1}),
 		qr/process $pid of user \w+ holds ShareLock on asn_inventory \(state idle in transaction/,

@@ -96,7 +96,7 @@ foreach my $state (@states)
 	# The way back, if need be with the loss accepted; and again forwards.
 	$begin->();
 	my $wrong = follow('Back: to version 15');
-	if (defined $wrong and $wrong =~ /ERROR:  other objects depend on what cleanup would remove/)
+	if (defined $wrong and $wrong =~ /ERROR:  other objects depend on objects that cleanup would drop/)
 	{
 		$wrong = follow('Back: to version 15', 1) // follow('Back: to version 15');
 	}

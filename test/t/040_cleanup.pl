@@ -205,7 +205,7 @@ UPDATE ip_inventory SET enrichment_updated_at = now();});
 my $enriched = schema_dump($node, 'enriched');
 my ($status, $refusal) = $ways{script}->('enriched', 0);
 cmp_ok($status, '!=', 0, 'refused: no such schema');
-like($refusal, qr/42P01: there is no table session_summaries/, 'names the cause');
+like($refusal, qr/42P01: table session_summaries does not exist/, 'names the cause');
 $schema = 'public';
 ($status, $refusal) = $ways{script}->('enriched', 0);
 cmp_ok($status, '!=', 0, 'refused: enriched by the application');

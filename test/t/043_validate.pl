@@ -42,7 +42,7 @@ UPDATE asn_inventory SET rir_registry = 'a registry of another name'
 WHERE asn_number = (SELECT min(asn_number) FROM asn_inventory)});
 my $expected = $primary->safe_psql('app', $findings);
 like($expected, qr/snapshot_country_iso\|missing\|rows that violate it: [1-9]\d*\|t/, 'violations');
-like($expected, qr/rir_registry\|wrong\|text; values that are no character varying\(10\): 1\|t/,
+like($expected, qr/rir_registry\|wrong\|text; values that are not valid as character varying\(10\): 1\|t/,
 	'values that do not fit');
 
 # Locks.

@@ -174,7 +174,7 @@ foreach my $case (
 CREATE FUNCTION rewritten() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('test.rewritten', 'yes', false); END $$;
 CREATE EVENT TRIGGER forbid_it ON table_rewrite EXECUTE FUNCTION rewritten()} ],
 	[ 'column "snapshot_asn" is of type bigint', 'ALTER TABLE session_summaries ADD COLUMN snapshot_asn bigint' ],
-	[ 'column "snapshot_ip_types" has values of an older attempt', 'ALTER TABLE session_summaries ADD COLUMN snapshot_ip_types text[]' ],
+	[ 'column "snapshot_ip_types" has values from an earlier attempt', 'ALTER TABLE session_summaries ADD COLUMN snapshot_ip_types text[]' ],
 	[ 'constraint own checks a column that is filled',
 		'ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45), ADD CONSTRAINT own CHECK (length(source_ip) < 100)' ])
 {

@@ -14,12 +14,12 @@ use Test::More;
 
 my $quiet = 'SET client_min_messages = error;';
 
-# Bytes and the like that a preflight names: the first number of each row.
+# The sizes that a preflight names, in bytes: the first of each row.
 sub estimates
 {
 	my ($node, $database) = @_;
 	return map { split /\|/ } split /\n/, $node->safe_psql($database,
-		q{SELECT hazard, substring(detail from 'about (\d+) bytes') FROM cowrie_preflight_v16()
+		q{SELECT hazard, pg_size_bytes(substring(detail from 'about (\d+ \w+)')) FROM cowrie_preflight_v16()
 WHERE hazard ~ '^space for'});
 }
 
@@ -112,8 +112,10 @@ AND relname IN ('session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_hi
 	my @before = split /\|/, $node->safe_psql($database, "VACUUM ANALYZE;\nCHECKPOINT;\n$sizes");
 	my $err = '';
 	$node->psql($database, "SET cowrie_migrate.free_space = '1MB';\nCALL cowrie_migrate_v16_online()", stderr => \$err);
-	my ($tables, $indexes, $wal) = $err =~ /\(tables (\d+), indexes (\d+), temporary files \d+, WAL (\d+)\)/
+	my ($tables, $indexes, $wal) = $err =~ /\(tables (\d+ \w+), indexes (\d+ \w+), temporary files \d+ \w+, WAL (\d+ \w+)\)/
 	  or diag($err);
+	($tables, $indexes, $wal) = split /\|/,
+	  $node->safe_psql($database, "SELECT pg_size_bytes('$tables'), pg_size_bytes('$indexes'), pg_size_bytes('$wal')");
 	my $start = $node->safe_psql($database, 'SELECT pg_current_wal_insert_lsn()');
 	$node->safe_psql($database, "$quiet\nCALL cowrie_migrate_v16_online()");
 	my @after = split /\|/, $node->safe_psql($database, $sizes);
@@ -150,7 +152,7 @@ sub free_space
 {
 	my ($server, $database) = @_;
 	return map { [ split /\|/ ] } split /\n/, $server->safe_psql($database, q{
-SELECT (regexp_match(detail, 'file system of (.*) \('))[1], (regexp_match(detail, '(\d+) bytes free'))[1]
+SELECT (regexp_match(detail, 'file system of (.*) \('))[1], pg_size_bytes((regexp_match(detail, '(\d+ \w+) free'))[1])
 FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one transaction: %'});
 }
 
@@ -208,7 +210,7 @@ SET cowrie_migrate.free_space = '1MB'; SELECT * FROM cowrie_migrate_v16()});
 	like($err2, qr/53100: /, 'with SQLSTATE 53100');
 
 	# Close to it is a warning, and the migration runs.
-	my ($need) = $node->safe_psql('space', q{SELECT (regexp_match(detail, 'about (\d+) bytes needed'))[1]
+	my ($need) = $node->safe_psql('space', q{SELECT pg_size_bytes((regexp_match(detail, 'about (\d+ \w+) needed'))[1])
 FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one transaction: %'});
 	my $close = int($need / 1048576 * 1.1) + 1;
 	my ($severity, $remedy) = split /\|/, $node->safe_psql('space', "SET cowrie_migrate.free_space = '${close}MB';"
@@ -216,7 +218,7 @@ FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one 
 	is($severity, 'warning', 'hardly enough is a warning');
 	# what the remedies say, pasted
 	my ($hint) = $err =~ /HINT:  .*(SET cowrie_migrate\.free_space = '100GB';)/;
-	like($remedy, qr/^Free that much there.*ALTER TABLE \S*raw_events\S* SET TABLESPACE/, 'first what to free or to move');
+	like($remedy, qr/^Free disk space on that file system.*ALTER TABLE \S*raw_events\S* SET TABLESPACE/, 'first what to free or to move');
 	foreach my $pasted ($remedy =~ s/.*(SET cowrie)/$1/sr, $hint)
 	{
 		is($node->safe_psql('space', "SET cowrie_migrate.free_space = '1MB'; $pasted\n"
@@ -229,7 +231,7 @@ FROM cowrie_preflight_v16() WHERE hazard = 'free space' AND detail LIKE 'in one 
 	# A row for each way of migrating, and a blocker only for the one that does not fit.
 	create_v15($node, 'ways', n => 4000, pad => 6000);
 	my %need = map { split /\|/ } split /\n/, $node->safe_psql('ways', q{
-SELECT split_part(detail, ':', 1), (regexp_match(detail, 'about (\d+) bytes needed'))[1]
+SELECT split_part(detail, ':', 1), pg_size_bytes((regexp_match(detail, 'about (\d+ \w+) needed'))[1])
 FROM cowrie_preflight_v16() WHERE hazard = 'free space'});
 	is(join(', ', sort keys %need), 'in one transaction, online', 'both ways are told of');
 	my ($less, $more) = sort { $need{$a} <=> $need{$b} } keys %need;
@@ -254,9 +256,9 @@ SKIP:
 	create_v15($node, 'cramped', n => 8000, pad => 4000);
 	$node->safe_psql('cramped', 'ALTER TABLE session_summaries SET TABLESPACE "small disk"; CREATE TABLE ballast TABLESPACE "small disk" AS SELECT md5(i::text) FROM generate_series(1, 600000) AS i');
 	my $detail = $node->safe_psql('cramped', q{SELECT detail FROM cowrie_preflight_v16() WHERE hazard = 'not enough free space for the migration' AND detail LIKE 'in one transaction: %'});
-	like($detail, qr/needed on the file system of tablespace "small disk" \(tables \d+, indexes \d+\), \d+ bytes free/, 'a small disk is a blocker');
-	my ($free) = $detail =~ /(\d+) bytes free/;
-	near($free // 0, "$disks/small-capacity", 'a small disk');
+	like($detail, qr/needed on the file system of tablespace "small disk" \(tables \d+ \w+, indexes \d+ \w+\), \d+ \w+ free/, 'a small disk is a blocker');
+	my ($free) = $detail =~ /(\d+ \w+) free/;
+	near($node->safe_psql('cramped', "SELECT pg_size_bytes('" . ($free // 0) . "')"), "$disks/small-capacity", 'a small disk');
 	my ($status, $out, $err) = $node->psql('cramped', 'SELECT * FROM cowrie_migrate_v16()');
 	like($err, qr/not enough free space/, 'and refused');
 	$node->safe_psql('cramped', 'ALTER TABLE session_summaries SET TABLESPACE pg_default');

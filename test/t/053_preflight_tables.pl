@@ -86,16 +86,16 @@ END LOOP; END $$});
 $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER "my trigger" BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION noted();
 CREATE TRIGGER on_state BEFORE UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION noted()});
-	remedied_refusal('triggers of "public"."schema_state" would fire for what a run writes',
+	remedied_refusal('triggers on "public"."schema_state" would fire for what the migration writes',
 		'ALTER TABLE "public"."schema_state" DISABLE TRIGGER on_state');
 	app('ALTER TABLE schema_state ENABLE TRIGGER on_state');
-	$preflight->no_blocker('triggers of "public"."schema_state" would fire for what a run writes',
+	$preflight->no_blocker('triggers on "public"."schema_state" would fire for what the migration writes',
 		before => q{SET cowrie_migrate.harmless_triggers = 'on_state'});
 	app('DROP TRIGGER on_state ON schema_state');
 	my $remedy = provoked('trigger', 'warning',
-		qr/"my trigger" on public.session_summaries .* the one rewrite fires none/);
+		qr/"my trigger" on public.session_summaries .* the rewrite fires no triggers/);
 	provoked('online migration', 'warning',
-		qr/^triggers or rules of session_summaries would fire for every batch: trigger "my trigger"$/);
+		qr/^triggers or rules on session_summaries would fire for every batch: trigger "my trigger"$/);
 	$preflight->pasted('online migration');
 	remedied('trigger', $remedy);
 	gone('online migration');
@@ -187,7 +187,7 @@ CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM session_summaries});
 UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_count % 4 = 1 AND json_typeof(enrichment) = 'object' AND enrichment::text !~ 'u0000']);
 	my $number = app(q[SELECT count(*) FROM session_summaries WHERE json_typeof(enrichment) = 'string' AND enrichment::text LIKE '"{%']);
 	cmp_ok($number, '>', 10, 'documents encoded twice');
-	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are a JSON string that holds JSON: /);
+	my $remedy = provoked('documents encoded twice', 'warning', qr/^$number documents are JSON strings that contain JSON: /);
 	# The migration counts them.
 	my $unparsable = app("$quiet BEGIN; SELECT substring(detail from 'document_unparsable (\\d+)') FROM cowrie_migrate_v16() WHERE step = 'fill_columns'; ROLLBACK");
 	cmp_ok($unparsable, '>=', $number, 'documents encoded twice: the migration counts them');
@@ -200,7 +200,7 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 # Privileges ------------------------------------------------------------------------------------
 
 {
-	my $message = 'must be able to act as the owner of "public"."session_summaries"';
+	my $message = 'must be owner of "public"."session_summaries"';
 	like($preflight->run(q{SELECT severity, hazard FROM cowrie_preflight_v16() WHERE severity = 'blocker'}, user => 'stranger'),
 		qr/^blocker\|\Q$message\E$/m, 'a stranger is told so');
 	like(same_as_refusal($message, user => 'stranger'), qr/or as a member of that role/, 'and how it can be done');
@@ -209,16 +209,16 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 	app('REVOKE app_owner FROM stranger');
 
 	app('REVOKE CREATE ON SCHEMA public FROM PUBLIC, app_owner, pg_database_owner');
-	remedied_refusal('role "app_owner" may not create tables in schema "public"',
+	remedied_refusal('role "app_owner" cannot create tables in schema "public"',
 		'GRANT USAGE, CREATE ON SCHEMA "public" TO "app_owner"');
 	app('REVOKE SELECT ON raw_events FROM app_owner');
-	remedied_refusal('role "app_owner" may not read raw_events',
+	remedied_refusal('role "app_owner" cannot read raw_events',
 		'GRANT SELECT ON "public"."raw_events" TO "app_owner"');
 	app('REVOKE UPDATE ON schema_state FROM app_owner');
 	remedied_refusal('role "app_owner" lacks privileges on "public"."schema_state"',
 		'GRANT UPDATE ON TABLE "public"."schema_state" TO "app_owner"');
 	$node->safe_psql('postgres', q{CREATE TABLESPACE "my disk" LOCATION ''});
-	remedied_refusal('role "app_owner" may not create tables in tablespace "my disk"',
+	remedied_refusal('role "app_owner" cannot create tables in tablespace "my disk"',
 		'GRANT CREATE ON TABLESPACE "my disk" TO "app_owner"', before => q{SET default_tablespace = 'my disk'});
 	app('ALTER TABLE schema_state OWNER TO stranger');
 	remedied_refusal('"public"."schema_state" does not belong to the owner of session_summaries',
@@ -227,7 +227,7 @@ UPDATE session_summaries SET enrichment = to_json(enrichment::text) WHERE event_
 	# Functions that the owner may not execute: the superuser is told.
 	my @functions = (user => 'postgres');
 	app('REVOKE EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) FROM PUBLIC');
-	remedied_refusal('role "app_owner" may not execute the functions of the extension',
+	remedied_refusal('role "app_owner" cannot execute the functions of the extension',
 		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "cowrie_migrate_internal" TO "app_owner"', @functions);
 	app('GRANT EXECUTE ON FUNCTION cowrie_migrate_internal.cowrie_needs_event(json) TO PUBLIC');
 	$preflight->migrates('with the privileges that were granted', before => q{SET default_tablespace = 'my disk'});
@@ -260,11 +260,11 @@ SELECT count(*) FROM cowrie_preflight_v16() WHERE severity <> 'info'; COMMIT}),
 		app("$quiet SELECT count(*) FROM cowrie_cleanup_v16(force => true)");
 	}
 	app('CREATE TABLE unrelated (n integer); CREATE INDEX idx_ip_geo_country ON unrelated (n)');
-	remedied_refusal('relation "public"."idx_ip_geo_country" is in the way',
+	remedied_refusal('relation "public"."idx_ip_geo_country" already exists',
 		'ALTER TABLE "public"."idx_ip_geo_country" RENAME TO other_name');
 	app('ALTER INDEX other_name RENAME TO other_index');
 	app('CREATE TABLE cowrie_migrate_staging (n text)');
-	remedied_refusal('relation "public"."cowrie_migrate_staging" is in the way',
+	remedied_refusal('relation "public"."cowrie_migrate_staging" already exists',
 		'ALTER TABLE "public"."cowrie_migrate_staging" RENAME TO other_name');
 	app('ALTER TABLE raw_events RENAME TO events; CREATE VIEW raw_events AS SELECT * FROM events');
 	like(same_as_refusal('"public"."raw_events" is not an ordinary table', @owner), qr/HINT: .*rename it/, 'a view: rename it');
@@ -289,12 +289,12 @@ SELECT count(*) FROM cowrie_preflight_v16() WHERE severity <> 'info'; COMMIT}),
 	$node->safe_psql('other', 'CREATE SCHEMA hidden; CREATE EXTENSION cowrie_migrate SCHEMA hidden;'
 		  . 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC');
 	my @there = (before => 'SET search_path = public, hidden', user => 'postgres');
-	my $message = 'role "app_owner" may not use the extension';
+	my $message = 'role "app_owner" cannot use the extension';
 	my $row = $other->same_as_refusal($message, @there);
 	my ($grant) = $row =~ /HINT:  Run (.*;)/;
 	$node->safe_psql('other', "$grant GRANT USAGE ON SCHEMA hidden TO app_owner;");
 	$other->no_blocker($message, @there);
-	$other->remedied_by_migrating('there is no table session_summaries',
+	$other->remedied_by_migrating('table session_summaries does not exist',
 		q{SELECT * FROM cowrie_migrate_v16(target_schema => 'public');}, before => 'SET search_path = hidden');
 	$node->safe_psql('other', 'ALTER TABLE password_session_usage DROP CONSTRAINT fk_password_session_usage_session;'
 		  . 'ALTER TABLE longtail_detection_sessions DROP CONSTRAINT fk_longtail_detection_sessions_session;'
@@ -345,17 +345,17 @@ SELECT 'damaged', json_build_object('pad', string_agg(md5(i::text), '')) FROM ge
 		is(scalar(split /\n/, app($remedy)), 100, "$reason: its remedy lists some");
 		$preflight->pasted($reason);
 	}
-	provoked('documents with \u0000', 'info', qr/^\d+ documents hold \\u0000/);
+	provoked('documents with \u0000', 'info', qr/^\d+ documents contain \\u0000/);
 	my ($nul) = (rows('documents with \u0000'))[0][1] =~ /^(\d+)/;
 	is(app(q{SELECT count(*) FROM session_summaries WHERE enrichment::text ~ '(^|[^\\\\])(\\\\\\\\)*\\\\u0000'}), $nul,
 		'documents with \u0000: as many as there are');
 	my $find = provoked('sessions without source IP', 'info', qr/^\d+ sessions will have no source_ip/);
-	my ($no_ip, $examples) = (rows('sessions without source IP'))[0][1] =~ /^(\d+) sessions .*For example (.*)$/;
+	my ($no_ip, $examples) = (rows('sessions without source IP'))[0][1] =~ /^(\d+) sessions .*Examples: (.*)$/;
 	provoked('expected coverage', 'info', qr/^of 400 sessions .*; \d+ IPs\. Expected: ip_coverage/);
 	my ($ips) = (rows('expected coverage'))[0][1] =~ /; (\d+) IPs/;
-	provoked($_, 'info', qr/^about \d+ bytes/)
+	provoked($_, 'info', qr/^about \d+ (?:bytes|kB|MB) /)
 	  foreach ('space for tables', 'space for indexes', 'space for WAL', 'space for temporary files');
-	provoked('free space', 'info', qr/^in one transaction: about \d+ bytes/, rows => 2);
+	provoked('free space', 'info', qr/^in one transaction: about \d+ (?:bytes|kB|MB) needed /, rows => 2);
 	provoked('duration', 'info', qr/^about \d\d:\d\d:\d\d for 400 sessions/);
 	provoked('server version', 'info', qr/^PostgreSQL \d+/);
 

@@ -165,7 +165,7 @@ sub of_unfinished
 	harmless($what, [], @rows);
 	is(join(', ', map { $_->[1] } grep { $_->[1] eq 'trigger' } @rows), '', "$what: its trigger is nobody else's");
 	my ($own) = grep { $_->[1] eq 'unfinished migration' } @rows;
-	like($own ? $own->[2] : '', qr/trigger zz_cowrie_migrate_online on \S+session_summaries.*leave them/,
+	like($own ? $own->[2] : '', qr/trigger zz_cowrie_migrate_online on \S+session_summaries.*do not change them/,
 		"$what: whose it is");
 	is($own ? $own->[3] : '', 'CALL cowrie_migrate_v16_online();', "$what: the remedy goes on with it");
 	is(blockers(@rows), 'incomplete v16 schema detected', "$what: not yet complete");
@@ -191,7 +191,7 @@ sub of_unfinished
 	my @rows = preflight('online');
 	my $all = harmless('online', [$pid], @rows);
 	is(blockers(@rows), $running, 'online: the one blocker');
-	like($all, qr/unfinished migration\|.*belong to the running migration; leave them/, 'online: whose the trigger is');
+	like($all, qr/unfinished migration\|.*belong to the running migration; do not change them/, 'online: whose the trigger is');
 	paste('online', @rows);
 	is($node->safe_psql('online', 'SELECT running, pid FROM cowrie_migration_status'), "t|$pid", 'online: the run is alive');
 	is($node->safe_psql('online', 'SELECT cowrie_stop_migration()'), 't', 'stopped');

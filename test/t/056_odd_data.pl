@@ -65,7 +65,7 @@ ALTER TABLE password_session_usage DROP CONSTRAINT fk_password_session_usage_ses
 ALTER TABLE longtail_detection_sessions DROP CONSTRAINT fk_longtail_detection_sessions_session;
 ALTER TABLE session_summaries DROP CONSTRAINT pk_session_summaries;
 INSERT INTO session_summaries SELECT * FROM session_summaries ORDER BY session_id LIMIT 3},
-	qr/sessions are there more than once/, qr/HINT:  Look at them: SELECT session_id, count\(\*\) FROM "public"\."session_summaries"/);
+	qr/session_summaries contains duplicate sessions/, qr/HINT:  List them with SELECT session_id, count\(\*\) FROM "public"\."session_summaries"/);
 
 works('wide', q[
 ALTER TABLE session_summaries ALTER COLUMN session_id TYPE varchar(100);

@@ -91,7 +91,7 @@ CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN INSERT INTO public.audit VALUES (TG_OP, NEW.session_id); RETURN NULL; END $$;
 CREATE TRIGGER audit AFTER UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION note();
 };
-my $would_fire = 'triggers or rules of session_summaries would fire for every batch';
+my $would_fire = 'triggers or rules on session_summaries would fire for every batch';
 
 lived_in('after_update', $audit);
 refused('after_update', $online, $would_fire, online => 1);
@@ -121,7 +121,7 @@ CREATE FUNCTION harm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 CREATE TRIGGER harm AFTER UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION harm();});
 my $hash = data_hash($node, 'harmful');
 my (undef, undef, $said) = run('harmful', "SET cowrie_migrate.harmless_triggers = 'harm'; $online");
-like($said, qr/ERROR:  zero-loss gate: something else writes session_summaries during a batch/,
+like($said, qr/ERROR:  zero-loss gate: session_summaries was modified by something else during a batch/,
 	'what a trigger writes beside the batch is found');
 is(data_hash($node, 'harmful'), $hash, 'and rolled back: every column of version 15 is as before');
 
@@ -195,14 +195,14 @@ CREATE TABLE factors (f integer); INSERT INTO factors VALUES (2);
 CREATE FUNCTION factor(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n * (SELECT max(f) FROM factors); END $$;
 CREATE INDEX by_factor ON session_summaries (factor(event_count));});
-	refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated under the settings of a migration',
+	refused('unqualified', $at_once, 'index public.by_factor cannot be evaluated with the settings of the migration',
 		remedy => qr/ALTER FUNCTION [^;]*;/);
 }
 lived_in('unqualified_check', q{
 CREATE FUNCTION fine(n integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 $$ BEGIN RETURN n >= (SELECT min(relpages) FROM pg_class) AND EXISTS (SELECT FROM schema_state); END $$;
 ALTER TABLE session_summaries ADD CONSTRAINT fine CHECK (fine(event_count));});
-refused('unqualified_check', $online, 'constraint "fine" cannot be evaluated under the settings of a migration',
+refused('unqualified_check', $online, 'constraint "fine" cannot be evaluated with the settings of the migration',
 	online => 1, remedy => qr/ALTER FUNCTION [^;]*;/);
 
 # What hangs on a column that repair replaces ----------------------------------------------------
@@ -245,7 +245,7 @@ foreach my $column (sort keys %damage)
 			  . sprintf($hanging, $column), "$database: lived in");
 		my $before = $node->safe_psql($database, $hangs);
 		like(succeeds($database, q{SELECT detail FROM cowrie_migrate_v16(repair => true, dry_run => true)
-WHERE step = 'mend_ip_inventory'}, "$database: dry run"), qr/carried over: .*index my_index/, "$database: the dry run says so");
+WHERE step = 'repair_ip_inventory'}, "$database: dry run"), qr/carried over: .*index my_index/, "$database: the dry run says so");
 		succeeds($database, $mode =~ s/\(\)/(repair => true)/r, "$database: repaired");
 		is($node->safe_psql($database, $hangs), $before, "$database: everything that hung on it still does");
 		is(succeeds($database, 'SELECT count(*) FROM cowrie_validate_schema()', "$database: validate"), '0',
@@ -283,16 +283,16 @@ succeeds('row_type_online', $online, 'and online');
 
 my $drop_key = 'ALTER TABLE schema_state DROP CONSTRAINT schema_state_pkey';
 my %states = (
-	no_key => [ $drop_key, '"public"."schema_state" has no unique key that is checked at once',
+	no_key => [ $drop_key, '"public"."schema_state" has no non-deferrable unique constraint on column "key"',
 		qr/ALTER TABLE [^;]*ADD PRIMARY KEY \(key\);/ ],
 	deferrable_key => [ "$drop_key; ALTER TABLE schema_state ADD PRIMARY KEY (key) DEFERRABLE INITIALLY DEFERRED",
-		'"public"."schema_state" has no unique key that is checked at once',
+		'"public"."schema_state" has no non-deferrable unique constraint on column "key"',
 		qr/ALTER TABLE [^;]*ADD PRIMARY KEY \(key\);/ ],
 	checked => [ q{ALTER TABLE schema_state ADD CONSTRAINT whole CHECK (value ~ '^\d+$')},
-		'constraint "whole" on "public"."schema_state" refuses what a run writes', qr/ALTER TABLE [^;]*;/ ],
+		'constraint "whole" on "public"."schema_state" rejects what the migration writes', qr/ALTER TABLE [^;]*;/ ],
 	one_more => [ q{ALTER TABLE schema_state ADD COLUMN who text; UPDATE schema_state SET who = 'me';
 ALTER TABLE schema_state ALTER COLUMN who SET NOT NULL},
-		'"public"."schema_state" has column "who", which must not be NULL', qr/ALTER TABLE [^;]*;/ ],
+		'"public"."schema_state" has column "who", which is NOT NULL and has no default', qr/ALTER TABLE [^;]*;/ ],
 );
 foreach my $state (sort keys %states)
 {

@@ -109,7 +109,7 @@ FROM cowrie_preflight_v16() WHERE severity = 'blocker' OR hazard = 'online migra
 		($status, undef, $err) = run('SELECT count(*) FROM cowrie_cleanup_v16()');
 		if ($status != 0)
 		{
-			like($err, qr/ERROR:  other objects depend on what cleanup would remove/, "$name: cleanup is refused");
+			like($err, qr/ERROR:  other objects depend on objects that cleanup would drop/, "$name: cleanup is refused");
 			$kept++;
 			all_there($before, catalog(), $name);
 		}

@@ -73,8 +73,8 @@ create_v15($node, 'refused', n => 200);
 my $before = schema_dump($node, 'refused');
 $node->safe_psql('refused', 'CREATE PROCEDURE around() LANGUAGE plpgsql'
 	. ' AS $$ BEGIN CALL cowrie_migrate_v16_online(); END $$');
-my $refusal = 'ERROR:  25001: cowrie_migrate_v16_online must be called by a statement of its own';
-my $hint = 'HINT:  Run nothing but CALL cowrie_migrate_v16_online\(\);';
+my $refusal = 'ERROR:  25001: cowrie_migrate_v16_online must be called as a single statement outside a transaction block';
+my $hint = 'HINT:  Run only CALL cowrie_migrate_v16_online\(\);';
 my %wrong = (
 	'a transaction block' => [ '-c', 'BEGIN', '-c', 'CALL cowrie_migrate_v16_online()' ],
 	'a string of several statements' => [ '-c', 'SET timezone = UTC; CALL cowrie_migrate_v16_online()' ],
@@ -95,13 +95,13 @@ like($isolation, qr/cannot migrate in a REPEATABLE READ.*HINT:  Run SET default_
 for my $argument ('batch_size => 0', "pause => '-1 s'")
 {
 	my (undef, undef, $stderr) = session('refused', "CALL cowrie_migrate_v16_online($argument)");
-	like($stderr, qr/ERROR:  \S+ must .*HINT:  Leave it out: CALL/s, "refused: $argument");
+	like($stderr, qr/ERROR:  \S+ must .*HINT:  Omit it: CALL/s, "refused: $argument");
 }
 $node->safe_psql('refused', 'CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql'
 	. ' AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;'
 	. ' CREATE TRIGGER touch BEFORE UPDATE ON session_summaries FOR EACH ROW EXECUTE FUNCTION touch()');
 my (undef, undef, $trigger) = session('refused', 'CALL cowrie_migrate_v16_online()');
-like($trigger, qr/triggers or rules of session_summaries would fire.*DETAIL:  trigger touch/s,
+like($trigger, qr/triggers or rules on session_summaries would fire.*DETAIL:  trigger touch/s,
 	'refused: a BEFORE UPDATE row trigger');
 $node->safe_psql('refused', 'DROP TRIGGER touch ON session_summaries; DROP FUNCTION touch();'
 	. ' DROP PROCEDURE around()');

@@ -212,7 +212,7 @@ SELECT count(*) FROM session_summaries AS s WHERE source_ip IS NOT NULL
 # Later writes are the application's to fill. Whatever was there when the trigger went is filled.
 is($node->safe_psql('busy', q{
 SELECT count(*) FROM session_summaries AS s, LATERAL cowrie_enrichment_facts(s.enrichment) AS f
-WHERE s.created_at < (SELECT finished_at - elapsed FROM cowrie_migration_log WHERE step = 'cut_over')
+WHERE s.created_at < (SELECT started_at FROM cowrie_migration_log WHERE step = 'cut_over')
   AND s.updated_at = s.created_at AND s.source_ip IS NULL AND f.source_ip IS NOT NULL}), '0',
 	'no session that came before the end is unfilled');
 
@@ -246,7 +246,7 @@ $as_writer->(q{UPDATE session_summaries SET enrichment =
   '{"maxmind":{"country":"NL","asn":1},"session_metadata":{"source_ip":"198.51.100.9"}}' WHERE session_id = 'new'});
 is($node->safe_psql('immutable', $facts), $taken, 'a snapshot is not overwritten, and not completed');
 ($status, $stderr) = migration('immutable');
-is($node->safe_psql('immutable', $facts), $taken, 'nor when the migration goes on');
+is($node->safe_psql('immutable', $facts), $taken, 'nor when the migration continues');
 is($node->safe_psql('immutable',
 		q{SELECT count(*) FROM ip_inventory WHERE ip_address = '198.51.100.7'}), '1', 'its address is there');
 is($node->safe_psql('immutable', q{SELECT count(*) FROM asn_inventory WHERE asn_number = 64500}), '1',

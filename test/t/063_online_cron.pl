@@ -119,7 +119,7 @@ foreach my $mode ('off', 'on')
 	foreach my $case (sort keys %result)
 	{
 		is($result{$case}[0], 'failed', "$how: $case is refused");
-		like($result{$case}[1], qr/must be called by a statement of its own/, "$how: $case, with our message")
+		like($result{$case}[1], qr/must be called as a single statement outside a transaction block/, "$how: $case, with our message")
 		  if $mode eq 'off';
 	}
 	is(version(), '15', "$how: nothing was done");

@@ -65,7 +65,7 @@ UPDATE session_summaries SET last_event_at = last_event_at + interval '1 day' WH
 load_reference($node, 'untriggered');
 my ($status, $notices) = call('untriggered');
 is($status, 0, 'without its trigger: goes on') or diag($notices);
-like($notices, qr/from the first session: the trigger that catches changes was not there all the time/,
+like($notices, qr/from the first session: the trigger that records changes did not exist all the time/,
 	'without its trigger: from the beginning');
 complete('untriggered', 'without its trigger');
 
@@ -91,7 +91,7 @@ complete('crashed', 'crashed');
 copy('taken');
 $node->safe_psql('taken', 'CREATE TABLE cowrie_migrate_changes (mine integer)');
 ($status, $notices) = call('taken');
-like($notices, qr/relation "public"\."cowrie_migrate_changes" is in the way/, 'a table of that name is not touched');
+like($notices, qr/relation "public"\."cowrie_migrate_changes" already exists/, 'a table of that name is not touched');
 $node->safe_psql('taken', 'DROP TABLE cowrie_migrate_changes');
 is((call('taken'))[0], 0, 'without it the call succeeds');
 
@@ -119,9 +119,9 @@ $node->restart;
 copy('workerless');
 ($status, $notices) = call('workerless');
 isnt($status, 0, 'no process is free');
-like($notices, qr/no background process is free.*HINT:  Run it by hand: (CREATE INDEX CONCURRENTLY [^;]*;)/s,
+like($notices, qr/no background worker slot is free.*HINT:  Run it manually: (CREATE INDEX CONCURRENTLY [^;]*;)/s,
 	'with the command to run by hand');
-$node->safe_psql('workerless', $1) if $notices =~ /HINT:  Run it by hand: (CREATE INDEX CONCURRENTLY [^;]*;)/;
+$node->safe_psql('workerless', $1) if $notices =~ /HINT:  Run it manually: (CREATE INDEX CONCURRENTLY [^;]*;)/;
 # The others in the same way; their commands are what validate says.
 $node->safe_psql('workerless', $_) for split /\n/, $node->safe_psql('workerless', q{
 SELECT replace(remedy, 'CREATE INDEX', 'CREATE INDEX CONCURRENTLY') FROM cowrie_validate_schema()

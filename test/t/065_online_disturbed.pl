@@ -84,7 +84,7 @@ interrupted('dropped', '5.last_catch_up');
 like(refused('dropped', 'DROP EXTENSION cowrie_migrate'),
 	qr/zz_cowrie_migrate_online on table cowrie_migrate_changes.*HINT:/s, 'dropped: refused to the end');
 like(refused('dropped', 'TRUNCATE cowrie_migrate_changes'),
-	qr/cannot truncate the notes of an online migration.*HINT:  Finish it with CALL/s,
+	qr/cannot truncate a work table of an online migration.*HINT:  Finish it with CALL/s,
 	'dropped: the notes cannot be truncated');
 $node->safe_psql('dropped', 'DROP TABLE cowrie_migrate_changes');
 finishes('dropped');
@@ -139,7 +139,7 @@ DELETE FROM session_summaries AS s WHERE event_count % 4 = 1
   AND NOT EXISTS (SELECT FROM password_session_usage AS u WHERE u.session_id = s.session_id)
   AND NOT EXISTS (SELECT FROM longtail_detection_sessions AS u WHERE u.session_id = s.session_id);
 ALTER TABLE session_summaries ENABLE TRIGGER ALL});
-like(finishes('switched'), qr/from the first session: the trigger that catches changes was not there/,
+like(finishes('switched'), qr/from the first session: the trigger that records changes did not exist/,
 	'switched: from the first session');
 
 # What a replica applies fires no ordinary trigger.
@@ -163,7 +163,7 @@ $node->poll_query_until('held', q{SELECT count(*) > 0 FROM pg_stat_activity
 WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'}) or die 'it does not wait';
 like($node->safe_psql('held', 'SELECT step FROM cowrie_migration_status'), qr/^idx_session/, 'held: the status tells the step');
 is($node->safe_psql('held', 'SELECT cowrie_stop_migration()'), 't', 'held: it can be stopped');
-like(end_of($run), qr/WARNING:  the online migration has stopped as it was asked to/, 'held: and stops');
+like(end_of($run), qr/WARNING:  the online migration has stopped on request/, 'held: and stops');
 $node->safe_psql('held', q{UPDATE session_summaries SET risk_score = 1 WHERE event_count = 2});
 $reader->close;
 finishes('held');

@@ -50,13 +50,13 @@ foreach my $case (@restored[ 0 .. (full_counts() ? $#restored : 1) ])
 		if ($mode eq 'online')
 		{
 			my $told = finishes($database, "SET cowrie_migrate.fail_at = ''");
-			like($told, qr/NOTICE:  an unfinished online migration is over, a new one begins
-DETAIL:  The online migration that began with run 1 was about another session_summaries, which has been replaced or restored since\./,
+			like($told, qr/NOTICE:  cannot resume the unfinished online migration, starting a new one
+DETAIL:  The online migration that began with run 1 was for another session_summaries table, which has since been replaced or restored\./,
 				"$database: says so");
 			unlike($told, qr/resuming/, "$database: does not resume");
 			is($node->safe_psql($database, q{SELECT detail FROM cowrie_migration_log WHERE step = 'begin_again'}),
-				'The online migration that began with run 1 was about another session_summaries, which has been'
-				  . ' replaced or restored since.', "$database: the ledger says so");
+				'The online migration that began with run 1 was for another session_summaries table, which has since'
+				  . ' been replaced or restored.', "$database: the ledger says so");
 		}
 		else
 		{
@@ -99,14 +99,14 @@ my $edit = q{UPDATE cowrie_migrate_queue SET session = 'x' || left(session, 60) 
 interrupted('edited', '1.fill_columns');
 $node->safe_psql('edited', $edit);
 like(finishes('edited', "SET cowrie_migrate.fail_at = ''"),
-	qr/from the first session: the queue of sessions is not as it was/, 'edited: begins with the first session');
+	qr/from the first session: the queue of sessions has been changed/, 'edited: begins with the first session');
 is($node->safe_psql('edited', $loss), 't|no difference', 'edited: no loss');
 
 copy('edited_now');
 my $run = start_slowly('edited_now', batch => 20, filled => 20);
 $node->safe_psql('edited_now', $edit);
 $run->{handle}->finish;
-like($run->{err}, qr/ERROR:  the queue of an online migration is not as it was made/, 'edited_now: it fails');
+like($run->{err}, qr/ERROR:  the queue of the online migration has been changed/, 'edited_now: it fails');
 finishes('edited_now');
 is($node->safe_psql('edited_now', $loss), 't|no difference', 'edited_now: no loss');
 
@@ -153,8 +153,8 @@ $node->safe_psql('renamed_now', 'ALTER SCHEMA first RENAME TO second');
 run_script($node, 'renamed_now', 'v15.sql', schema => 'first');
 $handle->finish;
 like($err, qr/ERROR:  schema "first" has been renamed during this call
-DETAIL:  It is called "second" now\.
-HINT:  Repeat the call for it, with target_schema => 'second'\./, 'renamed_now: says what to do');
+DETAIL:  Its name is now "second"\.
+HINT:  Repeat the call with target_schema => 'second'\./, 'renamed_now: says what to do');
 my ($status, $told) = call('renamed_now', 'SELECT 1', "target_schema => 'second'");
 is($status, 0, 'renamed_now: finishes') or diag($told);
 like($told, qr/resuming the online migration after place/, 'renamed_now: resumes');

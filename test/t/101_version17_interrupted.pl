@@ -114,7 +114,7 @@ fails_at('invalid', $steps[-2], 'CALL cowrie_migrate_v17_online()');
 $node->safe_psql('invalid', "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '$first_index'::regclass");
 my @refusal = refusal_of($node, 'invalid', 'SELECT * FROM cowrie_migrate_v17()');
 is("@refusal[0, 1]", '55000 incomplete v17 schema detected', 'half of version 17 is refused at once');
-like($refusal[2], qr/to go back to version 16, run SELECT \* FROM cowrie_cleanup_v17\(\);/, 'with both ways out');
+like($refusal[2], qr/to return to version 16, run SELECT \* FROM cowrie_cleanup_v17\(\);/, 'with both ways out');
 $node->safe_psql('invalid', "$quiet CALL cowrie_migrate_v17_online()");
 is(schema_dump($node, 'invalid'), $v17, 'an INVALID index of an interrupted call is made again');
 

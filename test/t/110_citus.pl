@@ -52,7 +52,7 @@ foreach my $database ('app', 'done')
 	foreach my $name (sort keys %calls)
 	{
 		my $answer = ask($node, $database, 'app', $calls{$name});
-		is("$answer->{state} $answer->{message}", '0A000 "public"."session_summaries" is a table of Citus', "$database, $name: refused");
+		is("$answer->{state} $answer->{message}", '0A000 "public"."session_summaries" is a Citus table', "$database, $name: refused");
 		like($answer->{detail}, qr/in shards.*\(method "h" in pg_dist_partition\)/s, "$database, $name: what it is");
 		like($answer->{hint}, qr/SELECT undistribute_table\('"public"."session_summaries"', cascade_via_foreign_keys => true\)/,
 			"$database, $name: what to do");
@@ -65,7 +65,7 @@ like(ask($node, 'app', 'app', $calls{online})->{hint}, qr/CALL cowrie_migrate_v1
 
 # Preflight: the blocker, and no figures of tables whose rows are elsewhere.
 is($node->safe_psql('app', q{SELECT severity || '|' || hazard FROM cowrie_preflight_v16() WHERE severity <> 'info'}),
-	'blocker|"public"."session_summaries" is a table of Citus', 'preflight: a blocker');
+	'blocker|"public"."session_summaries" is a Citus table', 'preflight: a blocker');
 is($node->safe_psql('app', q{SELECT count(*) FROM cowrie_preflight_v16() WHERE hazard IN ('duration', 'space for tables')}), 0, 'and no figures');
 
 # Every other table, and raw events only where they are wanted.
@@ -73,7 +73,7 @@ foreach my $table ('schema_state', 'raw_events')
 {
 	list('app', $table, 'n');
 	my $answer = ask($node, 'app', 'app', $calls{'dry run'});
-	is($answer->{message}, qq{"public"."$table" is a table of Citus}, "$table: refused");
+	is($answer->{message}, qq{"public"."$table" is a Citus table}, "$table: refused");
 	next if $table ne 'raw_events';
 	like($answer->{hint}, qr/SET cowrie_migrate.use_raw_events = off;/, 'raw events can be done without');
 	is(ask($node, 'app', 'app', "SET cowrie_migrate.use_raw_events = off; $calls{'dry run'}")->{state}, '', 'and then they are no reason');
@@ -81,7 +81,7 @@ foreach my $table ('schema_state', 'raw_events')
 foreach my $table ('asn_inventory', 'ip_inventory', 'ip_asn_history')
 {
 	list('done', $table, 'n');
-	is(ask($node, 'done', 'app', $calls{validate})->{message}, qq{"public"."$table" is a table of Citus}, "$table: refused");
+	is(ask($node, 'done', 'app', $calls{validate})->{message}, qq{"public"."$table" is a Citus table}, "$table: refused");
 }
 
 # A table of that name that is not the catalog of the extension says nothing.
@@ -98,7 +98,7 @@ my $waiting = ask_later($node, 'app', 'app', "SET cowrie_migrate.lock_timeout = 
 $node->poll_query_until('app', q{SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'schema_state'::regclass)});
 list('app', 'session_summaries', 'h');
 $holder->run('COMMIT');
-is(answer_of($waiting)->{message}, '"public"."session_summaries" is a table of Citus', 'listed while a call waits for its locks: refused');
+is(answer_of($waiting)->{message}, '"public"."session_summaries" is a Citus table', 'listed while a call waits for its locks: refused');
 $holder->close;
 
 # What the HINT says lets the migration run; the rows are then copied by ALTER TABLE, which Citus would pass on.

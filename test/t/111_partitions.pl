@@ -87,7 +87,7 @@ foreach my $layout (layouts())
 	partition_sessions($node, $before, $layout, user => 'app');
 	is(findings($before, 15), '', "$layout: a sound version 15");
 	is(owner($before, q{SELECT severity, hazard FROM cowrie_preflight_v16() WHERE severity <> 'info'}), '', "$layout: nothing in the way");
-	is(owner($before, q{SELECT sum(bytes) > 100000 FROM (SELECT substring(detail FROM 'about (\d+) bytes')::int8 AS bytes
+	is(owner($before, q{SELECT sum(bytes) > 100000 FROM (SELECT pg_size_bytes(substring(detail FROM 'about (\d+ \w+)')) AS bytes
 FROM cowrie_preflight_v16() WHERE hazard = 'space for tables') AS s}), 't', "$layout: the space of all partitions is foreseen");
 	my $schema = schema_dump($node, $before);
 	foreach my $rewrite (full_counts() ? ('auto', 'alter_table') : $way{$layout})

@@ -124,7 +124,7 @@ migrates('a partition of the same owner');
 # The schema of a partition must take its indexes.
 fresh();
 super('ALTER SCHEMA cold OWNER TO postgres; GRANT USAGE ON SCHEMA cold TO app');
-refused('42501', 'role "app" may not create tables in schema "cold"', qr/GRANT USAGE, CREATE ON SCHEMA "cold" TO "app";/,
+refused('42501', 'role "app" cannot create tables in schema "cold"', qr/GRANT USAGE, CREATE ON SCHEMA "cold" TO "app";/,
 	'GRANT USAGE, CREATE ON SCHEMA "cold" TO "app"');
 migrates('the schema of a partition');
 
@@ -138,7 +138,7 @@ CREATE TABLE session_summaries (session_id varchar(64) NOT NULL, first_event_at 
   PARTITION BY LIST (lower(snapshot_country));
 CREATE TABLE everywhere PARTITION OF session_summaries DEFAULT});
 $answer = app('SELECT count(*) FROM cowrie_migrate_v16(repair => true)');
-is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is partitioned by column "snapshot_country", which a run fills', 'a key that is filled');
+is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is partitioned by column "snapshot_country", which the migration fills', 'a key that is filled');
 like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight says so');
 
 # Locks: one partition is enough, and it is named.
@@ -146,7 +146,7 @@ like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight
 	my $reader = Session->new($node, 'part', user => 'app');
 	$reader->run('BEGIN; SELECT count(*) FROM cold.sessions_1');
 	$answer = app("SET cowrie_migrate.lock_timeout = '100ms'; $migrate");
-	is("$answer->{state} $answer->{message}", '55P03 could not lock "cold"."sessions_1" in time', 'a reader of one partition');
+	is("$answer->{state} $answer->{message}", '55P03 could not obtain lock on "cold"."sessions_1"', 'a reader of one partition');
 	like($answer->{detail}, qr/process @{[ $reader->pid ]} of user app holds AccessShareLock/, 'who it is');
 	like($node->safe_psql('part', q{SELECT detail FROM cowrie_preflight_v16() WHERE hazard = 'conflicting lock'}),
 		qr/process @{[ $reader->pid ]} .* holds AccessShareLock on cold.sessions_1/, 'preflight names the lock');
@@ -158,7 +158,7 @@ like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight
 	$node->poll_query_until('part', q{SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')}) or die 'it does not wait';
 	is($reader->run(q{UPDATE session_summaries SET risk_score = 2 WHERE session_id IN (SELECT min(session_id) FROM sessions_0); SELECT 'done'; COMMIT}), 'done',
 		'a writer goes on while the migration waits for one partition');
-	is(answer_of($waiting)->{err}, '', 'and the migration goes on after it');
+	is(answer_of($waiting)->{err}, '', 'and the migration continues after it');
 	$reader->close;
 }
 $answer = app('BEGIN; DECLARE one CURSOR FOR SELECT * FROM sessions_0; FETCH one; SELECT count(*) FROM cowrie_cleanup_v16(); ROLLBACK');

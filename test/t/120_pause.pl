@@ -53,8 +53,8 @@ my @orders = ('cowrie_pause_migration()', 'cowrie_resume_migration()', 'cowrie_a
 is(as('stranger', "SELECT $_"), 'f', "$_: nothing runs") foreach @orders;
 foreach my $wrong ('batch_size => 0', "pause => '-1 s'", "target_batch => '-1 s'", "max_lag => '-1 day'", 'max_wal => -1', 'max_active => -1')
 {
-	like(as('app_owner', "SELECT cowrie_pace($wrong)"), qr/ERROR:  \w+ must .*HINT:  Leave it out to keep it/s, "refused: $wrong");
-	like(as('app_owner', "CALL cowrie_migrate_v16_online($wrong)"), qr/ERROR:  \w+ must .*HINT:  Leave it out: CALL/s, "a call with it, too");
+	like(as('app_owner', "SELECT cowrie_pace($wrong)"), qr/ERROR:  \w+ must .*HINT:  Omit it to leave it unchanged/s, "refused: $wrong");
+	like(as('app_owner', "CALL cowrie_migrate_v16_online($wrong)"), qr/ERROR:  \w+ must .*HINT:  Omit it: CALL/s, "a call with it, too");
 }
 
 # A pause --------------------------------------------------------------------------------------------
@@ -63,10 +63,10 @@ my $slowly = "batch_size => 40, target_batch => '0', pause => '20 ms'";
 my $run = start($slowly);
 $node->poll_query_until('app', "SELECT running AND step = 'fill_columns' AND rows_done > 100 FROM cowrie_migration_status")
   or die "it does not begin: $run->{err}";
-like(as('stranger', "SELECT $_"), qr/ERROR:  must not [\w ]+ a migration of somebody else/, "$_: not for a stranger") foreach @orders;
+like(as('stranger', "SELECT $_"), qr/ERROR:  permission denied to [\w -]+ the migration/, "$_: not for a stranger") foreach @orders;
 is(as('app_owner', 'SELECT cowrie_pause_migration()'), 't', 'the owner of the tables pauses it');
 becomes('paused');
-is(status('running, step, holding_back'), 't|fill_columns|paused; SELECT cowrie_resume_migration(); lets it go on', 'the status says so');
+is(status('running, step, holding_back'), 't|fill_columns|paused; continue with SELECT cowrie_resume_migration();', 'the status says so');
 my $pid = status('pid');
 my $before = status('rows_done, batch');
 
@@ -112,7 +112,7 @@ $run = start($slowly);
 becomes('paused');
 is(status('batch IS NULL'), 't', 'the next call pauses before its first batch');
 is(as('stranger', 'SELECT running FROM cowrie_migration_status'), 't', 'everybody sees that');
-like(as('stranger', 'SELECT cowrie_resume_migration()'), qr/must not resume a migration of somebody else/, 'but not everybody resumes it');
+like(as('stranger', 'SELECT cowrie_resume_migration()'), qr/permission denied to resume the migration/, 'but not everybody resumes it');
 
 # Another pace, ordered while it is paused; and it is resumed.
 load_reference($node, 'app');
@@ -120,7 +120,7 @@ is(as('caller', q{SELECT cowrie_pace(batch_size => 500, pause => '0')}), 't', 'a
 is(as('caller', 'SELECT cowrie_resume_migration()'), 't', 'the caller resumes it');
 is(as('caller', 'SELECT cowrie_resume_migration()'), 'f', 'once');
 ok($run->{handle}->finish, 'it comes to its end') or diag($run->{err});
-like($run->{err}, qr/NOTICE:  the migration holds back: paused.*NOTICE:  the migration goes on/s, 'and has said what it did');
+like($run->{err}, qr/NOTICE:  the migration is holding back: paused.*NOTICE:  the migration continues/s, 'and has said what it did');
 is($node->safe_psql('app', q{SELECT count(*) FROM cowrie_migration_log WHERE step = 'fill_columns' OR detail LIKE '%held back for%'}) > 0 ? 1 : 0, 1,
 	'the ledger knows of the wait');
 cmp_ok(status('batch'), '<', 10, 'in large batches');

@@ -47,7 +47,7 @@ SELECT 'late-' || i, now(), now(), format('{"maxmind": {"asn": %s, "country": "N
 
 my ($stderr) = ('');
 $node->psql('app', q{CALL cowrie_migrate_v16_online(cut_over => 'soon')}, stderr => \$stderr);
-like($stderr, qr/ERROR:  cut_over must be now or wait.*HINT:  Leave it out: CALL/s, 'refused: another time');
+like($stderr, qr/ERROR:  cut_over must be now or wait.*HINT:  Omit it: CALL/s, 'refused: another time');
 
 my $run = start();
 becomes('waiting for cut-over');
@@ -98,7 +98,7 @@ write_sessions(20);
 load_reference($node, 'app');
 is($node->safe_psql('app', 'SELECT cowrie_allow_cut_over()'), 't', 'allowed');
 ok($run->{handle}->finish, 'it comes to its end') or diag($run->{err});
-like($run->{err}, qr/NOTICE:  the migration waits for the cut-over/, 'and has said what it waited for');
+like($run->{err}, qr/NOTICE:  the migration is waiting for permission to cut over/, 'and has said what it waited for');
 is(status('outcome, waiting_for IS NULL'), 'done|t', 'done');
 is(compare($node, 'app'), $no_difference, 'as the reference');
 is($node->safe_psql('app', 'SELECT count(*) FROM cowrie_validate_schema()'), '0', 'no findings');

@@ -58,7 +58,7 @@ sub comes_to_its_end
 {
 	my ($database, $run) = @_;
 	ok($run->{handle}->finish, "$database: it goes on to the end") or diag($run->{err});
-	like($run->{err}, qr/NOTICE:  the migration holds back: .*NOTICE:  the migration goes on/s, "$database: and has said so");
+	like($run->{err}, qr/NOTICE:  the migration is holding back: .*NOTICE:  the migration continues/s, "$database: and has said so");
 	is($node->safe_psql($database, 'SELECT outcome, holding_back IS NULL FROM cowrie_migration_status'), 'done|t', "$database: done");
 	is(compare($node, $database), $no_difference, "$database: as the reference");
 	is($node->safe_psql($database, q{SELECT count(*) > 0 FROM cowrie_migration_log WHERE detail LIKE '%held back for%'}), 't',

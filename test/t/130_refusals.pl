@@ -36,10 +36,10 @@ my %cases = (
 		{ prepare => 'ALTER TABLE {s}.raw_events DROP COLUMN payload' },
 		{ prepare => 'ALTER TABLE {s}.raw_events ALTER COLUMN payload TYPE text', call => $online },
 	],
-	'column <> of <> is missing' => [ map { +{ prepare => "ALTER TABLE {s}.raw_events DROP COLUMN $_" } } qw(id session_id event_timestamp) ],
-	'role "<>" may not read raw_events' => [ { prepare => 'REVOKE SELECT ON {s}.raw_events FROM app' } ],
+	'column <> of <> does not exist' => [ map { +{ prepare => "ALTER TABLE {s}.raw_events DROP COLUMN $_" } } qw(id session_id event_timestamp) ],
+	'role "<>" cannot read raw_events' => [ { prepare => 'REVOKE SELECT ON {s}.raw_events FROM app' } ],
 	'schema "<>" does not exist' => [ { schema => q{'nowhere'} } ],
-	'there is no table session_summaries' => [ { prepare => 'ALTER TABLE {s}.session_summaries RENAME TO other' } ],
+	'table session_summaries does not exist' => [ { prepare => 'ALTER TABLE {s}.session_summaries RENAME TO other' } ],
 	'the type of column <> of <> does not belong to the owner of session_summaries' =>
 	  [ { prepare => 'CREATE DOMAIN {s}.d AS varchar(32); ALTER DOMAIN {s}.d OWNER TO mallory; ALTER TABLE {s}.session_summaries ALTER COLUMN matcher TYPE {s}.d' } ],
 	'<> is not an ordinary table' =>
@@ -51,10 +51,10 @@ my %cases = (
 	'rule "<>" on <> intercepts writes' => [ { prepare => 'CREATE RULE r AS ON UPDATE TO {s}.session_summaries DO INSTEAD NOTHING' } ],
 	'<> takes part in inheritance' => [ { prepare => 'CREATE TABLE {s}.child () INHERITS ({s}.session_summaries); ALTER TABLE {s}.child OWNER TO app' } ],
 	'row security on <> applies to role "<>"' => [ { prepare => 'ALTER TABLE {s}.session_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY' } ],
-	'<> has no unique key that is checked at once' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
-	'<> has column "<>", which must not be NULL' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
-	'constraint <> on <> refuses what a run writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
-	'triggers of <> would fire for what a run writes' => [
+	'<> has no non-deferrable unique constraint on column "key"' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
+	'<> has column "<>", which is NOT NULL and has no default' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
+	'constraint <> on <> rejects what the migration writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
+	'triggers on <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.schema_state FOR EACH ROW EXECUTE FUNCTION {s}.f()} },
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
@@ -62,18 +62,18 @@ my %cases = (
 	],
 	'<> is published without a replica identity' =>
 	  [ { prepare => 'ALTER TABLE {s}.session_summaries REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR TABLE {s}.session_summaries', undo => 'DROP PUBLICATION p' } ],
-	'role "<>" may not create tables in schema "<>"' => [ { prepare => 'REVOKE CREATE ON SCHEMA {s} FROM app' } ],
-	'role "<>" may not create tables in tablespace "<>"' => [ { before => 'SET default_tablespace = narrow' } ],
+	'role "<>" cannot create tables in schema "<>"' => [ { prepare => 'REVOKE CREATE ON SCHEMA {s} FROM app' } ],
+	'role "<>" cannot create tables in tablespace "<>"' => [ { before => 'SET default_tablespace = narrow' } ],
 	'role "<>" lacks privileges on <>' => [ { prepare => 'REVOKE UPDATE ON {s}.session_summaries FROM app' } ],
-	'role "<>" may not execute the functions of the extension' => [ { prepare => 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal FROM PUBLIC',
+	'role "<>" cannot execute the functions of the extension' => [ { prepare => 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal FROM PUBLIC',
 			undo => 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
-	'role "<>" may not use the extension' =>
+	'role "<>" cannot use the extension' =>
 	  [ { prepare => 'REVOKE USAGE ON SCHEMA cowrie_migrate_internal FROM PUBLIC', undo => 'GRANT USAGE ON SCHEMA cowrie_migrate_internal TO PUBLIC' } ],
-	'the extension cowrie_migrate is not complete' => [ { prepare => 'ALTER TABLE public.cowrie_migration_log RENAME TO gone', undo => 'ALTER TABLE public.gone RENAME TO cowrie_migration_log' } ],
+	'extension "cowrie_migrate" is incomplete' => [ { prepare => 'ALTER TABLE public.cowrie_migration_log RENAME TO gone', undo => 'ALTER TABLE public.gone RENAME TO cowrie_migration_log' } ],
 	'cannot migrate in a read-only transaction' => [ { before => 'SET default_transaction_read_only = on' } ],
 	'cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction' => [ { before => q{SET default_transaction_isolation = 'repeatable read'} } ],
 	'<> is not an ordinary permanent table' => [ { prepare => 'ALTER TABLE {s}.session_summaries SET UNLOGGED' } ],
-	'must be able to act as the owner of <>' => [ { user => 'mallory' } ],
+	'must be owner of <>' => [ { user => 'mallory' } ],
 	'another migration is running in this database' => [ { busy => 1 } ],
 	'not enough free space for the migration' => [ map { +{ before => 'SET cowrie_migrate.free_space = 0', call => $_ } } $atomic, $online ],
 	'<> is published by name' => [ { prepare => 'CREATE PUBLICATION p FOR TABLE {s}.schema_state', undo => 'DROP PUBLICATION p' } ],
@@ -89,24 +89,24 @@ my %cases = (
 	  [ { prepare => 'CREATE TABLE {s}.ip_inventory (ip_address inet PRIMARY KEY); ALTER TABLE {s}.ip_inventory OWNER TO app; CREATE VIEW {s}.v AS TABLE {s}.ip_inventory', call => $repair } ],
 	'repair would lose data' =>
 	  [ { prepare => q{CREATE TABLE {s}.ip_inventory (ip_address varchar(45)); ALTER TABLE {s}.ip_inventory OWNER TO app; INSERT INTO {s}.ip_inventory VALUES ('192.0.2.1'), ('192.0.2.1')}, call => $repair } ],
-	'sessions are there more than once' => [ map { +{ prepare => 'ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey; INSERT INTO {s}.session_summaries SELECT * FROM {s}.session_summaries LIMIT 1', call => $_ } } $atomic, $online ],
+	'session_summaries contains duplicate sessions' => [ map { +{ prepare => 'ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey; INSERT INTO {s}.session_summaries SELECT * FROM {s}.session_summaries LIMIT 1', call => $_ } } $atomic, $online ],
 	'other tables have columns of the row type of "<>"' => [
 		{ prepare => 'CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table' },
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet; CREATE TABLE {s}.old (r {s}.session_summaries)', before => 'SET cowrie_migrate.rewrite = alter_table', call => $repair },
 	],
-	'relation <> is in the way' => [
+	'relation <> already exists' => [
 		{ prepare => 'CREATE TABLE {s}.ip_inventory_pkey ()' },
 		{ prepare => 'CREATE TABLE {s}.cowrie_migrate_staging ()' },
 		{ prepare => "$half; CREATE TABLE {s}.asn_inventory_pkey ()", call => $repair },
 		(map { +{ prepare => "CREATE TABLE {s}.$_ (word text)", call => $online, row => 'online migration' } } qw(cowrie_migrate_changes cowrie_migrate_queue cowrie_migrate_delta)),
 	],
-	'<> cannot be evaluated under the settings of a migration' => [ {
+	'<> cannot be evaluated with the settings of the migration' => [ {
 			# the function gets its fault afterwards: from 17 on no index is made with it
 			prepare => q{CREATE FUNCTION {s}.f() RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT 1::bigint';
 CREATE INDEX my_index ON {s}.session_summaries ((event_count + {s}.f()));
 CREATE OR REPLACE FUNCTION {s}.f() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM {s}.schema_state) + twice(1); END';
 CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 2'; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO app} } ],
-	'triggers or rules of session_summaries would fire for every batch' => [
+	'triggers or rules on session_summaries would fire for every batch' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.session_summaries FOR EACH ROW EXECUTE FUNCTION {s}.f()}, call => $online, row => 'online migration' },
 		{ prepare => q{CREATE TABLE {s}.ip_inventory_pkey (); CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -114,7 +114,7 @@ CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS '
 	],
 	'rows of session_summaries violate constraint "<>"' => [
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD CHECK (event_count > 1000000) NOT VALID', call => $online, row => 'online migration' } ],
-	'columns of session_summaries cannot be changed while others write' => [
+	'cannot change columns of session_summaries online' => [
 		{ prepare => 'ALTER TABLE {s}.session_summaries ADD COLUMN source_ip inet', call => $online_repair, row => 'online migration' } ]);
 
 # What no preflight can say, or no migration refuses -------------------------------------------------
@@ -122,49 +122,49 @@ CREATE FUNCTION {s}.twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS '
 my %left_out = (
 	'of the call, not of the database: its arguments, or how it is called' => [
 		q{on_failure must be 'abort' or 'keep'}, 'batch_size must be at least 1', '<> must not be negative', 'cut_over must be now or wait',
-		'<>_online must be called by a statement of its own',
+		'<>_online must be called as a single statement outside a transaction block',
 		'<> is being used by active queries in this session', '<> has pending trigger events in this transaction',
 		'to_phase must be between 0 and <>', 'schema version <> cannot be validated' ],
 	'known only under the lock, or when it is not granted; the preflight names who holds one (conflicting lock)' => [
-		'could not lock <> in time', 'no lock could be had in <> attempts', '<> has been created during this call',
+		'could not obtain lock on <>', 'could not obtain lock after <> attempts', '<> has been created during this call',
 		'schema "<>" has been renamed during this call', 'the tables in schema "<>" have been replaced during this call',
-		'a table of the migration has just been dropped' ],
+		'a table of the migration was dropped concurrently' ],
 	'known only when a process is asked for' => [
-		'no background process is free', 'the background process was ended before its statement was',
-		'statement is too long for the background process' ],
-	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a table of Citus'],
+		'no background worker slot is free', 'background worker terminated before its statement finished',
+		'statement is too long for the background worker' ],
+	'of an extension that is not installed here: 110_citus.pl has a case, and what the preflight says' => ['<> is a Citus table'],
 	'of partitions: 112_partitions_refused.pl has the cases, and what the preflight says' => [
-		'<> is partitioned by column "<>", which a run fills', 'partition <> of session_summaries has been attached during this call',
+		'<> is partitioned by column "<>", which the migration fills', 'partition <> of session_summaries has been attached during this call',
 		'partition <> of session_summaries is being detached', 'partition <> of session_summaries is not an ordinary permanent table' ],
 	'of a standby: 050_preflight.pl asks one' => ['cannot migrate on a standby server'],
 	'of who only reads, a plan for instance; a migration says that the caller must act as the owner' =>
-	  [ 'role "<>" may not use schema "<>"', 'role "<>" may not read <>' ],
+	  [ 'role "<>" cannot use schema "<>"', 'role "<>" cannot read <>' ],
 	'reading it marks a run as interrupted, which a preflight must not' =>
-	  ['the ledger does not say where the unfinished online migration is'],
+	  ['position of the unfinished online migration is missing from the ledger'],
 	'of somebody else in the middle of a run' => [
-		'changes have been missed while sessions were migrated', 'the queue of an online migration is not as it was made',
+		'changes have been missed while sessions were migrated', 'the queue of the online migration has been changed',
 		'work table <> of the migration is missing or has been changed',
-		'zero-loss gate: something else writes session_summaries during a batch', 'zero-loss gate: sessions were lost or changed',
+		'zero-loss gate: session_summaries was modified by something else during a batch', 'zero-loss gate: sessions were lost or changed',
 		'zero-loss gate: a batch changed a session that it should only fill', 'a row of "<>" has changed while it was copied',
 		'documents cannot be read while a raw event is looked up',
 		'cowrie_migrate could not look up a raw event: <>' ],
-	'of a trigger that the operator has declared harmless' => ['the schema version could not be recorded'],
+	'of a trigger that the operator has declared harmless' => ['could not record the schema version'],
 	'proved at the end, whatever was refused before' => ['verification of phase <> failed'],
 	'the plan takes the other way of writing the sessions, and says so' => [
-		'column "<>" of "<>" cannot be filled as it is', 'the heap of "<>" cannot be rewritten by itself',
-		'a row of "<>" has a value in the TOAST of another table', 'the new heap of "<>" could not be put in its place',
-		'a row does not fit into a page' ],
+		'column "<>" of "<>" cannot be filled', 'the heap of "<>" cannot be rewritten without its TOAST table',
+		'a row of "<>" has a value in the TOAST table of another table', 'the new heap of "<>" could not be swapped in',
+		'row is too big for a page' ],
 	'of the cleanup, or of functions that are no migration' => [
 		'phases 1 to <> are not complete', 'schema version <> builds on version <>',
-		'other objects depend on what cleanup would remove', 'cleanup would lose data that cannot be rebuilt',
-		'must not <> a migration of somebody else', 'cannot truncate the notes of an online migration',
-		'cowrie_online_change is called by the trigger of an online migration only',
-		'functions that prove a batch are called by a migration only', 'this function must be called where a row is expected',
-		'this function must be called as part of an aggregate', 'an enrichment document must be json or jsonb',
+		'other objects depend on objects that cleanup would drop', 'cleanup would lose data that cannot be rebuilt',
+		'permission denied to <> the migration', 'cannot truncate a work table of an online migration',
+		'cowrie_online_change can be called only by the trigger of an online migration',
+		'functions that verify a batch can be called only by a migration', 'function returning a row called in context that cannot accept one',
+		'this function must be called as part of an aggregate', 'an enrichment document must be of type json or jsonb',
 		'invalid fingerprint state', q{format must be 'html' or 'markdown'}, 'no migration of schema "<>" is on record', 'the ledger has no run <> of this schema', 'unknown type of jsonb value', 'the migration of process <> runs in one transaction' ],
-	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate is missing'],
+	'the extension is damaged: the preflight raises it as well' => ['sequence cowrie_progress_<> of extension cowrie_migrate does not exist'],
 	'nobody has refused anything' => [
-		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unknown lock mode <>',
+		'out of memory', 'unexpected exception: <>', 'injected failure at <>', 'unrecognized lock mode <>',
 		'SPI could not look up raw events: <>', 'SPI could not prepare the look-up of raw events: <>',
 		'SPI could not execute a statement: <>', 'could not roll back a subtransaction of cowrie_migrate' ]);
 my %reason = map { my $why = $_; map { $_ => $why } @{ $left_out{$why} } } keys %left_out;

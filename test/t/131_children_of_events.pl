@@ -115,7 +115,7 @@ foreach my $event (sort keys %events)
 	my $before = data_hash($node, $database);
 	$node->safe_psql($database, "$noting $events{$event}");
 	my $remedy = succeeds($database, q{SELECT remedy FROM cowrie_preflight_v16() WHERE hazard = 'event trigger' AND severity = 'warning'
-AND detail LIKE 'event trigger noting calls public.note at %, and finds names without schema in pg_catalog only'}, 'preflight names it');
+AND detail LIKE 'event trigger noting calls public.note at %, and resolves unqualified names in pg_catalog only'}, 'preflight names it');
 	my ($call) = $event eq 'end' ? 'CALL cowrie_migrate_v16_online()' : 'SELECT count(*) FROM cowrie_migrate_v16()';
 	my ($status, undef, $err) = owner($database, $call);
 	# Nothing may be rewritten by ALTER TABLE, or dropped: then it does not fire.
@@ -128,7 +128,7 @@ AND detail LIKE 'event trigger noting calls public.note at %, and finds names wi
 	is($node->safe_psql($database, 'SELECT count(*) FROM cowrie_validate_schema()'), '0', "$database: no findings");
 	my $noted = $node->safe_psql($database, 'SELECT count(*) FROM notes');
 	cmp_ok($noted, '>', 0, "$database: and the trigger has done its work") if $status != 0;
-	my $left = succeeds($database, q{SELECT count(*) FROM cowrie_preflight_v16() WHERE detail LIKE '%finds names without schema%'}, 'preflight, later');
+	my $left = succeeds($database, q{SELECT count(*) FROM cowrie_preflight_v16() WHERE detail LIKE '%resolves unqualified names%'}, 'preflight, later');
 	is($left, '0', "$database: preflight says no more of its names");
 }
 # The other remedy: for the time being.

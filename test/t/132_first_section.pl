@@ -142,7 +142,7 @@ foreach my $i (grep { $_ % 10 == 0 or full_counts() } 0 .. $#steps)
 	interrupted($database, $steps[$i]);
 	my $stderr = '';
 	my $status = $node->psql($database, 'SELECT * FROM cowrie_migrate_v16()', stderr => \$stderr);
-	like($stderr, qr/HINT:  Resume the online migration that has not ended: run CALL cowrie_migrate_v16_online\(\);/,
+	like($stderr, qr/HINT:  Resume the unfinished online migration: run CALL cowrie_migrate_v16_online\(\);/,
 		"$steps[$i]: the atomic function names the CALL")
 	  if $status != 0;
 	next if $status == 0;    # nothing had been made: it has migrated

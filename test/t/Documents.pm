@@ -334,7 +334,7 @@ my @varies = (
 	[ qr/\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[+-]\d\d)?/, 'a moment' ],
 	[ qr/\b\d\d:\d\d:\d\d(?:\.\d+)?/, 'a time' ],
 	[ qr/\bTime: [\d.]+ ms(?: \([\d:.]+\))?/, 'Time: a time' ],
-	[ qr/\b\d+(?:\.\d+)? (?:bytes|kB|MB|GB|s|ms)\b/, 'an amount' ],
+	[ qr/(?:\bunder )?\b\d+(?:\.\d+)? (?:bytes|kB|MB|GB|s|ms)\b/, 'an amount' ],
 	[ qr/\b(?:process|pid) \d+/, 'a process' ],
 	[ qr/[ \t]+/, ' ' ],        # the width of columns
 	[ qr/-[-+]{2,}/, '---' ],

@@ -98,7 +98,7 @@ TEST(Cleanup, WarnsOfRoutinesThatNameWhatGoes) {
   EXPECT_TRUE(database.warnings.empty());
   clean(database);
   EXPECT_EQ(database.warnings,
-            std::vector<std::string>{"functions name what this cleanup removes"});
+            std::vector<std::string>{"functions refer to objects that this cleanup drops"});
 }
 
 TEST(Cleanup, MendsARecordOfMoreThanIsThere) {
@@ -268,7 +268,8 @@ TEST(CleanupRefuses, ToLoseWhatNoSessionGives) {
   clean(database, to_phase(3));
   const std::vector<StepResult> rows = clean(database, forced());
   EXPECT_EQ(database.state.dump(), FakeDatabase(0).state.dump());
-  EXPECT_EQ(database.warnings, std::vector<std::string>{"data that cannot be rebuilt is removed"});
+  EXPECT_EQ(database.warnings,
+            std::vector<std::string>{"cleanup drops data that cannot be rebuilt"});
   for (const StepResult &each : rows)
     if (each.step == "drop_ip_inventory") {
       EXPECT_EQ(each.detail, "lost: 12 rows enriched by the application");
@@ -284,7 +285,7 @@ TEST(CleanupRefuses, ToLoseAnythingThatTheLedgerDoesNotKnowOf) {
   database.own_rows = 5;
   const Failure failure = refusal_of(database);
   EXPECT_EQ(failure.sqlstate, "55000");
-  EXPECT_TRUE(contains(failure.detail, "The ledger tells of no migration of schema \"public\""));
+  EXPECT_TRUE(contains(failure.detail, "The ledger has no migration of schema \"public\""));
   for (const char *each : {"session_summaries: 5 sessions with values", "\nasn_inventory: 5 rows",
                            "\nip_inventory: 5 rows", "\nip_asn_history: 5 rows"})
     EXPECT_TRUE(contains(failure.detail, each)) << failure.detail;

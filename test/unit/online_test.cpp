@@ -238,7 +238,7 @@ TEST(Online, StopsAfterABatchWhenItIsAskedTo) {
   fake.asks_to_stop = [&] { return fake.parts.batches.size() == 2; };
   EXPECT_FALSE(fake.migrate(in_batches_of(100)));
   EXPECT_EQ(last_outcome(fake).step.status, "stopped");
-  EXPECT_EQ(fake.warnings, Strings{"the online migration has stopped as it was asked to"});
+  EXPECT_EQ(fake.warnings, Strings{"the online migration has stopped on request"});
   fake.asks_to_stop = {};
   EXPECT_TRUE(fake.migrate(in_batches_of(100)));
   expect_complete(fake);
@@ -304,7 +304,7 @@ TEST(Online, BeginsAnewWhenTheQueueIsNotAsItWas) {
     EXPECT_TRUE(fake.migrate(in_batches_of(100))) << name;
     EXPECT_EQ(fake.parts.batches.size(), 6u) << name;
     EXPECT_TRUE(std::any_of(fake.notices.begin(), fake.notices.end(), [](const auto &each) {
-      return test::contains(each, "from the first session: the queue of sessions is not as it was");
+      return test::contains(each, "from the first session: the queue of sessions has been changed");
     })) << name;
     expect_batches_once(fake);
     expect_complete(fake);
@@ -332,7 +332,7 @@ TEST(Online, RefusesAQueueThatIsChangedBetweenTwoBatches) {
       FAIL() << name;
     }
     EXPECT_EQ(failure.sqlstate, sqlstate::prerequisite_state) << name;
-    EXPECT_EQ(failure.message, "the queue of an online migration is not as it was made") << name;
+    EXPECT_EQ(failure.message, "the queue of the online migration has been changed") << name;
     EXPECT_TRUE(test::contains(failure.hint, "CALL cowrie_migrate_v16_online();")) << name;
   }
 }
@@ -439,7 +439,8 @@ TEST(Online, BeginsANewRunWhenTheTableIsAnotherOne) {
   EXPECT_NE(trigger, 0);
   EXPECT_EQ(restored.steps().front(), "begin_again");
   EXPECT_TRUE(std::any_of(restored.notices.begin(), restored.notices.end(), [](const auto &each) {
-    return test::contains(each, "an unfinished online migration is over, a new one begins");
+    return test::contains(each,
+                          "cannot resume the unfinished online migration, starting a new one");
   }));
   expect_batches_once(restored);
   expect_complete(restored);
@@ -547,7 +548,7 @@ TEST(Online, GivesUpAfterManyAttemptsAndNamesWhoIsInTheWay) {
   refuse(fake, "cut_over", 1000);
   const Failure failure = failure_of(fake);
   EXPECT_EQ(failure.sqlstate, sqlstate::lock_not_available);
-  EXPECT_EQ(failure.message, "no lock could be had in 100 attempts");
+  EXPECT_EQ(failure.message, "could not obtain lock after 100 attempts");
   EXPECT_EQ(failure.detail, "process 42 holds everything");
   EXPECT_EQ(fake.pauses.size(), 99u);
   fake.before_record = {};
@@ -559,7 +560,7 @@ TEST(Online, GivesUpAfterAsManyAttemptsAsTheSettingSays) {
   FakeOnline fake;
   fake.lock_attempts = 3;
   refuse(fake, "cut_over", 1000);
-  EXPECT_EQ(failure_of(fake).message, "no lock could be had in 3 attempts");
+  EXPECT_EQ(failure_of(fake).message, "could not obtain lock after 3 attempts");
   EXPECT_EQ(fake.pauses.size(), 2u);
   EXPECT_EQ(fake.lock_waits.at(0).most, 3);
 }

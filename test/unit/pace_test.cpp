@@ -81,13 +81,13 @@ TEST(Hold, SaysWhy) {
   EXPECT_EQ(in_words(Hold()), "");
   EXPECT_EQ(words(HoldReason::cut_over, 0, 0), "");
   EXPECT_EQ(words(HoldReason::pause, 0, 0),
-            "paused; SELECT cowrie_resume_migration(); lets it go on");
+            "paused; continue with SELECT cowrie_resume_migration();");
   EXPECT_EQ(words(HoldReason::standby, 45'340'000, 30 * second),
             "standby \"n\" (process 42) lags 45.3 s, max_lag is 30.0 s");
   EXPECT_EQ(in_words(Hold{HoldReason::subscriber, second, 0, 7, ""}),
             "subscriber (process 7) lags 1.0 s, max_lag is 0.0 s");
   EXPECT_EQ(words(HoldReason::slot, 3 << 20, 1000),
-            "replication slot \"n\" keeps 3 MB of WAL, max_wal is 1000 bytes");
+            "replication slot \"n\" keeps 3072 kB of WAL, max_wal is 1000 bytes");
   EXPECT_EQ(words(HoldReason::archiver, 48 << 20, 32 << 20),
             "48 MB of WAL wait for the archiver, max_wal is 32 MB");
   EXPECT_EQ(words(HoldReason::sessions, 9, 8), "9 sessions are active, max_active is 8");

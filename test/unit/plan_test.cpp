@@ -266,10 +266,11 @@ TEST(UnfitColumn, IsOneThatMustBeConvertedOrCannotBeReadAsItIs) {
                                                         {"snapshot_asn", "bigint"}})
     EXPECT_EQ(with_type(column, type), "column \"" + column + "\" is of type " + type);
   EXPECT_EQ(with_type(declared.retired_columns.front(), "text[]"),
-            "column \"" + declared.retired_columns.front() + "\" has values of an older attempt");
+            "column \"" + declared.retired_columns.front() +
+                "\" has values from an earlier attempt");
   Table without = fit;
   erase_named(without.columns, "created_at");
-  EXPECT_EQ(unfit_column(declared, without), "there is no column \"created_at\"");
+  EXPECT_EQ(unfit_column(declared, without), "column \"created_at\" does not exist");
   Table generated = fit;
   generated.columns.push_back(*declared.column("snapshot_country"));
   generated.columns.back().generated.sql = "upper(matcher)";
@@ -362,7 +363,7 @@ TEST(PlanMigration, RepairCreatesOnlyWhatIsMissing) {
   EXPECT_EQ(changes,
             (std::vector<std::string>{
                 "drop_fk_session_source_ip", "drop_fk_ip_current_asn", "fill_columns",
-                "mend_ip_inventory", "session_count_not_negative", "add_missing_asns",
+                "repair_ip_inventory", "session_count_not_negative", "add_missing_asns",
                 "drop_idx_ip_current_asn", "idx_ip_current_asn", "idx_ip_geo_country",
                 "fk_session_source_ip", "validate_fk_session_source_ip", "fk_ip_current_asn",
                 "validate_fk_ip_current_asn", "verify", "zero_loss_gate", "set_version"}));

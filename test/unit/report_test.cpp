@@ -167,18 +167,8 @@ TEST(ReportWords, AreReadByPeople) {
   EXPECT_EQ(grouped(999), "999");
   EXPECT_EQ(grouped(1000), "1,000");
   EXPECT_EQ(grouped(-1234567), "-1,234,567");
-  EXPECT_EQ(duration(50), "0.1 ms");
-  EXPECT_EQ(duration(999'900), "999.9 ms");
-  EXPECT_EQ(duration(1'000'000), "1.0 s");
-  EXPECT_EQ(duration(64'400'000), "1 min 04 s");
-  EXPECT_EQ(duration(7'500'000'000), "2 h 05 min");
-  EXPECT_EQ(size(0), "0 bytes");
-  EXPECT_EQ(size(1023), "1023 bytes");
-  EXPECT_EQ(size(8192), "8.0 kB");
-  EXPECT_EQ(size(1'288'490'189), "1.2 GB");
-  EXPECT_EQ(size(1024LL * 1024 - 1), "1.0 MB");
-  EXPECT_EQ(change(8192), "+8.0 kB");
-  EXPECT_EQ(change(-8192), "-8.0 kB");
+  EXPECT_EQ(change(8192), "+8192 bytes");
+  EXPECT_EQ(change(-8192), "-8192 bytes");
   EXPECT_EQ(change(0), "0 bytes");
   EXPECT_EQ(cut("\u00E4bc", 3), "\u00E4bc");
   EXPECT_EQ(cut("\u00E4bcd", 3), "\u00E4bc...");
@@ -239,9 +229,9 @@ TEST(ReportSubject, RefusesWhatIsNotOnRecord) {
   EXPECT_EQ(failure_of(records, 3).sqlstate, sqlstate::undefined_object);
   records.add(1, "atomic", "done");
   records.add(2, "atomic", "done", /* here: */ false);
-  EXPECT_EQ(failure_of(records, 3).detail, "The latest it has are 1.");
+  EXPECT_EQ(failure_of(records, 3).detail, "Its latest runs are 1.");
   const Failure other = failure_of(records, 2);
-  EXPECT_EQ(other.detail, "That run was about schema \"other\".");
+  EXPECT_EQ(other.detail, "That run was for schema \"other\".");
   EXPECT_EQ(other.hint,
             "Run SELECT cowrie_migration_report(target_schema => 'other', run_id => 2);");
 }
@@ -297,7 +287,7 @@ TEST(ReportSubject, IsJudgedByHowItEnded) {
   };
   EXPECT_EQ(verdict("atomic", "done", "done", false).mark, Mark::good);
   EXPECT_EQ(verdict("atomic", "failed", "failed", false).mark, Mark::bad);
-  EXPECT_EQ(verdict("online", "stopped", "stopped", false).words, "Stopped, as it was asked to");
+  EXPECT_EQ(verdict("online", "stopped", "stopped", false).words, "Stopped on request");
   EXPECT_EQ(verdict("online", "running", "running", true).words, "Running");
   EXPECT_EQ(verdict("online", "running", "waiting", true).words, "Running, waiting for a lock");
   EXPECT_EQ(verdict("online", "running", "died", false).mark, Mark::bad);

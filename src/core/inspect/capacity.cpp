@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/estimates.hpp"
 #include "core/plan/unfit_column.hpp"
@@ -196,8 +197,8 @@ Need need_of(const CapacityFacts &facts, const Inspection &inspection, Way way) 
 std::string in_words(Way way) { return way == Way::online ? "online" : "in one transaction"; }
 
 std::string how_to_make_room(const Target &target) {
-  return "Free that much there: drop what is no longer needed (files that a kill -9 has left, too:"
-         " docs/RECOVERY.md), or move something to another file system, as in ALTER TABLE " +
+  return "Free disk space on that file system: drop what is no longer needed, remove files that a "
+         "crash has left, or move a table to another file system, as in ALTER TABLE " +
          qualified(target.schema, target.has_raw_events ? "raw_events" : "large_table") +
          " SET TABLESPACE other;";
 }
@@ -256,13 +257,11 @@ std::vector<DiskNeed> disk_needs(const Need &need, const std::vector<Disk> &disk
                                       {"WAL", each.wal}}) {
       each.total.need += bytes;
       if (bytes > 0)
-        append(parts, std::string(what) + " " + std::to_string(bytes));
+        append(parts, std::string(what) + " " + size_pretty(bytes));
     }
-    each.total.detail = "about " + std::to_string(each.total.need) +
-                        " bytes needed on the file"
-                        " system of " +
-                        each.total.places + " (" + parts + "), " + std::to_string(each.total.free) +
-                        " bytes free";
+    each.total.detail = "about " + size_pretty(each.total.need) + " needed on the file system of " +
+                        each.total.places + " (" + parts + "), " + size_pretty(each.total.free) +
+                        " free";
     result.push_back(std::move(each.total));
   }
   return result;
@@ -284,14 +283,14 @@ void refuse_full_disk(Database &database, const Inspection &inspection, const Ca
     if (each.need > each.free)
       append(detail, in_words(way) + ": " + each.detail, "\n");
   if (!detail.empty())
-    throw Failure(sqlstate::disk_full, "not enough free space for the migration", detail,
-                  how_to_make_room(database.target()) +
-                      " Only where the figure of the operating system does not hold (compression,"
-                      " thin provisioning), give your own: SET cowrie_migrate.free_space = "
-                      "'100GB'; then run " +
-                      (way == Way::online
-                           ? database.target().online_call()
-                           : database.target().command(database.target().function("migrate"))));
+    throw Failure(
+        sqlstate::disk_full, "not enough free space for the migration", detail,
+        how_to_make_room(database.target()) +
+            " Only if the operating system reports the free space wrongly (compression, thin "
+            "provisioning), set it: SET cowrie_migrate.free_space = '100GB'; then run " +
+            (way == Way::online
+                 ? database.target().online_call()
+                 : database.target().command(database.target().function("migrate"))));
 }
 
 } // namespace cowrie

@@ -36,11 +36,11 @@ void evaluate(Database &database, const std::string &sql, const std::string &wha
     if (failure.must_propagate)
       throw;
     throw Failure(sqlstate::prerequisite_state,
-                  what + " cannot be evaluated under the settings of a migration",
-                  failure.message + ". What it calls finds names without schema in pg_catalog only,"
-                                    " the search_path of a migration.",
-                  commands ? "Give its functions a search_path of their own: " + *commands
-                           : "Drop it, migrate, and make it again afterwards.");
+                  what + " cannot be evaluated with the settings of the migration",
+                  failure.message + ". Functions that it calls resolve unqualified names in "
+                                    "pg_catalog only, the search_path of the migration.",
+                  commands ? "Set a search_path for its functions: " + *commands
+                           : "Drop it, migrate, and create it again.");
   }
 }
 
@@ -98,14 +98,12 @@ void refuse_unusable_checks(Database &database) {
     if (violating > 0)
       throw Failure(sqlstate::prerequisite_state,
                     "rows of session_summaries violate constraint \"" + name + "\"",
-                    std::to_string(violating) +
-                        " rows; it has not been validated, and the server refuses any UPDATE of"
-                        " them.",
+                    std::to_string(violating) + " rows violate it; it has not been validated, and "
+                                                "the server rejects any UPDATE of these rows.",
                     "Run " + alter + " DROP CONSTRAINT " + quote_identifier(name) +
                         "; and afterwards " + alter + " ADD CONSTRAINT " + quote_identifier(name) +
                         " CHECK " + expression +
-                        " NOT VALID; or migrate at once, which updates no"
-                        " row: " +
+                        " NOT VALID; or migrate in one transaction, which updates no row: " +
                         database.target().command(database.target().function("migrate")));
   }
 }

@@ -62,8 +62,8 @@ Inspection inspect(Database &database) {
   if (!base.table("schema_state"))
     throw Failure(sqlstate::undefined_object,
                   "the schema version of schema \"" + database.target().schema + "\" is unknown",
-                  "There is no table " + state_table(database) + ".",
-                  "Name the schema of the application, as in " +
+                  "Table " + state_table(database) + " does not exist.",
+                  "Specify the schema of the application, as in " +
                       database.target().with_schema("public").migration() +
                       " schema_metadata is not the version table.");
   const std::optional<std::string> version = state_value(database, "schema_version");
@@ -87,7 +87,7 @@ Inspection inspect(Database &database) {
         sqlstate::feature_not_supported,
         "schema version " + *version + " is too old for this migration",
         "It starts at version 15; " + state_table(database) + " holds \"" + *version +
-            "\". What is not a whole number counts as 0, as in the application.",
+            "\". A value that is not a whole number counts as 0, as in the application.",
         "Bring the schema to version 15 with the application's own migrations, then run " +
             database.target().migration());
   return result;

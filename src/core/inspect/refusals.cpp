@@ -33,16 +33,16 @@ void refuse_incomplete(const Target &target, const Situation &situation) {
     if (each.object_type == ObjectType::version)
       append(detail, each.object + ": " + (each.actual.empty() ? "missing" : each.actual), "\n");
   const Target cleaned = target.for_version(first_incomplete_version(target, situation));
-  throw Failure(sqlstate::prerequisite_state,
-                "incomplete v" + std::to_string(target.version) + " schema detected", detail,
-                situation.online.any() && target.entry == Entry::atomic
-                    ? "Resume the online migration that has not ended: run " +
-                          target.online_call() +
-                          " Other ways are in docs/RECOVERY.md, \"An online migration\"."
-                    : "To complete it in place and keep every row, run " +
-                          target.migration("repair => true") + " to go back to version " +
-                          std::to_string(cleaned.version - 1) + ", run " +
-                          cleaned.command(cleaned.function("cleanup")));
+  throw Failure(
+      sqlstate::prerequisite_state,
+      "incomplete v" + std::to_string(target.version) + " schema detected", detail,
+      situation.online.any() && target.entry == Entry::atomic
+          ? "Resume the unfinished online migration: run " + target.online_call() +
+                " For other ways, see section \"An online migration\" of the recovery guide."
+          : "To complete the schema in place and keep all rows, run " +
+                target.migration("repair => true") + " to return to version " +
+                std::to_string(cleaned.version - 1) + ", run " +
+                cleaned.command(cleaned.function("cleanup")));
 }
 
 void refuse_losses(Database &database, Inspection &inspection) {
@@ -56,8 +56,8 @@ void refuse_losses(Database &database, Inspection &inspection) {
       append(detail, each.table + "." + each.object + ": " + each.loss, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::prerequisite_state, "repair would lose data", detail,
-                  "Decide about these rows, as the remedies say in SELECT object_name, actual,"
-                  " remedy FROM " +
+                  "Decide about these rows with the remedies that are listed by SELECT "
+                  "object_name, actual, remedy FROM " +
                       target.validation() + " WHERE loses_data; then run " +
                       target.migration("repair => true"));
 }
@@ -79,11 +79,11 @@ FROM (SELECT session_id FROM {sessions} GROUP BY session_id HAVING count(*) > 1)
                         .front();
   if (to_number(found[0]) == 0)
     return;
-  throw Failure(sqlstate::prerequisite_state, "sessions are there more than once",
-                "Keys of " + sessions + " that are in several rows: " + found[0].value_or("") +
-                    ", such as \"" + found[1].value_or("") +
-                    "\"; no unique index keeps them apart.",
-                "Look at them: SELECT session_id, count(*) FROM " + sessions +
+  throw Failure(sqlstate::prerequisite_state, "session_summaries contains duplicate sessions",
+                sessions + " has several rows for " + found[0].value_or("") +
+                    " values of session_id," + " such as \"" + found[1].value_or("") +
+                    "\"; it has no unique index on session_id.",
+                "List them with SELECT session_id, count(*) FROM " + sessions +
                     " GROUP BY session_id HAVING count(*) > 1; keep one row of each, then ALTER"
                     " TABLE " +
                     sessions + " ADD CONSTRAINT pk_session_summaries PRIMARY KEY (session_id);");
@@ -119,16 +119,16 @@ void refuse_row_type_users(Database &database, const std::vector<Step> &plan) {
       throw Failure(sqlstate::dependent_objects,
                     "other tables have columns of the row type of \"" + each.table + "\"",
                     found +
-                        "\nThe server changes no type of a column of such a table, as this run"
-                        " must" +
+                        "\nThe server cannot change the type of a column of such a table, which "
+                        "this run must do" +
                         (each.detail.empty() ? "." : ": " + each.detail + "."),
-                    "Save what they hold and drop them, where nobody needs them: " + commands);
+                    "Save their contents and drop them if they are no longer needed: " + commands);
   }
 }
 
 void refuse_name(const Target &target, const std::string &name, const std::string &what) {
   const std::string full_name = qualified(target.schema, name);
-  throw Failure(sqlstate::duplicate_table, "relation " + full_name + " is in the way",
+  throw Failure(sqlstate::duplicate_table, "relation " + full_name + " already exists",
                 "The migration needs this name for " + what + ".",
                 "Rename it: ALTER TABLE " + full_name + " RENAME TO other_name;");
 }

@@ -7,7 +7,7 @@
 namespace cowrie {
 namespace {
 
-constexpr const char *documented = "docs/RECOVERY.md, \"Logical replication\"";
+constexpr const char *documented = "section \"Logical replication\" of the recovery guide";
 
 std::string state_of(const Database &database) {
   return qualified(database.target().schema, "schema_state");
@@ -90,8 +90,8 @@ void refuse_published_state(Database &database) {
   for (const Row &row : database.query(referring_keys_query, {table}))
     throw Failure(sqlstate::prerequisite_state,
                   table + " is published, and foreign keys refer to it",
-                  "To keep what is written to it from subscribers it becomes unlogged for a moment,"
-                  " which the server refuses because of " +
+                  "The migration sets it unlogged for a moment so that its changes are not sent to "
+                  "subscribers, which the server does not allow because of " +
                       row[0].value_or("") + ".",
                   "Run " + row[1].value_or("") + " and, after the migration, " +
                       row[2].value_or("") + " See " + documented + ".");
@@ -130,11 +130,12 @@ void refuse_subscribed_inventories(Database &database) {
   if (!empty.empty())
     throw Failure(
         sqlstate::prerequisite_state, "a subscription writes to the inventories",
-        "They are to be filled here, and the publisher would send the same rows: " + empty + ".",
-        "Have them made anew, which ends that: run " +
+        "The migration fills these tables, and the publisher would send the same rows: " + empty +
+            ".",
+        "Drop them, which ends the replication into them: run " +
             deriving.command(deriving.function("cleanup"), some_have_rows ? "force => true" : "") +
             " and repeat the call. When the publisher has been migrated as well,"
-            " subscribe to them again: see " +
+            " subscribe to them again. See " +
             documented + ".");
 }
 

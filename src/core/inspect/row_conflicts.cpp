@@ -129,7 +129,8 @@ private:
     if (found.not_null)
       aside += " " + ddl::drop_not_null(target().schema, table.name, kept) + ";";
     loses(finding,
-          "values that are no " + declared.type + ": " + (lost ? std::to_string(*lost) : problem),
+          "values that are not valid as " + declared.type + ": " +
+              (lost ? std::to_string(*lost) : problem),
           aside);
     unreadable_.push_back(table.name + "." + declared.name);
   }
@@ -160,7 +161,7 @@ private:
     const auto keyless =
         rows.count("SELECT count(*) FROM " + rows.name() + " WHERE " + condition, problem);
     if (keyless.value_or(0) > 0)
-      loses(finding, "rows without it: " + std::to_string(*keyless),
+      loses(finding, "rows with NULL: " + std::to_string(*keyless),
             "DELETE FROM " + rows.name() + " WHERE " + condition + ";");
   }
 

@@ -113,7 +113,7 @@ std::vector<Finding> validate(Database &database, int version) {
   if (version != base_version)
     throw Failure(sqlstate::invalid_parameter,
                   "schema version " + std::to_string(version) + " cannot be validated",
-                  "This extension knows the versions " + known_versions() + ".",
+                  "This extension supports the versions " + known_versions() + ".",
                   "Use SELECT * FROM " +
                       database.target().call("cowrie_validate_schema", "version => 16") + ";");
 
@@ -140,7 +140,7 @@ std::vector<Finding> validate(Database &database, int version) {
   int latest = is_declared(found.situation.version) ? found.situation.version : base_version + 1;
   for (const ExistingObject &each : existing_objects(declared, found.observed)) {
     const Phase &phase = declared.phases[each.phase - 1];
-    unexpected(each.object_type, each.table, each.name, "not at version 15",
+    unexpected(each.object_type, each.table, each.name, "no such object at version 15",
                "there, of phase " + std::to_string(phase.number) + " of version " +
                    std::to_string(phase.version),
                phase.version);

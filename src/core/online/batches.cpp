@@ -146,12 +146,12 @@ void OnlineBatches::refuse_other_queue(const online::Places &places) {
 
 void OnlineBatches::throw_other_queue() {
   const Target &target = ports_.database.target();
-  throw Failure(sqlstate::prerequisite_state,
-                "the queue of an online migration is not as it was made",
-                "Somebody else has changed, dropped or replaced " +
-                    qualified(target.schema, online::queue_table) + ".",
-                "Let it be, and run " + target.online_call() +
-                    " it begins with the first session again, and keeps what is filled.");
+  throw Failure(
+      sqlstate::prerequisite_state, "the queue of the online migration has been changed",
+      "Another session has changed, dropped or replaced " +
+          qualified(target.schema, online::queue_table) + ".",
+      "Do not modify it. Run " + target.online_call() +
+          " it starts again from the first session and keeps the values that are already filled.");
 }
 
 } // namespace cowrie

@@ -168,7 +168,7 @@ void OnlineCatalogSteps::restore_work_tables() {
     steps_.step_in(Kind::work, 1, "restore_work_tables", [&](StepResult &row) {
       for (const std::string &sql : missing)
         database().execute(sql);
-      row.detail = "somebody has dropped them";
+      row.detail = "they had been dropped";
     });
 }
 
@@ -226,7 +226,7 @@ void OnlineCatalogSteps::add_columns() {
     OnlineState after = steps_.state;
     made = after.trigger = find_online_objects(database()).trigger;
     steps_.ports().memory.remember(steps_.run(), after);
-    row.detail = "with the trigger that catches changes";
+    row.detail = "with the trigger that records changes";
   });
   if (made != 0)
     steps_.state.trigger = made;
@@ -251,7 +251,7 @@ void OnlineCatalogSteps::validate_constraints(int phase) {
 
 void OnlineCatalogSteps::cut_over() {
   steps_.step_in(Kind::catalog, deriving_phase(), "cut_over", [&](StepResult &row) {
-    row.detail = "the trigger is gone, the foreign keys are there";
+    row.detail = "trigger dropped, foreign keys added";
     for (const Table &table : view_.inspection.declared.tables)
       if (table.name != "session_summaries")
         add_foreign_keys(table);
@@ -269,12 +269,12 @@ void OnlineCatalogSteps::refuse_other_trigger() {
   if (now.trigger == steps_.state.trigger && now.fires_always && now.changes_table &&
       (steps_.state.changes == 0 || steps_.state.changes == now.changes))
     return;
-  throw Failure(sqlstate::prerequisite_state,
-                "changes have been missed while sessions were migrated",
-                "The trigger " + quote_identifier(online::change_trigger) +
-                    " or its table has been dropped, disabled or made anew by somebody else.",
-                "Let it be, and run " + steps_.target().online_call() +
-                    " it begins with the first session again, and keeps what is filled.");
+  throw Failure(
+      sqlstate::prerequisite_state, "changes have been missed while sessions were migrated",
+      "Trigger " + quote_identifier(online::change_trigger) +
+          " or its table has been dropped, disabled or created again by another session.",
+      "Do not modify it. Run " + steps_.target().online_call() +
+          " it starts again from the first session and keeps the values that are already filled.");
 }
 
 void OnlineCatalogSteps::add_foreign_keys(const Table &table) {

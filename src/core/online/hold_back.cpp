@@ -55,9 +55,9 @@ void HoldBack::show(const Hold &hold) {
     if (hold.reason == shown_.reason)
       return;
     if (const std::string words = in_words(hold); !words.empty())
-      ports_.monitor.notice("the migration holds back: " + words);
+      ports_.monitor.notice("the migration is holding back: " + words);
     else if (!in_words(shown_).empty())
-      ports_.monitor.notice("the migration goes on");
+      ports_.monitor.notice("the migration continues");
   });
   shown_ = hold;
 }

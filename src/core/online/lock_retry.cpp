@@ -98,16 +98,17 @@ int LockRetry::report(TransactionKind kind) {
 std::string LockRetry::who_holds() {
   if (holders_.empty())
     report(TransactionKind::catalog);
-  return holders_.empty() ? "Nobody holds a lock on the tables any more." : holders_;
+  return holders_.empty() ? "The conflicting locks have since been released." : holders_;
 }
 
 void LockRetry::give_up(int attempts) {
   failures_ = 0;
-  throw Failure(
-      sqlstate::lock_not_available,
-      "no lock could be had in " + std::to_string(attempts) + " attempts", who_holds(),
-      "Wait for these transactions or end them with SELECT pg_terminate_backend(pid); then run " +
-          ports_.database.target().online_call() + " it resumes there.");
+  throw Failure(sqlstate::lock_not_available,
+                "could not obtain lock after " + std::to_string(attempts) + " attempts",
+                who_holds(),
+                "Wait for these transactions or terminate them with SELECT "
+                "pg_terminate_backend(pid); then run " +
+                    ports_.database.target().online_call() + " it resumes where it stopped.");
 }
 
 } // namespace cowrie

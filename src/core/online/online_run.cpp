@@ -99,8 +99,9 @@ private:
                           : deriving_phase() + 1;
     for (int phase = first; phase < last_phase(); ++phase)
       run_phase(phase);
+    const std::int64_t begun = database_.clock_us();
     schema_.run_phase(last_phase(), [](const Step &) {});
-    finish(last_phase());
+    finish(last_phase(), begun);
   }
 
   int deriving_phase() const { return target().declared().last_deriving_phase(); }
@@ -118,8 +119,9 @@ private:
     if (unfinished && unfinished->origin == Origin::catalog && !derived)
       unfinished.reset(); // what it began with is no longer so
     if (unfinished && is_over(*unfinished)) {
-      over_ = "The online migration that began with run " + std::to_string(unfinished->first_run) +
-              " was about another session_summaries, which has been replaced or restored since.";
+      over_ =
+          "The online migration that began with run " + std::to_string(unfinished->first_run) +
+          " was for another session_summaries table, which has since been replaced or restored.";
       unfinished.reset();
     }
     if (unfinished) {
@@ -192,14 +194,15 @@ private:
       steps_.begin(run, options_.pace);
     });
     if (!over_.empty())
-      ports_.monitor.notice("an unfinished online migration is over, a new one begins", over_);
+      ports_.monitor.notice("cannot resume the unfinished online migration, starting a new one",
+                            over_);
     if (!resuming_ || derived)
       return;
     ports_.monitor.notice(
         !anew ? "resuming the online migration after " + steps_.words_of_position()
               : std::string("resuming the online migration from the first session: ") +
-                    (missed ? "the trigger that catches changes was not there all the time"
-                            : "the queue of sessions is not as it was"));
+                    (missed ? "the trigger that records changes did not exist all the time"
+                            : "the queue of sessions has been changed"));
   }
 
   /** Of what is left. */
@@ -239,8 +242,9 @@ private:
       verify_phase(database_, phase, view_.skipped);
       if (view_.skipped.empty() && seen().situation.subphase.value_or(0) < phase)
         record_phase(database_, phase, seen().situation.version);
-      ports_.ledger.record(steps_.run(),
-                           {phase, "", "done", std::nullopt, database_.clock_us() - begun, ""});
+      const std::int64_t took = database_.clock_us() - begun;
+      ports_.ledger.record(steps_.run(), {phase, "", "done", std::nullopt, took, ""});
+      steps_.end_phase(took);
     });
   }
 
@@ -267,6 +271,7 @@ private:
     row.rows = state_.filled.before.sessions;
     const std::string rejects = describe(state_.filled.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    row.notable = !rejects.empty();
     steps_.report_by_itself(row);
   }
 
@@ -301,6 +306,7 @@ private:
   // The end ------------------------------------------------------------------------------------
 
   void run_deriving_phase() {
+    const std::int64_t begun = database_.clock_us();
     steps_.in(Kind::work, [&] { view_.inspection = inspect(database_); });
     if (!after_cut_over_) {
       schema_.drop_obstacles(deriving_phase());
@@ -310,13 +316,13 @@ private:
         wait_for_cut_over();
       schema_.cut_over();
     } else if (schema_.changes_are_other()) {
-      schema_.create_work_tables(false); // somebody has dropped them
+      schema_.create_work_tables(false); // they had been dropped
     }
     steps_.hold_back().hurry();
     catch_up("last_catch_up", [](OnlineCatchUp &each) { return each.work_off_all(); });
     schema_.validate_constraints(deriving_phase());
     catch_up("fill_rest", [](OnlineCatchUp &each) { return each.fill_rest(); });
-    finish(deriving_phase());
+    finish(deriving_phase(), begun);
   }
 
   template <typename Body> void catch_up(const std::string &name, Body body) {
@@ -332,8 +338,8 @@ private:
    *  little is left when somebody is there. */
   void wait_for_cut_over() {
     catch_up("wait_for_cut_over", [&](OnlineCatchUp &each) {
-      ports_.monitor.notice("the migration waits for the cut-over",
-                            "SELECT cowrie_allow_cut_over(); lets it go on.");
+      ports_.monitor.notice("the migration is waiting for permission to cut over",
+                            "Let it continue with SELECT cowrie_allow_cut_over();");
       std::int64_t sessions = 0;
       while (!steps_.hold_back().allowed_within(catch_up_every_us))
         sessions += each.work_off(enough_for_the_moment);
@@ -343,7 +349,7 @@ private:
 
   // Verified, recorded and rid of the work tables in one transaction. Where phases follow that
   // change the catalog alone, the version that ends here is complete, and the run goes on.
-  void finish(int phase) {
+  void finish(int phase, std::int64_t begun) {
     steps_.step_in(kind_of_recording(), phase, "set_version", [&](StepResult &row) {
       const bool ends = phase == last_phase() || !view_.skipped.empty();
       verify_phase(database_, phase, view_.skipped);
@@ -364,6 +370,7 @@ private:
                                describe(state_.filled.rejects)};
       ports_.ledger.finish_run(steps_.run(), outcome);
     });
+    steps_.end_phase(database_.clock_us() - begun);
   }
 
   static constexpr std::int64_t enough_for_the_moment = 200;

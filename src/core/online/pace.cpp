@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 
 namespace cowrie {
 namespace {
@@ -21,13 +22,6 @@ void refuse_negative(const std::string &argument, std::int64_t value, const std:
 std::string seconds(std::int64_t microseconds) {
   const std::int64_t tenths = microseconds / 100'000;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
-}
-
-/** `123 MB`, or bytes where these are few. */
-std::string bytes(std::int64_t count) {
-  constexpr std::int64_t megabyte = 1 << 20;
-  return count < megabyte ? std::to_string(count) + " bytes"
-                          : std::to_string(count / megabyte) + " MB";
 }
 
 std::string named(const std::string &what, const std::string &name) {
@@ -69,11 +63,11 @@ std::string in_words(const Hold &hold) {
   const std::string &name = hold.name;
   const std::string process = " (process " + std::to_string(hold.process) + ") lags " +
                               seconds(hold.value) + ", max_lag is " + seconds(hold.limit);
-  const std::string wal = bytes(hold.value) + " of WAL";
-  const std::string max_wal = ", max_wal is " + bytes(hold.limit);
+  const std::string wal = size_pretty(hold.value) + " of WAL";
+  const std::string max_wal = ", max_wal is " + size_pretty(hold.limit);
   switch (hold.reason) {
   case HoldReason::pause:
-    return "paused; SELECT cowrie_resume_migration(); lets it go on";
+    return "paused; continue with SELECT cowrie_resume_migration();";
   case HoldReason::standby:
     return named("standby", name) + process;
   case HoldReason::subscriber:

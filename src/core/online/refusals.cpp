@@ -71,14 +71,14 @@ void refuse_update_triggers(Database &database, const Inspection &) {
     after = after || row[1] == "t";
   }
   if (!found.empty())
-    throw Failure(
-        sqlstate::prerequisite_state,
-        "triggers or rules of session_summaries would fire for every batch", found,
-        "Disable them meanwhile, as in ALTER TABLE " + table + " DISABLE TRIGGER name;" +
-            (after ? " or let those fire once for every session that fire after an update and may"
-                     " do so: SET cowrie_migrate.harmless_triggers = 'name, ...';"
-                   : "") +
-            " then run " + target.online_call(target.arguments));
+    throw Failure(sqlstate::prerequisite_state,
+                  "triggers or rules on session_summaries would fire for every batch", found,
+                  "Disable them during the migration, as in ALTER TABLE " + table +
+                      " DISABLE TRIGGER name;" +
+                      (after ? " or list the AFTER UPDATE triggers that may fire once for each "
+                               "session: SET cowrie_migrate.harmless_triggers = 'name, ...';"
+                             : "") +
+                      " then run " + target.online_call(target.arguments));
 }
 
 // What an earlier call has left has the shape of ours, which tells it from somebody's.
@@ -125,11 +125,11 @@ void refuse_rewrites(const Target &target, const std::vector<Step> &plan,
       append(detail, each.detail, "\n");
   if (!detail.empty())
     throw Failure(sqlstate::feature_not_supported,
-                  "columns of session_summaries cannot be changed while others write", detail,
-                  "Change their types while nobody writes, with the statements that " +
+                  "cannot change columns of session_summaries online", detail,
+                  "Change their types while the application is stopped, with the statements that " +
                       target.call(target.function("migrate"), "repair => true, dry_run => true") +
-                      " lists, or let the same call without dry_run do it, which locks the"
-                      " tables; or drop the columns, if nothing in them is needed, and run " +
+                      " lists, or run the same call without dry_run, which locks the tables; or "
+                      "drop the columns if they are not needed, and run " +
                       target.again());
 }
 

@@ -17,8 +17,8 @@ std::string milliseconds(std::int64_t microseconds) {
 
 OnlineSteps::OnlineSteps(const OnlinePorts &ports)
     : ports_(ports), monitor_(ports.monitor),
-      position_(ports.monitor, ports.database.target().again()), lock_retry_(ports),
-      hold_back_(ports) {}
+      position_(ports.monitor, ports.database.target().again()), notices_(ports.monitor),
+      lock_retry_(ports), hold_back_(ports) {}
 
 void OnlineSteps::begin(std::int64_t run, const Pace &pace) {
   ports_.seat.begins(state.first_run, pace);
@@ -40,7 +40,7 @@ void OnlineSteps::report(StepResult &row) {
     append(row.detail, "lock held for " + milliseconds(database().clock_us() - *locked_at_));
   if (const std::string waits = hold_back_.words_of_waits(); !waits.empty())
     append(row.detail, waits);
-  monitor_.notice(in_words(row));
+  notices_.step(row);
   ledger().record(run_, row);
 }
 
@@ -77,7 +77,7 @@ void OnlineSteps::record_stop() {
         {});
   });
   in(TransactionKind::work, [&] { monitor_.stopped(); });
-  monitor_.warning("the online migration has stopped as it was asked to",
+  monitor_.warning("the online migration has stopped on request",
                    "It was at " + position_.words() + ", after " + words + ".",
                    "Resume it with " + target().online_call());
 }
@@ -108,16 +108,15 @@ void OnlineSteps::record(Failure &failure) {
         ledger().finish_run(run_, outcome, failure.sqlstate, failure.message);
       });
     } catch (const Failure &second) { // the first one is what matters
-      failure.context += "\nthe ledger could not be told: " + second.message;
+      failure.context += "\ncould not update the ledger: " + second.message;
     }
   }
   if (failure.detail.empty())
     failure.detail = run_ == 0 ? "Nothing has been changed."
-                               : "What has been committed stays: " + words_of_position() + ".";
+                               : "What has been committed remains: " + words_of_position() + ".";
   if (failure.hint.empty())
-    failure.hint = "Mend the cause, then run " + target().again() +
-                   (run_ == 0 ? "" : " it resumes there.") +
-                   " docs/RECOVERY.md tells what to look for.";
+    failure.hint = "Correct the cause, then run: " + target().again() +
+                   (run_ == 0 ? "" : " it resumes where it stopped.");
 }
 
 } // namespace cowrie

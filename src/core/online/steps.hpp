@@ -6,6 +6,7 @@
 
 #include "core/online/hold_back.hpp"
 #include "core/online/lock_retry.hpp"
+#include "core/run/phase_notices.hpp"
 #include "core/run/run_position.hpp"
 
 namespace cowrie {
@@ -71,6 +72,8 @@ public:
   void report(StepResult &row);
   /** The same in a transaction of its own, for a step that was several. */
   void report_by_itself(StepResult &row);
+  /** Reports what a phase did. */
+  void end_phase(std::int64_t elapsed_us) { notices_.end_phase(elapsed_us); }
 
   /** `place 500 of 4000 in the queue, 499 sessions filled`: how far it has come. */
   std::string words_of_position() const;
@@ -87,6 +90,7 @@ private:
   const OnlinePorts &ports_;
   Monitor &monitor_;
   RunPosition position_;
+  PhaseNotices notices_;
   LockRetry lock_retry_;
   HoldBack hold_back_;
   std::int64_t run_ = 0;

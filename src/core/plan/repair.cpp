@@ -72,7 +72,7 @@ private:
       if (by_name(table.indexes, each.name))
         step.statements.push_back(ddl::drop_index(target_.schema, each.name));
     step.statements.push_back(ddl::rename_table(target_.schema, table.name, aside));
-    step.detail = "its rows have lost their key; they are in " + aside;
+    step.detail = "its rows have no key and are now in " + aside;
     step.aside = aside;
     auto &tables = result_.after.tables;
     tables.erase(std::remove_if(tables.begin(), tables.end(),

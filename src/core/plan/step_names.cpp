@@ -15,7 +15,7 @@ const std::vector<std::string> &step_names() {
         "drop_online_objects", "create_work_tables", "queue_sessions", "stage_documents",
         "catch_up", "cut_over", "last_catch_up", "fill_rest", "wait_for_cut_over"};
     for (const Table &table : newest_schema().tables) {
-      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "mend_",
+      for (const char *verb : {"create_", "load_", "refresh_", "analyze_", "drop_", "repair_",
                                "set_aside_", "relax_", "unlink_", "link_"})
         result.push_back(verb + table.name);
       for (const Column &each : table.columns)

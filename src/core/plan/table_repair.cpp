@@ -63,7 +63,7 @@ class TableRepair {
 public:
   TableRepair(const Target &target, const Table &declared, Table &seen, bool filled)
       : target_(target), declared_(declared), seen_(seen), filled_(filled),
-        step_(repair_step(0, "mend_" + declared.name, declared)) {}
+        step_(repair_step(0, "repair_" + declared.name, declared)) {}
 
   /** Nothing: there is nothing to repair. */
   std::optional<Step> step() {
@@ -194,9 +194,10 @@ private:
     const Conversion how = conversion(target_, column, found);
     changes_.push_back(ddl::retype_clause(column, how.values));
     if (!how.adjusted.empty())
-      step_.counts.push_back({"SELECT count(*) FROM " + qualified(target_.schema, declared_.name) +
-                                  " WHERE " + how.adjusted,
-                              "documents with characters that jsonb lacks, now U+FFFD"});
+      step_.counts.push_back(
+          {"SELECT count(*) FROM " + qualified(target_.schema, declared_.name) + " WHERE " +
+               how.adjusted,
+           "documents with characters that jsonb cannot hold, replaced by U+FFFD"});
     say(column.name + " " + found.type + " to " + column.type);
     found.type = column.type;
   }

@@ -31,12 +31,12 @@ std::string unfit_column(const Table &declared, const Table &observed) {
     }
   for (const std::string &each : declared.retired_columns)
     if (observed.column(each))
-      return "column \"" + each + "\" has values of an older attempt";
+      return "column \"" + each + "\" has values from an earlier attempt";
   for (const char *each :
        {"session_id", "enrichment", "first_event_at", "last_event_at", "created_at"}) {
     const Column *seen = observed.column(each);
     if (!seen)
-      return "there is no column \"" + std::string(each) + "\"";
+      return "column \"" + std::string(each) + "\" does not exist";
     if (!is_read_as_stored(each, seen->type))
       return has_type(*seen);
   }

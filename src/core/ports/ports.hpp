@@ -157,6 +157,7 @@ struct StepResult {
   std::optional<std::int64_t> rows;
   std::int64_t elapsed_us = 0;
   std::string detail;
+  bool notable = false; ///< a NOTICE of its own says it, however fast it was
 };
 
 /** A run as the ledger has it on record. */

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/report/words.hpp"
 #include "core/schema/versions.hpp"
@@ -92,7 +93,7 @@ Strip strip_of(const std::vector<PhaseSteps> &phases, std::int64_t whole) {
   std::vector<std::int64_t> took(last_phase() + 1);
   for (const PhaseSteps &each : phases)
     took.at(each.phase < 1 || each.phase > last_phase() ? 0 : each.phase) += each.elapsed_us;
-  Strip strip{"How the time is divided between the phases", {}};
+  Strip strip{"Time by phase", {}};
   for (int phase = 1; phase <= last_phase(); ++phase)
     if (took.at(phase) > 0)
       strip.parts.push_back({phase_title(phase), duration(took.at(phase)),
@@ -160,14 +161,14 @@ Note note_of_unrecorded(const Subject &subject, const Target &target) {
             .add(", " + latest.percent + " % are done" +
                  (latest.waiting_for.empty() ? "." : "; waiting for " + latest.waiting_for + ".")));
   else if (latest.outcome != "undone")
-    note.lines.push_back(
-        "All that it did was rolled back. Its message was for the session that"
-        " called, and is in the server's log with DETAIL and CONTEXT; look it up in"
-        " docs/RECOVERY.md.");
+    note.lines.push_back("Everything that it did was rolled back. Its message was sent to the "
+                         "session that called it and is in the server log with DETAIL and CONTEXT; "
+                         "the recovery guide has a section for each message.");
   else
-    note.lines.push_back("It came to its end, and then its transaction was rolled back.");
+    note.lines.push_back("It finished, and then its transaction was rolled back.");
   if (!latest.running)
-    note.lines.push_back(Text("Once the cause is removed: ").add(target.migration(), Voice::code));
+    note.lines.push_back(
+        Text("Once the cause is corrected, run: ").add(target.migration(), Voice::code));
   return note;
 }
 
@@ -184,13 +185,13 @@ Note note_of_end(const Subject &subject, const Target &target) {
   if (!where.empty())
     note.lines.push_back(where);
   if (!run.message.empty())
-    note.lines.push_back("Read on in docs/RECOVERY.md, under the words of this message. DETAIL and"
-                         " CONTEXT are in the server's log.");
+    note.lines.push_back("The recovery guide has a section for this message. DETAIL and CONTEXT "
+                         "are in the server log.");
   Target mode = target;
   mode.entry = run.mode == "online" ? Entry::online : Entry::atomic;
   if (!subject.is_running())
     note.lines.push_back(
-        Text("The next call goes on where it ended: ").add(mode.migration(), Voice::code));
+        Text("The next call resumes where it ended: ").add(mode.migration(), Voice::code));
   return note;
 }
 
@@ -234,7 +235,7 @@ std::vector<Block> notes_of(const Subject &subject, const Target &target) {
       subject.run->id == subject.all_here.back().id)
     notes.push_back(Note{Mark::warning,
                          "A later run in this database is not in the ledger",
-                         {Text("The status view tells of it: " + latest.outcome + ", began " +
+                         {Text("The status view shows it: " + latest.outcome + ", began " +
                                in_utc(latest.started) + ".")}});
   return notes;
 }
@@ -252,7 +253,7 @@ Section the_run(const Subject &subject, const std::string &database, const std::
     add("Mode", latest.mode);
     add("Called by", latest.run_by);
     add("Began", in_utc(latest.started));
-    add("Last sign of life", in_utc(latest.updated));
+    add("Last update", in_utc(latest.updated));
     add("Outcome", latest.outcome);
     add("Sessions", latest.rows_done + " of " + latest.rows_total);
     add("Message", cut(latest.message, most_characters));
@@ -302,7 +303,7 @@ Section phases_and_steps(const Subject &subject) {
   for (const PhaseSteps &each : phases)
     whole += each.elapsed_us;
   if (phases.empty())
-    section.blocks.emplace_back(Paragraph{"No step is on record."});
+    section.blocks.emplace_back(Paragraph{"No step has been recorded."});
   else
     section.blocks.emplace_back(strip_of(phases, std::max<std::int64_t>(whole, 1)));
   if (cut_short)
@@ -318,7 +319,7 @@ Section settings(const Subject &subject) {
   Section section{"Settings", {}};
   const auto *recorded = subject.of(&RunRecord::settings);
   if (!recorded) {
-    section.blocks.emplace_back(Paragraph{"They are not on record."});
+    section.blocks.emplace_back(Paragraph{"They have not been recorded."});
     return section;
   }
   Facts facts;

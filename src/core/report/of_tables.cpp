@@ -137,7 +137,7 @@ Section Measures::zero_loss() const {
       return Cell(equal ? "equal" : "different", equal ? Mark::good : Mark::bad);
     };
     section.blocks.emplace_back(
-        Paragraph{"The sessions that were there when run " + facts_.first->run +
+        Paragraph{"The sessions that existed when run " + facts_.first->run +
                   " began: how many they are, and two sums of 128 bits over them that do not depend"
                   " on any order. Before the first change, and now."});
     section.blocks.emplace_back(Table{
@@ -163,7 +163,7 @@ Section Measures::zero_loss() const {
                                        {"Sum of documents", code((*recorded)->documents)},
                                        {"Sum of event times", code((*recorded)->times)}}});
   } else {
-    section.blocks.emplace_back(Paragraph{"No run has recorded what there was before."});
+    section.blocks.emplace_back(Paragraph{"No run has recorded the state before it."});
   }
   if (version15_)
     section.blocks.emplace_back(Paragraph{"The schema is at version 15: nothing is compared."});
@@ -254,11 +254,10 @@ Section Measures::rejects() const {
   Section section{"Rejected values", {}};
   Table table = rejects_table();
   section.blocks.emplace_back(Paragraph{
-      table.rows.empty()
-          ? Text("No value is on record that could not be used.")
-          : Text("Values in documents that could not be used: they are where they were, and NULL in"
-                 " the new columns. All of them: ")
-                .add("SELECT * FROM cowrie_rejected_values();", Voice::code)});
+      table.rows.empty() ? Text("No rejected value has been recorded.")
+                         : Text("Values in documents that could not be used: they are unchanged "
+                                "there, and NULL in the new columns. List all of them with ")
+                               .add("SELECT * FROM cowrie_rejected_values();", Voice::code)});
   if (!table.rows.empty())
     section.blocks.emplace_back(std::move(table));
   return section;
@@ -271,7 +270,7 @@ Section Measures::findings() const {
   const std::string version = version15_ ? "15" : "16";
   if (findings_.empty()) {
     section.blocks.emplace_back(
-        Paragraph{"None: the schema is what the declaration of version " + version + " says."});
+        Paragraph{"None: the schema equals the declaration of version " + version + "."});
     return section;
   }
   Table table{"Findings",

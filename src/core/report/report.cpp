@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/report/of_run.hpp"
 #include "core/report/sizes.hpp"
@@ -65,7 +66,8 @@ Figures figures_of(const Subject &subject, const Measures &measures) {
     std::int64_t sum = 0;
     for (const Counted &each : *rejects)
       sum += each.second;
-    figures.figures.push_back({"Rejected values", grouped(sum), "left where they are", Mark::none});
+    figures.figures.push_back(
+        {"Rejected values", grouped(sum), "unchanged in the documents", Mark::none});
   }
   return figures;
 }
@@ -82,7 +84,8 @@ Page migration_report(Database &database, Ledger &ledger, Records &records,
   const Subject subject = find_subject(records, target, run);
   const bool locked = subject.latest.running && subject.latest.mode != "online";
   Measures measures(database, ledger, subject,
-                    locked ? "a run is going on, whose tables cannot be read before it ends" : "");
+                    locked ? "a run is in progress, and its tables cannot be read before it ends"
+                           : "");
   measures.measure();
   const std::string name = one_value(database, "SELECT current_database()");
 
@@ -116,8 +119,8 @@ Page migration_report(Database &database, Ledger &ledger, Records &records,
                                   " 'YYYY-MM-DD HH24:MI:SS')") +
               " UTC on PostgreSQL " +
               one_value(database, "SELECT current_setting('server_version')") +
-              " by cowrie_migration_report(). What is told of steps and sizes is from the ledger;"
-              " what is called now was measured at that moment.";
+              " by cowrie_migration_report(). Steps and sizes are from the ledger; figures marked "
+              "\"now\" were measured at that moment.";
   return page;
 }
 

@@ -1,6 +1,7 @@
 // Sizes: the part of a report that compares the tables before a run and after it.
 #include "core/report/sizes.hpp"
 
+#include "core/base/figures.hpp"
 #include "core/report/words.hpp"
 #include "core/schema/versions.hpp"
 
@@ -37,16 +38,17 @@ Section sizes(const Subject &subject, const std::vector<TableSize> &now) {
     if (!was && !is)
       continue;
     const TableSize then = was.value_or(TableSize()), end = is.value_or(TableSize());
-    table.rows.push_back(
-        {code(name),
-         was              ? size(was->total())
-         : before.empty() ? ""
-                          : "-",
-         is ? size(is->total()) : "-", before.empty() ? "" : change(end.total() - then.total()),
-         is ? size(is->heap) : "", is ? size(is->toast) : "", is ? size(is->indexes) : ""});
+    table.rows.push_back({code(name),
+                          was              ? size_pretty(was->total())
+                          : before.empty() ? ""
+                                           : "-",
+                          is ? size_pretty(is->total()) : "-",
+                          before.empty() ? "" : change(end.total() - then.total()),
+                          is ? size_pretty(is->heap) : "", is ? size_pretty(is->toast) : "",
+                          is ? size_pretty(is->indexes) : ""});
   }
   if (before.empty())
-    section.blocks.emplace_back(Paragraph{"The sizes before are not on record."});
+    section.blocks.emplace_back(Paragraph{"The sizes before the run have not been recorded."});
   section.blocks.emplace_back(std::move(table));
   return section;
 }

@@ -23,14 +23,14 @@ std::string call(const Target &target, const std::string &arguments = {}) {
       append(known, std::to_string(each->id));
     if (each->id != id)
       continue;
-    detail = "That run was about another schema of this name, or about another database.";
+    detail = "That run was for another schema of this name, or in another database.";
     if (each->schema != target.schema) {
-      detail = "That run was about schema \"" + each->schema + "\".";
+      detail = "That run was for schema \"" + each->schema + "\".";
       command = call(target.with_schema(each->schema), "run_id => " + std::to_string(id));
     }
   }
   if (detail.empty())
-    detail = known.empty() ? "It has none." : "The latest it has are " + known + ".";
+    detail = known.empty() ? "It has no runs." : "Its latest runs are " + known + ".";
   throw Failure(sqlstate::undefined_object,
                 "the ledger has no run " + std::to_string(id) + " of this schema", detail,
                 "Run " + command);
@@ -39,8 +39,8 @@ std::string call(const Target &target, const std::string &arguments = {}) {
 [[noreturn]] void refuse_without_run(const Target &target) {
   throw Failure(sqlstate::prerequisite_state,
                 "no migration of schema \"" + target.schema + "\" is on record",
-                "Neither the ledger nor the status view tells of any run.",
-                "See what a migration would do with " + target.command("cowrie_preflight_v16") +
+                "Neither the ledger nor the status view has any run.",
+                "Check the database with " + target.command("cowrie_preflight_v16") +
                     " and migrate with " + target.command("cowrie_migrate_v16"));
 }
 
@@ -64,7 +64,7 @@ Verdict verdict_without_record(const LatestRun &latest) {
   if (latest.outcome == "failed")
     return {Mark::bad, "Failed, everything was rolled back"};
   if (latest.outcome == "died")
-    return {Mark::bad, "Its process ended without a word, everything was rolled back"};
+    return {Mark::bad, "Its process ended without an error message, everything was rolled back"};
   return {Mark::warning, "Rolled back"};
 }
 
@@ -122,18 +122,18 @@ Verdict verdict_of(const Subject &subject) {
   const std::string &status = subject.run->status;
   if (status == "done" && subject.taken_back_by)
     return {Mark::warning,
-            "Completed, and taken back by run " + std::to_string(*subject.taken_back_by)};
+            "Completed, then undone by run " + std::to_string(*subject.taken_back_by)};
   if (status == "done")
     return {Mark::good, "Completed"};
   if (status == "failed")
-    return {Mark::bad, subject.run->mode == "online" ? "Failed; what it had committed is kept"
-                                                     : "Failed; the phases before are kept"};
+    return {Mark::bad, subject.run->mode == "online" ? "Failed; what it had committed remains"
+                                                     : "Failed; the phases before it remain"};
   if (status == "stopped")
-    return {Mark::warning, "Stopped, as it was asked to"};
+    return {Mark::warning, "Stopped on request"};
   if (status == "running" && subject.is_running())
     return {Mark::warning,
             subject.latest.outcome == "waiting" ? "Running, waiting for a lock" : "Running"};
-  return {Mark::bad, "Its process ended without a word; what it had committed is kept"};
+  return {Mark::bad, "Its process ended without an error message; what it had committed remains"};
 }
 
 } // namespace cowrie::report

@@ -1,22 +1,14 @@
-// Words: numbers, times and sizes as people read them, and text that may have been written by
+// Words: numbers and changes of sizes as people read them, and text that may have been written by
 // anybody.
 #include "core/report/words.hpp"
 
 #include <array>
 #include <cstdio>
 
+#include "core/base/figures.hpp"
+
 namespace cowrie::report {
 namespace {
-
-std::string with_tenths(double number, const char *unit) {
-  std::array<char, 40> text{};
-  (void)std::snprintf(text.data(), text.size(), "%.1f %s", number, unit);
-  return text.data();
-}
-
-std::string two_digits(std::int64_t number) {
-  return (number < 10 ? "0" : "") + std::to_string(number);
-}
 
 /** How many bytes a character has whose first byte this is; 0: none begins so. */
 int length_of(unsigned char first) noexcept {
@@ -72,35 +64,7 @@ std::string grouped(std::int64_t number) {
   return digits;
 }
 
-std::string duration(std::int64_t microseconds) {
-  constexpr std::int64_t second = 1'000'000;
-  const double us = static_cast<double>(microseconds);
-  if (microseconds < second)
-    return with_tenths(us / 1000, "ms");
-  const std::int64_t seconds = (microseconds + second / 2) / second;
-  if (seconds < 60)
-    return with_tenths(us / second, "s");
-  if (seconds < 3600)
-    return std::to_string(seconds / 60) + " min " + two_digits(seconds % 60) + " s";
-  return grouped(seconds / 3600) + " h " + two_digits(seconds / 60 % 60) + " min";
-}
-
-std::string size(std::int64_t bytes) {
-  constexpr std::array<const char *, 5> units = {"kB", "MB", "GB", "TB", "PB"};
-  if (bytes < 1024)
-    return std::to_string(bytes) + " bytes";
-  double amount = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  while (amount >= 1023.95 && unit + 1 < units.size()) {
-    amount /= 1024;
-    ++unit;
-  }
-  return with_tenths(amount, units[unit]);
-}
-
-std::string change(std::int64_t bytes) {
-  return bytes == 0 ? size(0) : bytes < 0 ? "-" + size(-bytes) : "+" + size(bytes);
-}
+std::string change(std::int64_t bytes) { return (bytes > 0 ? "+" : "") + size_pretty(bytes); }
 
 Character next_character(std::string_view &text) noexcept {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };

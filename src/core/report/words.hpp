@@ -1,4 +1,4 @@
-// Words: numbers, times and sizes as people read them, and text that may have been written by
+// Words: numbers and changes of sizes as people read them, and text that may have been written by
 // anybody.
 //
 // Error regime: never fails.
@@ -13,13 +13,7 @@ namespace cowrie::report {
 /** `1,234,567`. */
 std::string grouped(std::int64_t number);
 
-/** `0.4 ms`, `12.3 s`, `1 min 04 s`, `2 h 05 min`. */
-std::string duration(std::int64_t microseconds);
-
-/** `8.0 kB`, `1.2 GB`, by 1024 as the server counts. */
-std::string size(std::int64_t bytes);
-
-/** `+12.0 MB`, `-8.0 kB`, `0 bytes`. */
+/** `+12 MB`, `-40 kB`, `0 bytes`. */
 std::string change(std::int64_t bytes);
 
 /** What a character of UTF-8 text is, one after another. */

@@ -18,6 +18,7 @@
 #include "core/plan/plan.hpp"
 #include "core/run/atomic_fill.hpp"
 #include "core/run/dry_run.hpp"
+#include "core/run/phase_notices.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
@@ -36,7 +37,7 @@ public:
   AtomicRun(Database &database, Ledger &ledger, Monitor &monitor, const MigrateOptions &options)
       : database_(database), ledger_(ledger), monitor_(monitor), options_(options),
         position_(monitor, database.target().migration(options.repair ? "repair => true" : "")),
-        sessions_(database) {}
+        notices_(monitor), sessions_(database) {}
 
   /** Runs; a failure leaves with its place in the context and in the status. */
   std::vector<StepResult> run() {
@@ -162,13 +163,12 @@ private:
     results_.push_back(std::move(failed));
     sessions_.drop_staging();
     const std::string phase = "phase " + std::to_string(position_.phase());
-    monitor_.warning(phase + " (" + std::string(phase_name(position_.phase())) +
-                         ") failed at step " + position_.step() + ": " + failure.message,
+    monitor_.warning(in_words(position_.phase()) + " failed at step " + position_.step() + ": " +
+                         failure.message,
                      "SQLSTATE " + failure.sqlstate +
-                         ". The phase has been rolled back; phases"
-                         " before it are kept.",
-                     "Mend the cause and run " + target().migration() + " it resumes at " + phase +
-                         ".");
+                         ". The phase has been rolled back; the phases before it are kept.",
+                     "Correct the cause, then run: " + target().migration() + " it resumes at " +
+                         phase + ".");
   }
 
   void run_phase(int phase) {
@@ -193,6 +193,7 @@ private:
       sessions_.drop_staging();
     StepResult row{phase, "", "done", std::nullopt, database_.clock_us() - begun, ""};
     ledger_.record(run_, row);
+    notices_.end_phase(row.elapsed_us);
   }
 
   void begin_step(int phase, const std::string &name) {
@@ -224,8 +225,8 @@ private:
                        "Different from before run " + first->run + " at " + first->started + ": " +
                            compared.differs + ". " + std::to_string(compared.updated) +
                            " of these sessions have an updated_at after that.",
-                       "If the application has done that, nothing is to be done; else look for who"
-                       " did. The checkpoint compares with the same run: " +
+                       "If the application made these changes, no action is needed. Otherwise find "
+                       "out what changed them. The checkpoint compares with the same run: " +
                            target().command(target().function("checkpoint")));
   }
 
@@ -276,7 +277,7 @@ private:
   }
 
   void report(const StepResult &row) {
-    monitor_.notice(in_words(row));
+    notices_.step(row);
     ledger_.record(run_, row);
     results_.push_back(row);
   }
@@ -285,6 +286,7 @@ private:
     const FillResult filled = sessions_.update(step);
     row.rows = filled.rows;
     row.detail = describe(filled.rejects);
+    row.notable = !row.detail.empty();
     refresh_ = filled.rows > 0;
   }
 
@@ -295,6 +297,7 @@ private:
     row.rows = proof_.before.sessions;
     const std::string rejects = describe(proof_.rejects);
     row.detail = rejects.empty() ? "no value rejected" : "rejected: " + rejects;
+    row.notable = !rejects.empty();
     if (proof_.null_escapes > 0)
       row.detail += "; documents that hold \\u0000: " + std::to_string(proof_.null_escapes);
     row.detail += "; " + step.detail;
@@ -303,7 +306,7 @@ private:
   void load(const Step &step, StepResult &row) {
     if (step.kind == StepKind::refresh_rows && !refresh_) {
       row.status = "skipped";
-      row.detail = "no sessions were added meanwhile";
+      row.detail = "no sessions have been added";
       return;
     }
     row.rows = sessions_.load(step);
@@ -322,7 +325,7 @@ private:
   void zero_loss_gate(StepResult &row) {
     refuse_loss();
     row.rows = proof_.before.sessions;
-    row.detail = "count, documents and times are as before";
+    row.detail = "count, documents and times are unchanged";
   }
 
   // With `keep`, too, it takes everything with it: what is lost must not be committed.
@@ -335,8 +338,8 @@ private:
     lost_ = true;
     throw Failure(sqlstate::data_corrupted, "zero-loss gate: sessions were lost or changed",
                   "Different from before the migration: " + differs + "." + earlier,
-                  "Everything is rolled back. Look for triggers or rules on session_summaries,"
-                  " then run " +
+                  "Everything has been rolled back. Check session_summaries for triggers and rules "
+                  "with \\d session_summaries, then run " +
                       target().migration());
   }
 
@@ -350,6 +353,7 @@ private:
   std::vector<StepResult> results_;
   std::int64_t run_ = 0;
   RunPosition position_;
+  PhaseNotices notices_;
   AtomicFill sessions_;
   std::int64_t step_begun_ = 0;
   FillResult proof_;

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/plan/cleanup.hpp"
 #include "core/plan/effort.hpp"
 #include "core/run/losses.hpp"
+#include "core/run/phase_notices.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
@@ -46,7 +49,7 @@ private:
       throw Failure(sqlstate::invalid_parameter,
                     "to_phase must be between 0 and " + std::to_string(last_phase()),
                     "It is " + std::to_string(to_phase_) + ".",
-                    "To go back to version " + std::to_string(version_before()) + ", run " +
+                    "To return to version " + std::to_string(version_before()) + ", run " +
                         command(false, false));
     if (!options_.dry_run)
       database_.lock_run();
@@ -57,7 +60,7 @@ private:
                    ? "schema version " +
                          std::to_string(std::min(inspection_.situation.version, version_before())) +
                          ", nothing to remove"
-                   : "nothing of the later phases is there"}};
+                   : "no objects of later phases exist"}};
     if (!options_.dry_run) {
       monitor_.started("cleanup", 0);
       position_.at(0, "lock_tables");
@@ -130,7 +133,7 @@ private:
                     "phases 1 to " + std::to_string(to_phase_) + " are not complete", detail,
                     "Complete them first with " +
                         target().command(target().function("migrate"), "repair => true") +
-                        " or go back to version " + std::to_string(version_before()) + " with " +
+                        " or return to version " + std::to_string(version_before()) + " with " +
                         command(false, false));
   }
 
@@ -140,14 +143,14 @@ private:
       return;
     const Target later = target().for_version(recorded);
     const std::string first =
-        is_declared(recorded) ? "Go back to version " + std::to_string(recorded - 1) +
+        is_declared(recorded) ? "Return to version " + std::to_string(recorded - 1) +
                                     " first: run " + later.command(later.function("cleanup")) + " "
                               : "";
     throw Failure(sqlstate::prerequisite_state,
                   "schema version " + std::to_string(recorded) + " builds on version " +
                       std::to_string(target().version),
-                  "Back at version " + std::to_string(final_version()) +
-                      " the application would replay its own later migrations.",
+                  "At version " + std::to_string(final_version()) +
+                      " the application would run its own later migrations again.",
                   first + "If that is what you want, run " + command(true));
   }
 
@@ -162,7 +165,7 @@ private:
     if (dependents.empty())
       return;
     throw Failure(
-        sqlstate::dependent_objects, "other objects depend on what cleanup would remove",
+        sqlstate::dependent_objects, "other objects depend on objects that cleanup would drop",
         join(dependents, "\n", [](const Dependent &each) { return each.description; }),
         "Save their definitions and drop them if they are no longer needed: " +
             join(dependents, "",
@@ -181,9 +184,9 @@ private:
       return;
     const std::vector<Row> routines = database_.query(naming_routines_query("$1::text"), {words});
     if (!routines.empty())
-      monitor_.warning("functions name what this cleanup removes",
+      monitor_.warning("functions refer to objects that this cleanup drops",
                        join(routines, "\n", [](const Row &row) { return row[0].value_or(""); }),
-                       "They are kept. Look whether they still work without it.");
+                       "They are not dropped. Check whether they still work.");
   }
 
   void count() {
@@ -204,11 +207,13 @@ private:
       return;
     std::string detail = join(losses_, "\n", [](const Loss &each) { return each.words(); });
     if (!on_record_)
-      detail = "The ledger tells of no migration of schema \"" + target().schema +
-               "\" (was the extension reinstalled?), so everything counts.\n" + detail;
+      detail =
+          "The ledger has no migration of schema \"" + target().schema +
+          "\" (was the extension reinstalled?), so all rows are treated as application data.\n" +
+          detail;
     if (options_.force) {
-      monitor_.warning("data that cannot be rebuilt is removed", detail,
-                       "It is gone once this transaction commits.");
+      monitor_.warning("cleanup drops data that cannot be rebuilt", detail,
+                       "It is lost once this transaction commits.");
       return;
     }
     const CleanupScope scope{inspection_.declared, inspection_.observed, to_phase_};
@@ -231,9 +236,9 @@ private:
   std::vector<StepResult> planned() {
     std::vector<StepResult> rows;
     if (drops_online_objects())
-      rows.push_back({0, "drop_online_objects", "planned", std::nullopt, 0,
-                      "lock ACCESS EXCLUSIVE on session_summaries, an online migration has not"
-                      " ended"});
+      rows.push_back(
+          {0, "drop_online_objects", "planned", std::nullopt, 0,
+           "lock ACCESS EXCLUSIVE on session_summaries, an online migration is unfinished"});
     for (const Step &step : plan_) {
       StepResult row{step.phase, step.name, "planned", std::nullopt, 0, ""};
       row.detail = "lock " + step.lock_mode + " on " + step.table +
@@ -250,11 +255,10 @@ private:
     if (!step.relation.empty())
       row.detail +=
           ", " +
-          database_.query(relation_size_query, {qualified(target().schema, step.relation)})
-              .front()
-              .front()
-              .value_or("0") +
-          " bytes";
+          size_pretty(to_number(
+              database_.query(relation_size_query, {qualified(target().schema, step.relation)})
+                  .front()
+                  .front()));
     describe_rows(step, row);
   }
 
@@ -276,18 +280,27 @@ private:
     monitor_.planned(portions_of(plan_, Filling::at_once));
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
+    PhaseNotices notices(monitor_);
     const auto done = [&](StepResult row) {
       ledger_.record(run, row);
-      monitor_.notice("cleanup: " + row.step + " done", row.detail);
+      notices.step(row);
       rows.push_back(std::move(row));
     };
     if (drops_online_objects()) {
       position_.at(0, "drop_online_objects");
       drop_online_objects(database_, inspection_.situation.online);
-      done(
-          {0, "drop_online_objects", "done", std::nullopt, 0, "an online migration had not ended"});
+      done({0, "drop_online_objects", "done", std::nullopt, 0, "an online migration was unfinished",
+            true});
     }
+    std::int64_t phase_begun = begun;
+    const auto end_phase = [&] {
+      const std::int64_t now = database_.clock_us();
+      notices.end_phase(now - std::exchange(phase_begun, now), "removed");
+    };
+    int phase = 0;
     for (const Step &step : plan_) {
+      if (step.phase != std::exchange(phase, step.phase))
+        end_phase();
       position_.at(step.phase, step.name);
       const std::int64_t step_begun = database_.clock_us();
       for (const std::string &sql : step.statements)
@@ -297,9 +310,12 @@ private:
       describe_rows(step, row);
       done(std::move(row));
     }
+    end_phase();
     position_.at(to_phase_, "set_version");
     record();
     done({to_phase_, "set_version", "done", std::nullopt, 0, final_state()});
+    monitor_.notice("cleanup done in " + duration(database_.clock_us() - begun) + ": " +
+                    final_state());
     ledger_.finish_run(run,
                        {to_phase_, "", "done", std::nullopt, database_.clock_us() - begun, ""});
     monitor_.finished();

@@ -1,6 +1,7 @@
 // Dry run: what a plan would do, estimated.
 #include "core/run/dry_run.hpp"
 
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/schema/schema.hpp"
@@ -40,7 +41,7 @@ std::vector<StepResult> estimate(Database &database, const std::vector<Step> &pl
       estimate = rows_in(step.table) * 24;
     if (estimate > 0) {
       row.rows = rows_in(step.table);
-      row.detail += ", about " + std::to_string(estimate) + " bytes";
+      row.detail += ", about " + size_pretty(estimate);
     }
     rows.push_back(std::move(row));
   }

@@ -111,7 +111,8 @@ private:
           declared && declared->filled_by == FilledBy::application)
         append(any, holds_a_value(*each), " OR ");
     if (!any.empty())
-      add(sessions_table, "with values of the application", count(sessions_table, any));
+      add(sessions_table, "with values that only the application writes",
+          count(sessions_table, any));
   }
 
   /** The declared tables that are there and would be dropped. */

@@ -55,14 +55,13 @@ private:
       try {
         monitor_.failed(failure.sqlstate);
       } catch (const Failure &second) { // the first one is what matters
-        failure.context += "\nthe status view could not be told: " + second.message;
+        failure.context += "\ncould not update the status view: " + second.message;
       }
     }
     if (failure.detail.empty())
-      failure.detail = "Everything this call did is rolled back; the database is as it was before.";
+      failure.detail = "Everything that this call did has been rolled back.";
     if (failure.hint.empty())
-      failure.hint =
-          "Mend the cause, then run " + command_ + " docs/RECOVERY.md tells what to look for.";
+      failure.hint = "Correct the cause, then run: " + command_;
   }
 
   Monitor &monitor_;

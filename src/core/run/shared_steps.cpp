@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/schema/ddl.hpp"
@@ -21,9 +22,15 @@ std::string describe(const RejectCounts &rejects) {
   return result;
 }
 
+std::string in_words(int phase) {
+  return "phase " + std::to_string(phase) + " (" + std::string(phase_name(phase)) + ")";
+}
+
 std::string in_words(const StepResult &step) {
-  std::string result = "phase " + std::to_string(step.phase) + " (" +
-                       std::string(phase_name(step.phase)) + "): " + step.step + " " + step.status;
+  std::string result =
+      (step.phase == 0 ? "" : in_words(step.phase) + ": ") + step.step + " " + step.status;
+  if (step.status == "done")
+    result += " in " + duration(step.elapsed_us);
   if (step.rows)
     result += ", " + std::to_string(*step.rows) + " rows";
   if (!step.detail.empty())
@@ -61,7 +68,7 @@ void verify_phase(Database &database, int phase, const std::vector<std::string> 
     throw Failure(sqlstate::prerequisite_state,
                   "verification of phase " + std::to_string(phase) + " failed",
                   summary_by_table(findings),
-                  "Nothing of this phase was kept. See every difference with SELECT * FROM " +
+                  "The phase has been rolled back. List all differences with SELECT * FROM " +
                       database.target().validation() + ";");
 }
 
@@ -106,11 +113,10 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
   row.detail += in_words(carried);
   if (!step.aside.empty())
     monitor.warning("\"" + step.table +
-                        "\" is made anew: the rows that were there have lost their key and are"
-                        " kept in \"" +
+                        "\" has been created again: its former rows have no key and are now in \"" +
                         step.aside + "\"",
-                    "The new table is filled from the sessions.",
-                    "Look at the old rows, and drop their table when you need it no more.");
+                    "The new table is filled from session_summaries.",
+                    "Check the former rows, and drop their table when it is no longer needed.");
   for (const Replaced &each : step.replaced) {
     const std::string old = quote_identifier(each.renamed);
     const std::int64_t differing = database.number(
@@ -128,8 +134,7 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
         std::to_string(differing) + " of them; the old column is kept as \"" + each.renamed + "\".",
         "Compare them: SELECT " + old + ", " + quote_identifier(each.column) + " FROM " + table +
             " WHERE " + old + "::text IS DISTINCT FROM " + quote_identifier(each.column) +
-            "::text; drop the old column when you"
-            " need it no more.");
+            "::text; drop the old column when it is no longer needed.");
   }
 }
 
@@ -144,10 +149,10 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
     return false;
   row.status = "skipped";
   row.detail = "column \"" + *missing + "\" is missing";
-  monitor.warning("skipping index \"" + step.name + "\": column \"" + *missing + "\" is missing",
-                  "Table \"" + step.table +
-                      "\" has no such column; the version will not be raised.",
-                  "See what is missing: SELECT * FROM " + database.target().validation() + ";");
+  monitor.warning(
+      "skipping index \"" + step.name + "\": column \"" + *missing + "\" is missing",
+      "Table \"" + step.table + "\" has no such column; the schema version will not be raised.",
+      "List what is missing with SELECT * FROM " + database.target().validation() + ";");
   return true;
 }
 

@@ -49,7 +49,9 @@ void analyze(Database &database, const Step &step);
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row);
 
-/** `phase 3 (ip_inventory): load_ip_inventory done, 4 rows`, as the caller is told. */
+/** `phase 3 (ip_inventory)`. */
+std::string in_words(int phase);
+/** `phase 3 (ip_inventory): load_ip_inventory done in 12 ms, 4 rows`. */
 std::string in_words(const StepResult &step);
 
 /** `asn_invalid 12, ip_invalid 3`; empty when nothing was rejected. */

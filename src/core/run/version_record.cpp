@@ -18,10 +18,10 @@ std::string state_table(const Database &database) {
  */
 void must_change_one_row(const Database &database, std::int64_t rows) {
   if (rows != 1)
-    throw Failure(sqlstate::prerequisite_state, "the schema version could not be recorded",
+    throw Failure(sqlstate::prerequisite_state, "could not record the schema version",
                   std::to_string(rows) + " rows of " + state_table(database) +
                       " were changed instead of 1.",
-                  "Look for triggers and rules with \\d " + state_table(database) +
+                  "Check for triggers and rules with \\d " + state_table(database) +
                       " and drop or disable them.");
 }
 
@@ -65,6 +65,7 @@ void record_phase(Database &database, int phase, int version) {
 void raise_version(Database &database, int version, std::size_t skipped_indexes, StepResult &row) {
   if (skipped_indexes > 0) {
     row.status = "skipped";
+    row.notable = true;
     row.detail = "schema version stays " + std::to_string(version) + ": " +
                  std::to_string(skipped_indexes) + " indexes were skipped";
     return;

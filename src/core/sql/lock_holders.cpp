@@ -12,7 +12,7 @@ std::string holder_in_words(const std::string &pid, const std::string &locks,
   return sql::fill(
       R"(format('process %s of user %s holds %s (state %s, transaction since %s)', {pid},
   COALESCE({a}.usename, '?'), {locks}, COALESCE({a}.state, {unknown}),
-  COALESCE({a}.xact_start::text, '?')))",
+  COALESCE(date_trunc('second', {a}.xact_start)::text, '?')))",
       {{"pid", pid}, {"locks", locks}, {"a", activity}, {"unknown", quote_literal(unknown)}});
 }
 

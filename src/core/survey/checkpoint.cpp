@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/failure.hpp"
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/validate.hpp"
@@ -19,12 +20,6 @@ namespace {
 
 constexpr std::int64_t longest_query_us = 10'000'000;
 
-std::string seconds(std::int64_t microseconds) {
-  const std::string thousandths = std::to_string(microseconds / 1000 % 1000);
-  return std::to_string(microseconds / 1'000'000) + "." + std::string(3 - thousandths.size(), '0') +
-         thousandths + " s";
-}
-
 class CheckpointRun {
 public:
   CheckpointRun(Database &database, Ledger &ledger, CheckpointFacts *facts)
@@ -34,7 +29,7 @@ public:
     database_.in_passing([this] { inspection_ = inspect(database_); });
     measure("ip_coverage", "> 90 %", [this](Criterion &row) { ip_coverage(row); });
     measure("api_call_reduction", "> 75 %", [this](Criterion &row) { api_call_reduction(row); });
-    measure("zero_data_loss", "count, documents and times as before the migration",
+    measure("zero_data_loss", "count, documents and times unchanged",
             [this](Criterion &row) { zero_data_loss(row); });
     query_performance();
     measure("schema_complete", "0 differences", [this](Criterion &row) { schema_complete(row); });
@@ -107,7 +102,7 @@ private:
           database_.query("SELECT FROM " + table("session_summaries") + " LIMIT 1").empty();
       row.passed = none;
       row.measured = none ? "no sessions" : "not measured";
-      row.detail = "the ledger has no run that recorded what there was before";
+      row.detail = "the ledger has no run that recorded the state before it";
       return;
     }
     const Comparison compared = compare_with(database_, *first);
@@ -135,7 +130,7 @@ private:
             "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) " + each.sql(database_),
             parameters);
         const std::int64_t took = database_.clock_us() - begun;
-        row.measured = seconds(took);
+        row.measured = duration(took);
         row.passed = took < longest_query_us;
         row.detail = each.name + "; plan: " + plan.front().front().value_or("");
       });

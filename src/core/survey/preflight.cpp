@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "core/base/figures.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/capacity.hpp"
 #include "core/inspect/estimates.hpp"
@@ -23,19 +24,7 @@ namespace {
 constexpr std::int64_t most_sessions = 5'000'000;
 constexpr std::int64_t sample_of_many = 100'000;
 
-std::string with_unit(std::int64_t bytes) {
-  const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
-  std::size_t unit = 0;
-  double value = static_cast<double>(bytes);
-  for (; value >= 10'240 && unit < 4; ++unit)
-    value /= 1024;
-  return std::to_string(std::llround(value)) + " " + units[unit];
-}
-
-/** `about 12345678 bytes (12 MB)`. */
-std::string about(std::int64_t bytes) {
-  return "about " + std::to_string(bytes) + " bytes (" + with_unit(bytes) + ")";
-}
+std::string about(std::int64_t bytes) { return "about " + size_pretty(bytes); }
 
 /** `00:12:34` */
 std::string clock(std::int64_t microseconds) {
@@ -147,18 +136,18 @@ private:
     const bool derives = !inspection_.situation.derived; // else the catalog alone changes
     if (derives)
       add(HazardSeverity::info, hazards::tables,
-          about(need.tables) + " for the new copy of session_summaries and the inventories; the old"
-                               " copy comes free at the commit",
+          about(need.tables) + " for the new copy of session_summaries and the inventories; the "
+                               "old copy is freed at commit",
           "");
-    add(HazardSeverity::info, hazards::indexes, about(need.indexes) + " for the indexes, made anew",
-        "");
+    add(HazardSeverity::info, hazards::indexes,
+        about(need.indexes) + " for the indexes, which are all built again", "");
     add(HazardSeverity::info, hazards::wal,
-        about(need.wal) + " of WAL, of which pg_wal holds up to " + with_unit(need.wal_kept) +
+        about(need.wal) + " of WAL, of which pg_wal holds up to " + size_pretty(need.wal_kept) +
             " at a time",
         "");
     if (derives)
       add(HazardSeverity::info, hazards::temporary,
-          about(need.temporary) + " for the work table and for sorts, while it runs", "");
+          about(need.temporary) + " for the work table and for sorts, during the run", "");
     for (const Way way : fitting)
       free_space(way, need_of(facts, inspection_, way));
     if (facts.sampled > 0 && derives)
@@ -177,7 +166,7 @@ private:
       add(close ? HazardSeverity::warning : HazardSeverity::info, hazards::free_space,
           in_words(way) + ": " + each.detail,
           close ? how_to_make_room(target_) +
-                      "  -- only if there is more than the operating system says: SET"
+                      "  -- only if the operating system reports too little free space: SET"
                       " cowrie_migrate.free_space = '" +
                       std::to_string(megabytes_that_suffice(each.need)) + "MB';"
                 : "");
@@ -251,7 +240,7 @@ private:
       if (values.amount > 0)
         add(HazardSeverity::info, reason.c_str(),
             std::to_string(std::llround(static_cast<double>(values.amount) * scale)) +
-                " values cannot be used; they stay where they are. For example in sessions " +
+                " values cannot be used; they are left unchanged. Examples are in sessions " +
                 values.examples,
             target_.command("cowrie_rejected_values", "max_rows => 100"));
     }
@@ -261,8 +250,8 @@ private:
     if (sessions > 0)
       add(HazardSeverity::info, hazards::no_source_ip,
           std::to_string(sessions) +
-              " sessions will have no source_ip: neither their document nor their raw events name"
-              " one. For example " +
+              " sessions will have no source_ip: neither their document nor their raw events have "
+              "one. Examples: " +
               amounts.of(name_of(Measure::no_source_ip)).examples,
           "SELECT session_id FROM " + qualified(target_.schema, "session_summaries") +
               " WHERE source_ip IS NULL;  -- after the migration");
@@ -272,8 +261,8 @@ private:
     if (documents > 0)
       add(HazardSeverity::info, hazards::null_escapes,
           std::to_string(documents) +
-              " documents hold \\u0000, for which the server's own -> raises an error; the"
-              " migration reads them. For example in sessions " +
+              " documents contain \\u0000, for which the server's operator -> raises an error; the"
+              " migration can read them. Examples are in sessions " +
               amounts.of(name_of(Measure::null_escapes)).examples,
           "");
   }
@@ -283,11 +272,11 @@ private:
     if (documents > 0)
       add(HazardSeverity::warning, hazards::encoded_twice,
           std::to_string(documents) +
-              " documents are a JSON string that holds JSON: they have been encoded twice, and the"
-              " migration takes nothing from them. For example in sessions " +
+              " documents are JSON strings that contain JSON: they have been encoded twice, and "
+              "the migration reads no values from them. Examples are in sessions " +
               amounts.of(name_of(Measure::encoded_twice)).examples,
           "UPDATE " + table + " SET enrichment = (enrichment #>> '{}')::" + target_.document_type +
-              R"( WHERE enrichment::text ~ '^\s*"\s*\{';  -- where the application reads it so)");
+              R"( WHERE enrichment::text ~ '^\s*"\s*\{';  -- if the application can read it then)");
   }
 
   template <typename Of> void coverage(const Amounts &amounts, Of of) {

@@ -14,7 +14,8 @@ namespace {
 Probe cron(const Target &target) {
   return {
       hazards::cron,
-      "SELECT 'info', format('pg_cron %s%s; %s. A job is called failed only when it raises',"
+      "SELECT 'info', format('pg_cron %s%s; %s. A job is recorded as failed only if its command "
+      "raises an error',"
       " COALESCE(e.extversion, 'is loaded'), ', installed in database ' || CASE WHEN e.oid IS"
       " NULL THEN d.setting END, CASE m.setting WHEN 'on' THEN 'its jobs run in background"
       " workers' WHEN 'off' THEN 'its jobs connect like clients, so pg_hba.conf must let them"

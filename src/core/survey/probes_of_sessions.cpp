@@ -66,27 +66,28 @@ Probe idle_transactions() {
   return {hazards::idle_transaction,
           other_sessions() + "SELECT CASE WHEN state_change < clock_timestamp() - " + longest_wait +
               " THEN 'warning' ELSE 'info' END, format('%s is idle in a transaction since %s; it"
-              " keeps its locks for as long as it likes', who, state_change),"
+              " holds its locks until it ends', who, date_trunc('second', state_change)),"
               " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
               " WHERE state LIKE 'idle in transaction%' ORDER BY state_change LIMIT 10"};
 }
 
 Probe long_transactions() {
-  return {
-      hazards::long_transaction,
-      other_sessions() +
-          "SELECT 'warning', format('%s has a transaction open since %s (state %s); it keeps"
-          " its locks, and vacuum cannot remove what it may still see', who, xact_start, state),"
-          " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
-          " WHERE state = 'active' AND xact_start < clock_timestamp() - 12 * " +
-          longest_wait + " ORDER BY xact_start LIMIT 10"};
+  return {hazards::long_transaction,
+          other_sessions() +
+              "SELECT 'warning', format('%s has a transaction open since %s (state %s); it holds"
+              " its locks, and vacuum cannot remove rows that it may still see', who, "
+              "date_trunc('second', xact_start), state),"
+              " format('SELECT pg_terminate_backend(%s);', pid) FROM others"
+              " WHERE state = 'active' AND xact_start < clock_timestamp() - 12 * " +
+              longest_wait + " ORDER BY xact_start LIMIT 10"};
 }
 
 Probe prepared_transactions() {
   return {hazards::prepared_transaction,
           "WITH " + run_objects::processes() +
-              " SELECT 'warning', format('transaction %L of user %s is prepared since %s; it keeps"
-              " its locks, over restarts too', gid, owner, prepared), format('ROLLBACK PREPARED %L;"
+              " SELECT 'warning', format('transaction %L of user %s is prepared since %s; it holds "
+              "its locks, even after a restart', gid, owner, date_trunc('second', prepared)), "
+              "format('ROLLBACK PREPARED %L;"
               "  -- or COMMIT PREPARED', gid) FROM pg_prepared_xacts AS p WHERE database ="
               " current_database() AND NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype ="
               " 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL AND NOT " +

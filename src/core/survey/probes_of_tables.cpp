@@ -20,7 +20,7 @@ Probe wraparounds() {
       hazards::wraparound,
       tables() + ", " + partitions() +
           "SELECT 'warning', format('%s has an age of %s transactions and %s multixacts; from"
-          " %s and %s on an autovacuum freezes it, which does not give way to the migration',"
+          " %s and %s on an autovacuum freezes it, which does not yield to the migration',"
           " a.name, a.age, a.mxid_age, a.age_limit, a.mxid_limit),"
           " format('VACUUM (FREEZE) %s;', a.name) FROM (SELECT t.name,"
           " GREATEST(age(t.relfrozenxid), age(NULLIF(x.relfrozenxid, '0'))) AS age,"
@@ -36,19 +36,19 @@ Probe wraparounds() {
 }
 
 Probe triggers() {
-  return {
-      hazards::trigger,
-      tables() +
-          "SELECT 'warning', format('trigger %I on %s calls %s: ' || CASE t.relname WHEN"
-          " 'session_summaries' THEN 'the one rewrite fires none, batches of an online migration"
-          " fire those for updates' ELSE 'it may change or swallow what the migration writes' END, "
-          "g.tgname,"
-          " t.name, g.tgfoid::regproc),"
-          " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
-          " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
-          " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname NOT IN ('raw_events', "
-          "'schema_state') AND NOT " +
-          run_objects::is_own_trigger("g") + " ORDER BY t.name, g.tgname"};
+  return {hazards::trigger,
+          tables() +
+              "SELECT 'warning', format('trigger %I on %s calls %s: ' || CASE t.relname WHEN"
+              " 'session_summaries' THEN 'the rewrite fires no triggers, batches of an online "
+              "migration fire those for updates' ELSE 'it may change or suppress what the "
+              "migration writes' END, "
+              "g.tgname,"
+              " t.name, g.tgfoid::regproc),"
+              " format('ALTER TABLE %s DISABLE TRIGGER %I;  -- and ENABLE it afterwards', t.name,"
+              " g.tgname) FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.id WHERE NOT"
+              " g.tgisinternal AND g.tgenabled <> 'D' AND t.relname NOT IN ('raw_events', "
+              "'schema_state') AND NOT " +
+              run_objects::is_own_trigger("g") + " ORDER BY t.name, g.tgname"};
 }
 
 // What an online migration has left, or works with, is told of by one row: it is to be left alone.
@@ -64,8 +64,8 @@ Probe unfinished_migration(const Target &target) {
   AND (c.relpersistence = 'u'
     OR obj_description(c.oid, 'pg_class') IN ({changes_comment}, {queue_comment}))
 )
-SELECT 'info', format(CASE WHEN running.now THEN '%s: these belong to the running migration; leave'
-    ' them' ELSE '%s: these belong to a migration that has not ended; leave them' END,
+SELECT 'info', format(CASE WHEN running.now THEN '%s: these belong to the running migration; do not'
+    ' change them' ELSE '%s: these belong to an unfinished migration; do not change them' END,
     string_agg(own.what, ', ' ORDER BY own.what)),
   CASE WHEN NOT running.now THEN {call} END
 FROM own CROSS JOIN (SELECT EXISTS (SELECT FROM run_processes) AS now) AS running
@@ -83,11 +83,11 @@ GROUP BY running.now HAVING bool_or(own.what LIKE 'trigger %'))",
 // there cannot be tried without a command that it fires for.
 Probe event_triggers() {
   return {hazards::event_trigger, R"(SELECT 'warning',
-  format('event trigger %I calls %s at %s: it may refuse or change what the migration does', e.evtname,
+  format('event trigger %I calls %s at %s: it may reject or change what the migration does', e.evtname,
     e.evtfoid::regproc, e.evtevent)
-  || CASE WHEN s.unsettled THEN ', and finds names without schema in pg_catalog only' ELSE '' END,
+  || CASE WHEN s.unsettled THEN ', and resolves unqualified names in pg_catalog only' ELSE '' END,
   format('ALTER EVENT TRIGGER %I DISABLE;  -- and ENABLE it afterwards', e.evtname)
-  || CASE WHEN s.unsettled THEN format('; or let it find its names: ALTER FUNCTION %s SET search_path = %I, pg_temp;',
+  || CASE WHEN s.unsettled THEN format('; or set its search_path: ALTER FUNCTION %s SET search_path = %I, pg_temp;',
     e.evtfoid::regprocedure, n.nspname) ELSE '' END
 FROM pg_event_trigger AS e
 JOIN pg_proc AS p ON p.oid = e.evtfoid
@@ -111,7 +111,7 @@ Probe row_securities() {
   return {hazards::row_security,
           tables() +
               "SELECT 'warning', format('%s has row-level security: the inventories will have its"
-              " grants, but no policies, and tell of all sessions', t.name), " +
+              " grants, but no policies, and show all sessions', t.name), " +
               enable +
               " || '  -- after the migration, with policies' FROM tables AS t"
               " WHERE t.relname = 'session_summaries' AND t.relrowsecurity AND (SELECT count(*)"
@@ -162,7 +162,8 @@ Probe subscribers(const Target &target) {
           " THEN ', in use' ELSE '' END), 'SELECT * FROM " +
               target.function("migrate") +
               "();  -- on the"
-              " subscriber, after this database: docs/RECOVERY.md, \"Logical replication\"' FROM"
+              " subscriber, after this database: see section \"Logical replication\" of the "
+              "recovery guide' FROM"
               " pg_replication_slots WHERE slot_type = 'logical'"
               " AND database = current_database() AND NOT temporary ORDER BY slot_name"};
 }

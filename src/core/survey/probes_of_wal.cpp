@@ -10,25 +10,26 @@ constexpr const char *wal_position = "CASE WHEN pg_is_in_recovery() THEN pg_last
 
 // One that has lost its place keeps nothing any more.
 Probe slots() {
-  return {
-      hazards::slot,
-      "SELECT 'warning', format('slot %I (%s) %s and keeps %s bytes of WAL (%s); the WAL of the"
-      " migration comes on top', slot_name, slot_type, CASE WHEN active THEN 'lags' ELSE 'is not"
-      " in use' END, behind, wal_status), CASE WHEN active THEN format('SELECT"
-      " pg_terminate_backend(%s);  -- its consumer connects again; look why it lags',"
-      " active_pid) ELSE format('SELECT pg_drop_replication_slot(%L);  -- or start its"
-      " consumer', slot_name) END FROM (SELECT *, pg_wal_lsn_diff(" +
-          std::string(wal_position) +
-          ", restart_lsn) AS behind FROM pg_replication_slots) AS s WHERE NOT temporary AND"
-          " restart_lsn IS NOT NULL AND (NOT active OR behind > 1024 * 1024 * 1024)"
-          " ORDER BY behind DESC LIMIT 10"};
+  return {hazards::slot,
+          "SELECT 'warning', format('slot %I (%s) %s and retains %s of WAL (%s); the WAL of the "
+          "migration is added to it', slot_name, slot_type, CASE WHEN active THEN 'lags behind' "
+          "ELSE 'is not"
+          " in use' END, pg_size_pretty(behind), wal_status), CASE WHEN active THEN format('SELECT"
+          " pg_terminate_backend(%s);  -- its consumer connects again; find out why it lags',"
+          " active_pid) ELSE format('SELECT pg_drop_replication_slot(%L);  -- or start its"
+          " consumer', slot_name) END FROM (SELECT *, pg_wal_lsn_diff(" +
+              std::string(wal_position) +
+              ", restart_lsn) AS behind FROM pg_replication_slots) AS s WHERE NOT temporary AND"
+              " restart_lsn IS NOT NULL AND (NOT active OR behind > 1024 * 1024 * 1024)"
+              " ORDER BY behind DESC LIMIT 10"};
 }
 
 Probe standbys() {
   return {hazards::standby,
           "SELECT CASE WHEN behind > 64 * 1024 * 1024 THEN 'warning' ELSE 'info' END,"
-          " format('standby %s is %s bytes behind (%s, %s); the WAL of the migration comes on top',"
-          " application_name, behind, state, sync_state), CASE WHEN behind > 64 * 1024 * 1024 THEN"
+          " format('standby %s is %s behind (%s, %s); the WAL of the migration is added to it',"
+          " application_name, pg_size_pretty(behind), state, sync_state), CASE WHEN behind > 64 * "
+          "1024 * 1024 THEN"
           " 'SELECT pg_wal_replay_resume();  -- on the standby, if its replay is paused; else wait'"
           " END FROM (SELECT *, pg_wal_lsn_diff(" +
               std::string(wal_position) +
@@ -39,22 +40,22 @@ Probe standbys() {
 }
 
 Probe synchronous_standbys() {
-  return {
-      hazards::synchronous,
-      "SELECT 'warning', format('synchronous_standby_names is %L, and no such standby is"
-      " connected: a COMMIT waits for it for ever', current_setting('synchronous_standby_names')),"
-      " 'SET synchronous_commit = local;' WHERE current_setting('synchronous_standby_names') <>"
-      " '' AND current_setting('synchronous_commit') NOT IN ('off', 'local') AND NOT"
-      " pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state"
-      " IS NULL OR sync_state IN ('sync', 'quorum'))"};
+  return {hazards::synchronous,
+          "SELECT 'warning', format('synchronous_standby_names is %L, and no such standby is"
+          " connected: every COMMIT waits for it', current_setting('synchronous_standby_names')),"
+          " 'SET synchronous_commit = local;' WHERE current_setting('synchronous_standby_names') <>"
+          " '' AND current_setting('synchronous_commit') NOT IN ('off', 'local') AND NOT"
+          " pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state"
+          " IS NULL OR sync_state IN ('sync', 'quorum'))"};
 }
 
 Probe archiver() {
   return {hazards::archiving,
           "SELECT 'warning', CASE WHEN failed THEN format('%s could not be archived at %s (%s"
-          " failures); WAL stays in pg_wal until it is', last_failed_wal, last_failed_time,"
+          " failures); WAL stays in pg_wal until it is', last_failed_wal, date_trunc('second', "
+          "last_failed_time),"
           " failed_count) ELSE 'archive_mode is on, and there is no archive_command: WAL stays in"
-          " pg_wal' END, 'SHOW archive_command; SELECT pg_reload_conf();  -- once it is mended'"
+          " pg_wal' END, 'SHOW archive_command; SELECT pg_reload_conf();  -- once it is corrected'"
           " FROM (SELECT *, last_failed_time > COALESCE(last_archived_time, '-infinity') AS failed"
           " FROM pg_stat_archiver) AS a WHERE current_setting('archive_mode') <> 'off' AND (failed"
           " OR current_setting('archive_command') = '' AND COALESCE("

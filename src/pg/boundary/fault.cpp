@@ -15,7 +15,7 @@ void raise(const std::string &place) {
     ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
                     errmsg("injected failure at %s", place.c_str()),
                     errdetail("cowrie_migrate.fail_at is \"%s\".", setting_fail_at),
-                    errhint("Set it back: SET cowrie_migrate.fail_at = '';")));
+                    errhint("Reset it with SET cowrie_migrate.fail_at = '';")));
   });
 }
 

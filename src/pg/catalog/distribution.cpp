@@ -46,17 +46,17 @@ void refuse_distributed_tables(const ResolvedTarget &target) {
     if (!method)
       continue;
     const std::string table = qualified(target.names.schema, each);
-    throw Failure(sqlstate::feature_not_supported, table + " is a table of Citus",
-                  "Citus keeps its rows in shards, on this node or on others (method \"" + *method +
-                      "\" in pg_dist_partition): whoever reads or changes the table itself sees"
-                      " none of them.",
-                  "Where this node has room for all of them, run SELECT undistribute_table(" +
-                      quote_literal(table) +
-                      ", cascade_via_foreign_keys => true); and repeat the call. docs/SCALING.md"
-                      " tells how the tables are distributed again afterwards." +
-                      (events ? " Or do without raw events: SET cowrie_migrate.use_raw_events ="
-                                " off;"
-                              : ""));
+    throw Failure(
+        sqlstate::feature_not_supported, table + " is a Citus table",
+        "Citus stores its rows in shards, on this node or on others (method \"" + *method +
+            "\" in pg_dist_partition); the table itself has no rows.",
+        "If this node has enough disk space for all rows, run SELECT undistribute_table(" +
+            quote_literal(table) +
+            ", cascade_via_foreign_keys => true); and repeat the call. Distribute the tables again "
+            "afterwards with create_distributed_table()." +
+            (events ? " Or ignore raw events: SET cowrie_migrate.use_raw_events ="
+                      " off;"
+                    : ""));
   }
 }
 

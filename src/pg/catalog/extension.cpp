@@ -53,9 +53,10 @@ Extension find_extension(Oid function) {
     return result;
   });
   if (!OidIsValid(found.id) || !OidIsValid(found.ledger_owner))
-    throw Failure(sqlstate::undefined_object, "the extension cowrie_migrate is not complete",
-                  "This function is no part of it, or its table cowrie_migration_log is missing.",
-                  "Run DROP EXTENSION cowrie_migrate; CREATE EXTENSION cowrie_migrate;");
+    throw Failure(
+        sqlstate::undefined_object, "extension \"cowrie_migrate\" is incomplete",
+        "This function is not part of it, or its table cowrie_migration_log does not exist.",
+        "Run DROP EXTENSION cowrie_migrate; CREATE EXTENSION cowrie_migrate;");
   Extension extension;
   extension.id = found.id;
   extension.schema = found.schema;

@@ -79,8 +79,8 @@ void refuse_unsuitable_partitions(const ResolvedTarget &target) {
            {sessions}, true))
     throw Failure(sqlstate::prerequisite_state,
                   "partition " + *row[0] + " of session_summaries is being detached",
-                  "DETACH PARTITION CONCURRENTLY has not come to its end: some transactions see"
-                  " its rows and others do not.",
+                  "DETACH PARTITION CONCURRENTLY has not finished: some transactions see its rows "
+                  "and others do not.",
                   "Run ALTER TABLE " + *row[1] + " DETACH PARTITION " + *row[0] + " FINALIZE;");
   std::vector<std::string> filled;
   for (const Column &each : schema_v16().table(sessions_table)->columns)
@@ -95,9 +95,10 @@ void refuse_unsuitable_partitions(const ResolvedTarget &target) {
                text_array(filled) + ") AND c.oid IN " + tree + " ORDER BY 1, 2 LIMIT 1",
            {sessions}, true))
     throw Failure(sqlstate::feature_not_supported,
-                  *row[0] + " is partitioned by column \"" + *row[1] + "\", which a run fills",
-                  "A row would have to move to another partition, and the server changes no type of"
-                  " such a column.",
+                  *row[0] + " is partitioned by column \"" + *row[1] +
+                      "\", which the migration fills",
+                  "Filling the column would move rows to other partitions, and the server cannot "
+                  "change the type of such a column.",
                   "Partition the table by session_id or by a time of the events: see"
                   " docs/SCALING.md.");
 }

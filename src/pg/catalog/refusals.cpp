@@ -47,8 +47,8 @@ RelationFacts relation_facts(Oid relation) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
     if (!HeapTupleIsValid(tuple))
       ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                      errmsg("a table of the migration has just been dropped"),
-                      errhint("Look which tables there are, and repeat the call.")));
+                      errmsg("a table of the migration was dropped concurrently"),
+                      errhint("Check which tables exist with \\d, then repeat the call.")));
     const Form_pg_class row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     const RelationFacts facts{row->relkind, row->relpersistence, OidIsValid(row->reloftype),
                               row->relowner};
@@ -76,7 +76,7 @@ std::string name_of_role(Oid role) {
 void refuse_read_only(const ResolvedTarget &target, bool read_only) {
   if (RecoveryInProgress())
     throw Failure(sqlstate::read_only, "cannot migrate on a standby server",
-                  "This server is in recovery and replays what its primary does.",
+                  "This server is in recovery and replays the changes of its primary.",
                   "Connect to the primary and run " + target.repeat);
   if (read_only)
     throw Failure(sqlstate::read_only, "cannot migrate in a read-only transaction",
@@ -89,8 +89,8 @@ void refuse_unsuitable_isolation(const ResolvedTarget &target, int level) {
   if (level >= XACT_REPEATABLE_READ)
     throw Failure(sqlstate::active_transaction,
                   "cannot migrate in a REPEATABLE READ or SERIALIZABLE transaction",
-                  "Its snapshot may be older than what other sessions have committed, and what is"
-                  " not seen would be left out.",
+                  "Its snapshot may be older than rows that other sessions have committed, and the "
+                  "migration would miss them.",
                   "Run it in a READ COMMITTED transaction: BEGIN ISOLATION LEVEL READ COMMITTED; " +
                       target.repeat + " COMMIT;");
 }
@@ -105,14 +105,14 @@ void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &
     throw Failure(
         sqlstate::wrong_object_type, table + " is not an ordinary permanent table",
         "It is " + kind_in_words(facts) + ".",
-        mending(facts, table, "Only an ordinary table can be migrated; see docs/RECOVERY.md."));
+        mending(facts, table,
+                "Only an ordinary permanent table can be migrated. Inspect it with \\d+ " + table));
 }
 
 void refuse_without_rights(const ResolvedTarget &target) {
   if (!may_act_as_owner(target))
     throw Failure(sqlstate::insufficient_privilege,
-                  "must be able to act as the owner of " +
-                      qualified(target.names.schema, sessions_table),
+                  "must be owner of " + qualified(target.names.schema, sessions_table),
                   "The table belongs to role \"" + target.names.owner + "\"; you are \"" +
                       name_of_role(GetUserId()) + "\".",
                   "Connect as \"" + target.names.owner + "\", or as a member of that role.");
@@ -125,9 +125,9 @@ void refuse_hidden_extension(const ResolvedTarget &target) {
                             quote_identifier(target.names.extension_schema) + " TO " +
                             quote_identifier(target.names.owner) + ";";
   throw Failure(sqlstate::insufficient_privilege,
-                "role \"" + target.names.owner + "\" may not use the extension",
+                "role \"" + target.names.owner + "\" cannot use the extension",
                 "The functions of cowrie_migrate are in schema \"" + target.names.extension_schema +
-                    "\", which that role may not look into.",
+                    "\", on which that role lacks the USAGE privilege.",
                 "Run " + grant);
 }
 
@@ -140,8 +140,8 @@ void refuse_unreadable_tables(const ResolvedTarget &target) {
   const std::string caller = name_of_role(call([] { return GetUserId(); }));
   if (!call([&] { return compat::may_use_schema_unsafe(target.schema, GetUserId()); }))
     throw Failure(sqlstate::insufficient_privilege,
-                  "role \"" + caller + "\" may not use schema \"" + target.names.schema + "\"",
-                  "What is asked for is read from its tables.",
+                  "role \"" + caller + "\" cannot use schema \"" + target.names.schema + "\"",
+                  "The result is read from tables in that schema.",
                   "Run GRANT USAGE ON SCHEMA " + quote_identifier(target.names.schema) + " TO " +
                       quote_identifier(caller) + ";");
   for (const std::string &each : tables_of_the_schema()) {
@@ -154,18 +154,19 @@ void refuse_unreadable_tables(const ResolvedTarget &target) {
     });
     const std::string table = qualified(target.names.schema, each);
     if (hidden.denied)
-      throw Failure(
-          sqlstate::insufficient_privilege, "role \"" + caller + "\" may not read " + table,
-          "What is asked for is read from that table.",
-          "Run GRANT SELECT ON " + table + " TO " + quote_identifier(caller) + ";" +
-              (each == "raw_events" ? " or do without: SET cowrie_migrate.use_raw_events = off;"
-                                    : ""));
+      throw Failure(sqlstate::insufficient_privilege,
+                    "role \"" + caller + "\" cannot read " + table,
+                    "The result is read from that table.",
+                    "Run GRANT SELECT ON " + table + " TO " + quote_identifier(caller) + ";" +
+                        (each == "raw_events"
+                             ? " or ignore raw events: SET cowrie_migrate.use_raw_events = off;"
+                             : ""));
     if (hidden.by_policy)
       throw Failure(sqlstate::insufficient_privilege,
                     "row security on " + table + " applies to role \"" + caller + "\"",
-                    "What is asked for is about every row.",
-                    "Ask as the owner of the table, or run ALTER ROLE " + quote_identifier(caller) +
-                        " BYPASSRLS;");
+                    "The result must include every row.",
+                    "Call it as the owner of the table, or run ALTER ROLE " +
+                        quote_identifier(caller) + " BYPASSRLS;");
   }
 }
 

@@ -72,13 +72,13 @@ void refuse_rules(const ResolvedTarget &target) {
            {target.names.schema}, true)) {
     const std::string table = qualified(target.names.schema, *row[0]);
     const std::string rule = quote_identifier(*row[1]);
-    throw Failure(sqlstate::prerequisite_state,
-                  "rule \"" + *row[1] + "\" on " + table + " intercepts writes",
-                  "What the migration writes would go where the rule sends it.",
-                  row[3] == "t" ? "Run DROP RULE " + rule + " ON " + table + "; and afterwards " +
-                                      row[4].value_or("")
-                                : "Run ALTER TABLE " + table + " DISABLE RULE " + rule +
-                                      "; and afterwards the same with ENABLE RULE.");
+    throw Failure(
+        sqlstate::prerequisite_state, "rule \"" + *row[1] + "\" on " + table + " intercepts writes",
+        "The rule would redirect what the migration writes.",
+        row[3] == "t" ? "Run DROP RULE " + rule + " ON " + table +
+                            "; and create it again after the migration: " + row[4].value_or("")
+                      : "Run ALTER TABLE " + table + " DISABLE RULE " + rule +
+                            "; and ENABLE RULE again after the migration.");
   }
 }
 
@@ -132,12 +132,12 @@ void refuse_row_security(const ResolvedTarget &target) {
     const std::string owner = quote_identifier(target.names.owner);
     throw Failure(sqlstate::insufficient_privilege,
                   "row security on " + table + " applies to role \"" + target.names.owner + "\"",
-                  "The migration works as that role and must see every row.",
-                  security.owned
-                      ? "Run ALTER TABLE " + table +
-                            " NO FORCE ROW LEVEL SECURITY; and FORCE it again afterwards."
-                      : "Run ALTER TABLE " + table + " OWNER TO " + owner + "; or ALTER ROLE " +
-                            owner + " BYPASSRLS;");
+                  "The migration runs as that role and must see every row.",
+                  security.owned ? "Run ALTER TABLE " + table +
+                                       " NO FORCE ROW LEVEL SECURITY; and FORCE ROW LEVEL SECURITY "
+                                       "again after the migration."
+                                 : "Run ALTER TABLE " + table + " OWNER TO " + owner +
+                                       "; or ALTER ROLE " + owner + " BYPASSRLS;");
   }
 }
 
@@ -158,15 +158,15 @@ void refuse_unsuitable_state(const ResolvedTarget &target) {
                from_tables({"schema_state"}),
            {target.names.schema}, true)) {
     if (row[0] != "t")
-      throw Failure(
-          sqlstate::prerequisite_state, table + " has no unique key that is checked at once",
-          "A run writes the version to the one row of its key.",
-          alter + row[1].value_or("") +
-              "ADD PRIMARY KEY (key); after any key that is there twice has been removed.");
+      throw Failure(sqlstate::prerequisite_state,
+                    table + " has no non-deferrable unique constraint on column \"key\"",
+                    "The migration writes the version with INSERT ... ON CONFLICT (key).",
+                    alter + row[1].value_or("") +
+                        "ADD PRIMARY KEY (key); after removing duplicate keys.");
     if (row[2])
       throw Failure(sqlstate::prerequisite_state,
-                    table + " has column \"" + *row[2] + "\", which must not be NULL",
-                    "A run adds a row of key and value, and the column has no default.",
+                    table + " has column \"" + *row[2] + "\", which is NOT NULL and has no default",
+                    "The migration inserts rows with only key and value.",
                     alter + "ALTER COLUMN " + quote_identifier(*row[2]) + " DROP NOT NULL;");
   }
 }
@@ -197,8 +197,8 @@ void refuse_checks_of_state(const ResolvedTarget &target) {
                                                {}, true);
     if (!refused.empty())
       throw Failure(sqlstate::prerequisite_state,
-                    "constraint " + name + " on " + table + " refuses what a run writes",
-                    "The row is " + refused[0][0].value_or("") + " = " +
+                    "constraint " + name + " on " + table + " rejects what the migration writes",
+                    "The rejected row is " + refused[0][0].value_or("") + " = " +
                         refused[0][1].value_or("") + ".",
                     "Run ALTER TABLE " + table + " DROP CONSTRAINT " + name + ";");
   }
@@ -222,11 +222,11 @@ void refuse_triggers_of_state(const ResolvedTarget &target) {
                " '\\s*,\\s*')) HAVING count(*) > 0",
            {target.names.schema}, true))
     throw Failure(
-        sqlstate::prerequisite_state, "triggers of " + table + " would fire for what a run writes",
-        row[0].value_or(""),
-        "Run ALTER TABLE " + table + " " + row[1].value_or("") + "; and afterwards ALTER TABLE " +
-            table + " " + row[2].value_or("") +
-            "; or let those fire that may do so: SET cowrie_migrate.harmless_triggers = " +
+        sqlstate::prerequisite_state,
+        "triggers on " + table + " would fire for what the migration writes", row[0].value_or(""),
+        "Run ALTER TABLE " + table + " " + row[1].value_or("") +
+            "; and after the migration ALTER TABLE " + table + " " + row[2].value_or("") +
+            "; or list the triggers that may fire: SET cowrie_migrate.harmless_triggers = " +
             row[3].value_or("") + ";");
 }
 
@@ -245,7 +245,9 @@ void refuse_missing_replica_identity(const ResolvedTarget &target) {
            {target.names.schema}, true)) {
     const std::string table = qualified(*row[2], *row[0]);
     throw Failure(sqlstate::prerequisite_state, table + " is published without a replica identity",
-                  "Publication " + *row[1] + " publishes its updates, which the server refuses.",
+                  "Publication " + *row[1] +
+                      " publishes its updates, and the server rejects updates of a table without a "
+                      "replica identity.",
                   "Run ALTER TABLE " + table +
                       " REPLICA IDENTITY DEFAULT; (with a primary key) or REPLICA IDENTITY FULL.");
   }
@@ -260,15 +262,15 @@ void refuse_missing_schema_privilege(const ResolvedTarget &target) {
            " 'CREATE') AND has_schema_privilege($1::int8::oid, n.oid, 'USAGE'))"
            " ORDER BY n.nspname <> $2::text, n.nspname LIMIT 1",
            {role, target.names.schema, std::int64_t(target.sessions)}, true))
-    throw Failure(sqlstate::insufficient_privilege,
-                  "role \"" + target.names.owner + "\" may not create tables in schema \"" +
-                      *row[0] + "\"",
-                  row[0] == target.names.schema
-                      ? "That role owns session_summaries, and shall own the new tables beside it."
-                      : "That role owns session_summaries; a partition of it is there, and gets new"
-                        " indexes.",
-                  "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(*row[0]) + " TO " +
-                      quote_identifier(target.names.owner) + ";");
+    throw Failure(
+        sqlstate::insufficient_privilege,
+        "role \"" + target.names.owner + "\" cannot create tables in schema \"" + *row[0] + "\"",
+        row[0] == target.names.schema
+            ? "That role owns session_summaries and must own the new tables in the same schema."
+            : "That role owns session_summaries, which has a partition in that schema that gets "
+              "new indexes.",
+        "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(*row[0]) + " TO " +
+            quote_identifier(target.names.owner) + ";");
   for (const Row &row :
        spi_query("SELECT spcname FROM pg_tablespace AS t WHERE spcname ="
                  " current_setting('default_tablespace') AND NOT"
@@ -276,12 +278,12 @@ void refuse_missing_schema_privilege(const ResolvedTarget &target) {
                  " (SELECT dattablespace FROM pg_database WHERE datname = current_database())",
                  {role}, true))
     throw Failure(sqlstate::insufficient_privilege,
-                  "role \"" + target.names.owner + "\" may not create tables in tablespace \"" +
+                  "role \"" + target.names.owner + "\" cannot create tables in tablespace \"" +
                       *row[0] + "\"",
-                  "default_tablespace names it.",
+                  "It is the value of default_tablespace.",
                   "Run GRANT CREATE ON TABLESPACE " + quote_identifier(*row[0]) + " TO " +
                       quote_identifier(target.names.owner) +
-                      "; or do without: SET default_tablespace = '';");
+                      "; or use the default tablespace: SET default_tablespace = '';");
 }
 
 // An owner may have taken privileges on its own tables away from itself.
@@ -300,7 +302,7 @@ void refuse_missing_table_privilege(const ResolvedTarget &target) {
     const std::string table = qualified(target.names.schema, *row[0]);
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" lacks privileges on " + table,
-                  "The migration works as that role and needs " + *row[1] + ".",
+                  "The migration runs as that role and needs " + *row[1] + ".",
                   "Run GRANT " + *row[1] + " ON TABLE " + table + " TO " +
                       quote_identifier(target.names.owner) + ";");
   }
@@ -319,13 +321,13 @@ void refuse_missing_execute_privilege(const ResolvedTarget &target) {
                  {std::int64_t(target.extension.id), std::int64_t(target.extension.internal),
                   std::int64_t(target.owner)},
                  true))
-    throw Failure(sqlstate::insufficient_privilege,
-                  "role \"" + target.names.owner +
-                      "\" may not execute the functions of the extension",
-                  "EXECUTE is missing on " + *row[0] + " of them, such as " + *row[1] + ".",
-                  "Run GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA " +
-                      quote_identifier(target.names.extension_schema) + " TO " +
-                      quote_identifier(target.names.owner) + ";");
+    throw Failure(
+        sqlstate::insufficient_privilege,
+        "role \"" + target.names.owner + "\" cannot execute the functions of the extension",
+        "It lacks the EXECUTE privilege on " + *row[0] + " of them, such as " + *row[1] + ".",
+        "Run GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA " +
+            quote_identifier(target.names.extension_schema) + " TO " +
+            quote_identifier(target.names.owner) + ";");
 }
 
 } // namespace

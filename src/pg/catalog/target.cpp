@@ -42,8 +42,9 @@ Oid type_to_read(Oid relation, const std::string &table, const char *column,
   if (std::find(types.begin(), types.end(), type) == types.end())
     throw Failure(sqlstate::datatype_mismatch,
                   "column " + std::string(column) + " of " + table + " cannot be read",
-                  std::string("It must be there as ") + wanted + ", and not as a domain over it.",
-                  "Look at it with \\d " + table + otherwise);
+                  std::string("It must exist with type ") + wanted +
+                      ", not with a domain over that type.",
+                  "Inspect the table with \\d " + table + otherwise);
   return type;
 }
 
@@ -89,14 +90,14 @@ void read_target(ResolvedTarget &target) {
   if (schema && target.names.schema != schema)
     throw Failure(sqlstate::prerequisite_state,
                   "schema \"" + target.names.schema + "\" has been renamed during this call",
-                  "It is called \"" + std::string(schema) + "\" now.",
-                  "Repeat the call for it, with target_schema => " + quote_literal(schema) + ".");
-  throw Failure(sqlstate::prerequisite_state,
-                "the tables in schema \"" + target.names.schema +
-                    "\" have been replaced during this call",
-                "session_summaries or raw_events is another table, or belongs to another role, than"
-                " when the call began: somebody has restored, renamed or given it away meanwhile.",
-                "When that is finished, repeat the call.");
+                  "Its name is now \"" + std::string(schema) + "\".",
+                  "Repeat the call with target_schema => " + quote_literal(schema) + ".");
+  throw Failure(
+      sqlstate::prerequisite_state,
+      "the tables in schema \"" + target.names.schema + "\" have been replaced during this call",
+      "session_summaries or raw_events is not the table that it was when the call began, or has "
+      "another owner: another session has restored it, renamed it or changed its owner.",
+      "When that session has finished, repeat the call.");
 }
 
 } // namespace
@@ -111,20 +112,20 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target) {
   if (!target.names.has_raw_events)
     return;
   const std::string events = qualified(target.names.schema, "raw_events");
-  constexpr const char *without = " or do without: SET cowrie_migrate.use_raw_events = off;";
+  constexpr const char *without = " or ignore raw events: SET cowrie_migrate.use_raw_events = off;";
   type_to_read(target.events, events, "payload", types::document, "json or jsonb", without);
   for (const char *column : {"id", "session_id", "event_timestamp"})
     if (call([&] { return get_attnum(target.events, column); }) == InvalidAttrNumber)
       throw Failure(sqlstate::datatype_mismatch,
-                    "column " + std::string(column) + " of " + events + " is missing",
-                    "The earliest event of a session is found by it.",
-                    "Look at the table with \\d " + events + without);
+                    "column " + std::string(column) + " of " + events + " does not exist",
+                    "The migration needs it to find the earliest event of a session.",
+                    "Inspect the table with \\d " + events + without);
   if (call([&] {
         return pg_class_aclcheck(target.events, target.owner, ACL_SELECT) != ACLCHECK_OK;
       }))
     throw Failure(sqlstate::insufficient_privilege,
-                  "role \"" + target.names.owner + "\" may not read raw_events",
-                  "Sessions whose document names no address are looked up there.",
+                  "role \"" + target.names.owner + "\" cannot read raw_events",
+                  "The migration looks up sessions there whose document has no source address.",
                   "Run GRANT SELECT ON " + qualified(target.names.schema, "raw_events") + " TO " +
                       quote_identifier(target.names.owner) + ";" + without);
 }
@@ -142,18 +143,17 @@ ResolvedTarget find_target(const std::string *schema_name, Oid function, int ver
     target.schema = call([&] { return get_namespace_oid(schema_name->c_str(), true); });
     if (!OidIsValid(target.schema))
       throw Failure("3F000", "schema \"" + *schema_name + "\" does not exist",
-                    "It was given as target_schema.",
-                    "List the schemas with \\dn, or leave target_schema out to use your"
-                    " search_path.");
+                    "It was specified as target_schema.",
+                    "List the schemas with \\dn, or omit target_schema to use your search_path.");
     target.sessions = call([&] { return get_relname_relid(sessions_table, target.schema); });
   } else {
     target.sessions = find_on_search_path(target.schema);
   }
   if (!OidIsValid(target.sessions))
-    throw Failure(sqlstate::undefined_table, "there is no table session_summaries",
-                  schema_name ? "Schema \"" + *schema_name + "\" has none."
-                              : std::string("No schema on the search_path has one."),
-                  "Name the application's schema, as in " +
+    throw Failure(sqlstate::undefined_table, "table session_summaries does not exist",
+                  schema_name ? "Schema \"" + *schema_name + "\" has no such table."
+                              : std::string("No schema on the search_path has such a table."),
+                  "Specify the application's schema, as in " +
                       target.names.with_schema("public").migration());
   read_target(target);
   return target;

@@ -72,8 +72,8 @@ void refuse_foreign_types(const ResolvedTarget &target, Oid relation, const std:
                       "\". Its casts and operators would run as \"" + target.names.owner + "\".",
                   "If the type is the application's, run ALTER TYPE " + type + " OWNER TO " +
                       quote_identifier(target.names.owner) +
-                      "; else give the column another type with ALTER TABLE " + name +
-                      " ALTER COLUMN " + quote_identifier(column) + " TYPE text;");
+                      "; otherwise change its type with ALTER TABLE " + name + " ALTER COLUMN " +
+                      quote_identifier(column) + " TYPE text;");
   }
 }
 
@@ -150,7 +150,7 @@ void refuse_untrusted_table(const ResolvedTarget &target, const std::string &tab
                   "It is " + kind_in_words(facts) + ".",
                   facts.persistence == RELPERSISTENCE_UNLOGGED
                       ? "Run ALTER TABLE " + name + " SET LOGGED;"
-                      : "Find out who made it with \\d+ " + name + " and rename it.");
+                      : "Find out what uses it with \\d+ " + name + " and rename it.");
   const Oid untrusted = call(
       [&] { return untrusted_relation_unsafe(target.owner, relation, table == sessions_table); });
   if (OidIsValid(untrusted)) {
@@ -162,7 +162,7 @@ void refuse_untrusted_table(const ResolvedTarget &target, const std::string &tab
                       "\". Its triggers, defaults and index expressions would run as \"" +
                       target.names.owner + "\".",
                   "If the table is the application's, run ALTER TABLE " + named + " OWNER TO " +
-                      quote_identifier(target.names.owner) + "; else rename it.");
+                      quote_identifier(target.names.owner) + "; otherwise rename it.");
   }
   refuse_foreign_types(target, relation, table);
 }

@@ -94,13 +94,13 @@ void ServerDatabase::refuse_more_writes(const std::array<std::int64_t, 3> &befor
     return;
   throw Failure(
       sqlstate::data_corrupted,
-      "zero-loss gate: something else writes session_summaries during a batch",
-      "Beside the " + std::to_string(rows) + " sessions of the batch, " + std::to_string(updated) +
-          " were updated, " + std::to_string(after[1] - before[1]) + " inserted and " +
-          std::to_string(after[2] - before[2]) +
-          " deleted by its own transaction. The batch is rolled back.",
-      "Look for triggers on session_summaries with \\d session_summaries and disable them"
-      " meanwhile: ALTER TABLE " +
+      "zero-loss gate: session_summaries was modified by something else during a batch",
+      "In addition to the " + std::to_string(rows) + " sessions of the batch, " +
+          std::to_string(updated) + " were updated, " + std::to_string(after[1] - before[1]) +
+          " inserted and " + std::to_string(after[2] - before[2]) +
+          " deleted by its own transaction. The batch has been rolled back.",
+      "Check session_summaries for triggers with \\d session_summaries and disable them during the "
+      "migration: ALTER TABLE " +
           qualified(target_.names.schema, "session_summaries") + " DISABLE TRIGGER name;");
 }
 

@@ -27,7 +27,8 @@ constexpr const char *holder =
     "CASE WHEN l.pid IS NULL THEN format('prepared transaction %L holds %s (end it with COMMIT"
     " PREPARED or ROLLBACK PREPARED)', p.gid, l.mode) ELSE format('process %s of user %s holds %s"
     " (state %s, query since %s)', l.pid, COALESCE(a.usename, '?'), l.mode,"
-    " COALESCE(a.state, '?'), COALESCE(a.query_start::text, '?')) END FROM pg_locks AS l LEFT JOIN"
+    " COALESCE(a.state, '?'), COALESCE(date_trunc('second', a.query_start)::text, '?')) END FROM "
+    "pg_locks AS l LEFT JOIN"
     " pg_stat_activity AS a ON a.pid = l.pid LEFT JOIN pg_locks AS x ON l.pid IS NULL AND x.pid IS"
     " NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction LEFT"
     " JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid"
@@ -60,7 +61,7 @@ LOCKMODE number_of(const std::string &mode) {
   for (LOCKMODE each = AccessShareLock; each <= AccessExclusiveLock; ++each)
     if (pg_strcasecmp((squeezed + "Lock").c_str(), GetLockmodeName(DEFAULT_LOCKMETHOD, each)) == 0)
       return each;
-  throw Failure("XX000", "unknown lock mode " + mode);
+  throw Failure("XX000", "unrecognized lock mode " + mode);
 }
 
 /** How long a lock may be waited for while another is held: a deadlock that this makes must have
@@ -73,7 +74,7 @@ void ServerDatabase::lock_run() {
   if (RunLock(target_.extension.id).try_for_transaction())
     return;
   refuse_other_run();
-  refuse_run("It ended just now.");
+  refuse_run("It has ended since.");
 }
 
 void ServerDatabase::refuse_other_run() {
@@ -84,10 +85,9 @@ void ServerDatabase::refuse_other_run() {
 }
 
 void refuse_run(const std::string &detail) {
-  throw Failure(sqlstate::lock_not_available, "another migration is running in this database",
-                detail,
-                "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has"
-                " ended.");
+  throw Failure(
+      sqlstate::lock_not_available, "another migration is running in this database", detail,
+      "Watch it with SELECT * FROM cowrie_migration_status; and try again when it has finished.");
 }
 
 // Each partition is a lock of its own, so that none is waited for long while others are held: LOCK
@@ -214,8 +214,8 @@ void ServerDatabase::refuse_unlocked_table(const std::string &table,
   if (OidIsValid(relation) && !is_locked)
     throw Failure(sqlstate::prerequisite_state,
                   qualified(target_.names.schema, table) + " has been created during this call",
-                  "It was not there when the call began to wait for its locks.",
-                  "Find out who creates tables there, then repeat the call.");
+                  "It did not exist when the call began to wait for its locks.",
+                  "Find out which session creates tables in that schema, then repeat the call.");
 }
 
 void ServerDatabase::refuse_unlocked_partitions(const std::vector<RelationLock> &locked) {
@@ -226,7 +226,7 @@ void ServerDatabase::refuse_unlocked_partitions(const std::vector<RelationLock> 
       throw Failure(sqlstate::prerequisite_state,
                     "partition " + name_of_relation(each) +
                         " of session_summaries has been attached during this call",
-                    "It was not there when the call began to wait for its locks.",
+                    "It was not attached when the call began to wait for its locks.",
                     "Repeat the call.");
 }
 
@@ -251,10 +251,10 @@ void ServerDatabase::throw_locked(const RelationLock &wanted) {
                   {name}));
   if (holders.empty())
     refuse_other_run();
-  throw Failure(sqlstate::lock_not_available, "could not lock " + name + " in time",
-                holders.empty() ? "Who held it has let go meanwhile." : holders,
-                "Wait for these sessions or end them with SELECT pg_terminate_backend(pid); or"
-                " wait longer: SET cowrie_migrate.lock_timeout = '60s';");
+  throw Failure(sqlstate::lock_not_available, "could not obtain lock on " + name,
+                holders.empty() ? "The conflicting lock has since been released." : holders,
+                "Wait for these sessions or terminate them with SELECT pg_terminate_backend(pid); "
+                "or raise the timeout: SET cowrie_migrate.lock_timeout = '60s';");
 }
 
 void ServerDatabase::refuse_table_in_use(const RelationLock &locked) {
@@ -275,9 +275,10 @@ void ServerDatabase::refuse_table_in_use(const RelationLock &locked) {
                   " changed.",
                   "Close that query or cursor, then repeat this call by itself.");
   if (use.triggers)
-    throw Failure(sqlstate::object_in_use, name + " has pending trigger events in this transaction",
-                  "Deferred constraints or triggers still have to look at its rows.",
-                  "Commit first, then repeat this call in a transaction of its own.");
+    throw Failure(
+        sqlstate::object_in_use, name + " has pending trigger events in this transaction",
+        "Deferred constraints or triggers have not yet been checked or fired for its rows.",
+        "Commit first, then repeat this call in a transaction of its own.");
 }
 
 } // namespace cowrie::pg

@@ -33,9 +33,10 @@ Oid lock_notes(const ResolvedTarget &target) {
   if (!OidIsValid(notes))
     throw Failure(sqlstate::prerequisite_state,
                   "changes have been missed while sessions were migrated",
-                  "The table of their notes has been dropped or replaced by somebody else.",
-                  "Let it be, and run " + target.names.online_call() +
-                      " it begins with the first session again, and keeps what is filled.");
+                  "The table that records them has been dropped or replaced by another session.",
+                  "Do not modify it. Run " + target.names.online_call() +
+                      " it starts again from the first session and keeps the values that are "
+                      "already filled.");
   return notes;
 }
 

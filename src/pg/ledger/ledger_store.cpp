@@ -1,6 +1,7 @@
 // Ledger store: rows of cowrie_migration_log, written as its owner.
 #include "pg/ledger/ledger_store.hpp"
 
+#include "core/base/figures.hpp"
 #include "core/schema/versions.hpp"
 #include "core/sql/derivation.hpp"
 #include "pg/boundary/settings.hpp"
@@ -121,13 +122,14 @@ void LedgerStore::record(std::int64_t run, const StepResult &step, std::string_v
             " (run_id, target_schema, mode, phase, step, status, rows, started_at, finished_at,"
             " elapsed, detail, sqlstate, message, run_by, extension_version) SELECT $1::int8,"
             " $2::text, $3::text, $4::int8, $5::text, $6::text, $7::int8,"
-            " at - took, at, took, $9::text, $10::text, $11::text, $12::text, " +
+            " at - took, at, $13::int8 * interval '1 microsecond', $9::text, $10::text, $11::text, "
+            "$12::text, " +
             version_of_extension +
             " FROM (SELECT clock_timestamp() AS at, $8::int8 * interval '1 microsecond' AS took)"
             " AS moment",
         {run, schema_, mode_, std::int64_t(step.phase), text_or_null(step.step), step.status,
          number_or_null(step.rows), step.elapsed_us, text_or_null(step.detail), text_or_null(state),
-         text_or_null(message), caller_});
+         text_or_null(message), caller_, whole_milliseconds(step.elapsed_us)});
 }
 
 void LedgerStore::record_proof(std::int64_t run, const FillResult &proof) {
@@ -152,7 +154,7 @@ void LedgerStore::finish_run(std::int64_t run, const StepResult &outcome, std::s
             " SET status = $2::text, rows = $3::int8, finished_at = clock_timestamp(),"
             " elapsed = $4::int8 * interval '1 microsecond', detail = COALESCE($5::text, detail),"
             " sqlstate = $6::text, message = $7::text WHERE log_id = $1::int8",
-        {run, outcome.status, number_or_null(outcome.rows), outcome.elapsed_us,
+        {run, outcome.status, number_or_null(outcome.rows), whole_milliseconds(outcome.elapsed_us),
          text_or_null(outcome.detail), text_or_null(state), text_or_null(message)});
   // A table that somebody locks must not keep a failure from being recorded.
   if (outcome.status == "done")

@@ -55,14 +55,14 @@ std::optional<OnlineState> OnlineLedger::unfinished() {
       throw;
     cause = failure.message;
   } catch (const std::logic_error &) {
-    cause = "a number is not one";
+    cause = "invalid number";
   }
   throw Failure(sqlstate::prerequisite_state,
-                "the ledger does not say where the unfinished online migration is",
+                "position of the unfinished online migration is missing from the ledger",
                 "Columns resume and position of its last run in " + table_ +
                     " have been changed: " + cause + ".",
-                "Give the migration up with " + target_.command("cowrie_cleanup_v16") +
-                    " and begin again.");
+                "Undo the migration with " + target_.command("cowrie_cleanup_v16") +
+                    " and start it again.");
 }
 
 std::optional<OnlineState> OnlineLedger::read_unfinished() {

@@ -25,7 +25,7 @@ Oid Progress::sequence_unsafe(const char *name) const {
   if (get_rel_relkind(sequence) != RELKIND_SEQUENCE)
     ereport(ERROR,
             (errcode(ERRCODE_UNDEFINED_OBJECT),
-             errmsg("sequence cowrie_progress_%s of extension cowrie_migrate is missing", name),
+             errmsg("sequence cowrie_progress_%s of extension cowrie_migrate does not exist", name),
              errhint("Reinstall it: DROP EXTENSION cowrie_migrate; CREATE EXTENSION "
                      "cowrie_migrate;")));
   return sequence;

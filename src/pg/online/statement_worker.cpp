@@ -61,8 +61,8 @@ public:
     copy(made->tablespace, sizeof made->tablespace,
          call([] { return GetConfigOption("default_tablespace", true, false); }));
     if (sql.size() >= sizeof made->sql)
-      throw Failure("54000", "statement is too long for the background process",
-                    "It has " + std::to_string(sql.size()) + " bytes.", "Run it by hand: " + sql);
+      throw Failure("54000", "statement is too long for the background worker",
+                    "It has " + std::to_string(sql.size()) + " bytes.", "Run it manually: " + sql);
     copy(made->sql, sizeof made->sql, sql);
   }
   ~SharedOrder() { dsm_detach(segment_); }
@@ -152,10 +152,10 @@ void execute_in_worker(Oid owner, const std::string &sql, const std::string &by_
     const Process process(shared.handle());
     if (!process.started()) {
       if (attempt == slot_attempts)
-        throw Failure(sqlstate::configuration_limit, "no background process is free",
+        throw Failure(sqlstate::configuration_limit, "no background worker slot is free",
                       "max_worker_processes is " + std::to_string(max_worker_processes) +
                           ", and all of them are in use.",
-                      "Run it by hand: " + by_hand +
+                      "Run it manually: " + by_hand +
                           " or raise max_worker_processes and restart the server; then repeat the"
                           " call.");
       nap(slot_pause_ms);
@@ -175,8 +175,8 @@ void execute_in_worker(Oid owner, const std::string &sql, const std::string &by_
   if (order.state == Order::failed)
     throw raised_by(order);
   throw Failure(sqlstate::operator_intervention,
-                "the background process was ended before its statement was",
-                "The statement was: " + sql, "Look into the server's log, then repeat the call.");
+                "background worker terminated before its statement finished",
+                "The statement was: " + sql, "Check the server log, then repeat the call.");
 }
 
 namespace {

@@ -240,7 +240,7 @@ namespace {
 void require_document_type_unsafe(Oid type) {
   if (type != JSONOID && type != JSONBOID)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("an enrichment document must be json or jsonb"),
+                    errmsg("an enrichment document must be of type json or jsonb"),
                     errdetail("It is %s.", format_type_be(type)),
                     errhint("Cast it, as in enrichment::json.")));
 }

@@ -113,11 +113,12 @@ void FillRun::open_staging_unsafe(const char *name) {
                                      types::timestamptz, types::timestamptz, types::boolean,
                                      types::text, types::text, types::text});
   if (!staging_)
-    ereport(ERROR,
-            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-             errmsg("work table %s of the migration is missing or has been changed", name),
-             errdetail("It has been dropped, altered or given away while the migration ran."),
-             errhint("Leave the work tables of a migration alone; repeat the call.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+         errmsg("work table %s of the migration is missing or has been changed", name),
+         errdetail("It was dropped or altered, or its owner was changed, during the migration."),
+         errhint("Do not modify the work tables of a migration. Then repeat the call.")));
   bulk_ = GetBulkInsertState();
   batch_context_ =
       AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate staging", ALLOCSET_DEFAULT_SIZES);

@@ -72,7 +72,7 @@ void refuse_nested_reading() {
     throw Failure(sqlstate::object_in_use,
                   "documents cannot be read while a raw event is looked up",
                   "Reading raw_events calls a function of cowrie_migrate.",
-                  "Look at it with \\d+ raw_events: it must be an ordinary table.");
+                  "Inspect it with \\d+ raw_events; it must be an ordinary table.");
 }
 
 /** Makes the text of a document, in place of the previous one. */

@@ -22,11 +22,11 @@ const char *forbids_unsafe(Relation table) {
     return "Parallel workers are active in this transaction.";
   if (table->rd_rel->relkind != RELKIND_RELATION ||
       table->rd_tableam != GetHeapamTableAmRoutine() || RelationIsMapped(table))
-    return "It is no heap.";
+    return "It is not a heap table.";
   if (!RelationIsPermanent(table))
-    return "It is not logged, or temporary.";
+    return "It is unlogged or temporary.";
   if (IsCatalogRelation(table) || RelationIsUsedAsCatalogTable(table))
-    return "It is a catalog.";
+    return "It is a system catalog.";
   return nullptr;
 }
 
@@ -36,7 +36,7 @@ void HeapRewrite::refuse_unsuitable_unsafe() {
   if (const char *reason = forbids_unsafe(table_))
     ereport(ERROR,
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-             errmsg("the heap of \"%s\" cannot be rewritten by itself",
+             errmsg("the heap of \"%s\" cannot be rewritten without its TOAST table",
                     RelationGetRelationName(table_)),
              errdetail("%s", reason),
              errhint("Run SET cowrie_migrate.rewrite = 'alter_table'; and repeat the call.")));
@@ -138,14 +138,14 @@ void HeapRewrite::refuse_foreign_chunks_unsafe() {
     if (pointer.va_toastrelid != table_->rd_rel->reltoastrelid)
       ereport(ERROR,
               (errcode(ERRCODE_DATA_CORRUPTED),
-               errmsg("a row of \"%s\" has a value in the TOAST of another table",
+               errmsg("a row of \"%s\" has a value in the TOAST table of another table",
                       RelationGetRelationName(table_)),
-               errdetail("Row (%u,%u), column %d: its value is said to be in relation %u, but the"
-                         " TOAST of the table is relation %u.",
+               errdetail("Row (%u,%u), column %d: its value refers to relation %u, but the TOAST "
+                         "table is relation %u.",
                          ItemPointerGetBlockNumber(&old_->t_self),
                          ItemPointerGetOffsetNumber(&old_->t_self), i + 1, pointer.va_toastrelid,
                          table_->rd_rel->reltoastrelid),
-               errhint("Look at the table with pg_amcheck; then run SET cowrie_migrate.rewrite ="
+               errhint("Check the table with pg_amcheck; then run SET cowrie_migrate.rewrite ="
                        " 'alter_table'; which copies every value, and repeat the call.")));
   }
 }
@@ -164,7 +164,7 @@ void HeapRewrite::refuse_changed_unsafe(HeapTuple row) {
                            RelationGetRelationName(table_)),
                     errdetail("Row (%u,%u), column %d.", ItemPointerGetBlockNumber(&old_->t_self),
                               ItemPointerGetOffsetNumber(&old_->t_self), i + 1),
-                    errhint("Look at the table with pg_amcheck; then run SET cowrie_migrate.rewrite"
+                    errhint("Check the table with pg_amcheck; then run SET cowrie_migrate.rewrite"
                             " = 'alter_table'; and repeat the call.")));
   }
 }
@@ -198,10 +198,10 @@ void HeapRewrite::replace_file_unsafe(const PageWriter::Written &written) {
   HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(table));
   if (!HeapTupleIsValid(tuple))
     ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                    errmsg("the new heap of \"%s\" could not be put in its place",
+                    errmsg("the new heap of \"%s\" could not be swapped in",
                            RelationGetRelationName(table_)),
-                    errdetail("The catalog has no row of relation %u.", table),
-                    errhint("Look at pg_class with pg_amcheck.")));
+                    errdetail("pg_class has no row for relation %u.", table),
+                    errhint("Check pg_class with pg_amcheck.")));
   auto *entry = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
   RelationDropStorage(table_); // when the transaction has committed
   entry->relfilenode = compat::number_in(file_);

@@ -42,12 +42,11 @@ void PageWriter::add_unsafe(HeapTuple row, bool frozen) {
   }
   const OffsetNumber place = compat::add_row_unsafe(page, row);
   if (place == InvalidOffsetNumber)
-    ereport(ERROR,
-            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("a row does not fit into a page"),
-             errdetail("It has %zu bytes; a row may have %zu.", size,
-                       static_cast<Size>(MaxHeapTupleSize)),
-             errhint("Look for the longest rows with SELECT session_id, pg_column_size(s.*) FROM"
-                     " session_summaries AS s ORDER BY 2 DESC LIMIT 10;")));
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("row is too big for a page"),
+                    errdetail("Its size is %zu bytes, the maximum is %zu bytes.", size,
+                              static_cast<Size>(MaxHeapTupleSize)),
+                    errhint("Find the longest rows with SELECT session_id, pg_column_size(s.*) FROM"
+                            " session_summaries AS s ORDER BY 2 DESC LIMIT 10;")));
   // A row that no newer version follows points to itself.
   auto *stored = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, PageGetItemId(page, place)));
   ItemPointerSet(&stored->t_ctid, written_.pages, place);

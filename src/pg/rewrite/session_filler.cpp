@@ -35,7 +35,7 @@ void SessionFiller::find_columns_unsafe(Relation sessions) {
     if (!found)
       ereport(ERROR,
               (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-               errmsg("column \"%s\" of \"%s\" cannot be filled as it is", each.name,
+               errmsg("column \"%s\" of \"%s\" cannot be filled", each.name,
                       RelationGetRelationName(sessions)),
                errdetail("It must be %s.", format_type_be(each.type)),
                errhint("Run SET cowrie_migrate.rewrite = 'alter_table'; and repeat the call.")));
