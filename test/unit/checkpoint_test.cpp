@@ -49,7 +49,7 @@ TEST(Checkpoint, TimesEachQueryByItself) {
   for (const Criterion &each : rows) {
     const bool is_slow = each.detail.find("top 100 ASNs") == 0;
     EXPECT_EQ(each.passed, !is_slow) << each.detail;
-    EXPECT_EQ(each.measured, is_slow ? "10.000 s" : "0.000 s");
+    EXPECT_EQ(each.measured, is_slow ? "10.0 s" : "under 1 ms");
     EXPECT_EQ(each.target, "< 10 s");
   }
 }
