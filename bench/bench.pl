@@ -249,6 +249,38 @@ WHERE step IN ('fill_columns', 'load_asn_inventory', 'load_ip_inventory', 'load_
 	return;
 }
 
+# How far the status view is off when it foresees the end: a run of its own, because watching costs. Of the
+# whole duration in percent, where the view shows a quarter, a half and three quarters.
+sub watch
+{
+	my ($scale, $contender) = @_;
+	create_copy("bench_$scale");
+	autovacuum(1) if $contender eq 'online';
+	my $seen = "$work/seen.log";
+	my $child = fork() // die "fork: $!";
+	if (!$child)
+	{
+		open(STDOUT, '>', $seen) or die "$seen: $!";
+		open(my $commands, '|-', psql('copy')) or die "psql: $!";
+		print $commands 'SELECT EXTRACT(epoch FROM clock_timestamp() - started_at), percent, EXTRACT(epoch FROM eta)',
+		  " FROM cowrie_migration_status WHERE running\n\\watch 0.2\n";
+		$commands->flush;
+		sleep 3600;
+	}
+	my ($milliseconds) = timed('copy', "$sql/$contender.sql");
+	kill 'TERM', $child;
+	waitpid($child, 0);
+	autovacuum(0) if $contender eq 'online';
+	my @samples = grep { @$_ == 3 } map { [ split /\|/ ] } split /\n/, slurp($seen);
+	foreach my $percent (25, 50, 75)
+	{
+		my ($at) = grep { $_->[1] >= $percent && $_->[2] ne '' } @samples;
+		note($scale, $contender, "eta_error_at_$percent", ($at->[0] + $at->[2]) * 100_000 / $milliseconds - 100)
+		  if $at;
+	}
+	return;
+}
+
 #--------------------------------------------------------------------------------------------------
 # All of it
 #--------------------------------------------------------------------------------------------------
@@ -302,6 +334,10 @@ foreach my $scale (@scales)
 			say_now(sprintf 'round %d of %d, %d sessions, %s: %.1f s', $round, $rounds, $scale, $contender,
 				$samples{$scale}{$contender}{milliseconds}[-1] / 1000);
 		}
+	}
+	foreach my $contender (grep { /^(?:atomic|online)$/ } (@contenders) x $rounds)
+	{
+		watch($scale, $contender);
 	}
 	query('postgres', 'DROP DATABASE copy');
 	query('postgres', "DROP DATABASE bench_$scale");

@@ -105,6 +105,14 @@ foreach my $scale (@scales)
 		  join ', ', map { sprintf '%d: %.2f s', $_, $m->{"phase_${_}_milliseconds"} / 1000 }
 		  grep { defined $m->{"phase_${_}_milliseconds"} } 1 .. 5;
 	}
+	foreach my $contender (qw(atomic online))
+	{
+		my @seen = grep { defined value($scale, $contender, "eta_error_at_$_") } (25, 50, 75);
+		printf "%-24s %s\n", "$contender, end foreseen",
+		  join ', ', map { sprintf '%+d %% of the duration off at %d %%', value($scale, $contender, "eta_error_at_$_"), $_ }
+		  @seen
+		  if @seen;
+	}
 	print "\n";
 }
 

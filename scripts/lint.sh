@@ -10,6 +10,8 @@
 #   spelling      codespell
 #   links         of the pages lead somewhere; files that they name are there
 #   markdown      mdl (.mdlrc)
+#   wrapping      paragraphs of pages are wrapped at 100 columns: scripts/wrap-markdown.pl
+#   prose         pages have none of the words of scripts/private-words.txt: scripts/prose.sh
 #
 # A line per check says how many files passed, failed or were skipped. What depends on the version of a
 # tool runs where the tools are those of Debian 12, for which the configurations are written; elsewhere it
@@ -25,7 +27,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
 
-checks=" ${CHECKS:-clang-format clang-tidy rules shell perl spelling links markdown} "
+checks=" ${CHECKS:-clang-format clang-tidy rules shell perl spelling links markdown wrapping prose} "
 jobs=${LINT_JOBS:-$(nproc)}
 pg_config=${PG_CONFIG:-/usr/lib/postgresql/${PG:-15}/bin/pg_config}
 [ -x "$pg_config" ] || pg_config=pg_config
@@ -229,5 +231,16 @@ if wanted links; then
 fi
 if wanted markdown && of_this_release markdown mdl; then
   together markdown "${sources[@]}" -- mdl
+fi
+# The words of docs/REFERENCE.md, and where its lines end, are those of the comments in the catalog.
+pages=()
+for file in "${sources[@]}"; do
+  case $file in docs/REFERENCE.md) ;; README.md | CONTRIBUTING.md | CHANGELOG.md | docs/*) pages+=("$file") ;; esac
+done
+if wanted wrapping; then
+  together wrapping "${pages[@]}" -- perl scripts/wrap-markdown.pl --check
+fi
+if wanted prose && of_this_release prose codespell; then
+  together prose "${pages[@]}" -- scripts/prose.sh
 fi
 exit "$status"

@@ -88,7 +88,10 @@ CREATE FUNCTION cowrie_migrate_internal.cowrie_progress(
     OUT waits_for text,
     OUT outcome text,
     OUT holding_back text,
-    OUT step_at bigint
+    OUT step_at bigint,
+    OUT part_done bigint,
+    OUT part_size bigint,
+    OUT part_before bigint
 ) AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION cowrie_migrate_internal.cowrie_progress() IS
     'internal: the progress sequences, and the message that the ledger has of the latest failure';
@@ -124,17 +127,15 @@ $do$;
 CREATE VIEW @extschema@.cowrie_migration_status AS
 WITH progress AS (
     SELECT p.*,
-           -- Filling the sessions is most of the work; the other phases share the rest.
+           -- Parts are millionths of the plan; within a step only the filling of sessions is counted.
            CASE
                WHEN p.outcome = 'undone' THEN 0
                WHEN p.phase >= 100 THEN 100
-               WHEN p.phase <= 1 AND p.rows_total = 0 THEN 0
-               WHEN p.phase <= 1 THEN 60 * LEAST(p.rows_done::numeric / p.rows_total, 1)
-               ELSE LEAST(40 + 10 * p.phase, 95)
+               WHEN p.step = 'fill_columns' AND p.rows_total > 0 THEN
+                   LEAST((p.part_done + p.part_size * LEAST(p.rows_done::numeric / p.rows_total, 1)) / 10000, 99)
+               ELSE LEAST(p.part_done / 10000.0, 99)
            END AS percent,
-           CASE WHEN p.rows_total = 0 THEN 0
-                ELSE 60 * LEAST(p.rows_before::numeric / p.rows_total, 1)
-           END AS percent_before,
+           p.part_before / 10000.0 AS percent_before,
            to_timestamp(p.started_at / 1000000.0) AS started,
            to_timestamp(p.updated_at / 1000000.0) AS updated,
            p.started_at > 0 AS begun
@@ -224,7 +225,7 @@ DO $do$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at}'::text[] LOOP
+    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at,part_done,part_size,part_before}'::text[] LOOP
         name := 'cowrie_migrate_internal.cowrie_progress_' || name;
         EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
         EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';

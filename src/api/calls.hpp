@@ -33,7 +33,7 @@ inline ResolvedTarget target_of(FunctionCallInfo fcinfo, const std::optional<std
                                 Access access, int version = Target().version) {
   ResolvedTarget target = find_target(schema ? &*schema : nullptr, fcinfo->flinfo->fn_oid, version);
   if (access == Access::change) {
-    target.call_arguments = arguments_as_json(fcinfo);
+    target.call = call_as_json(fcinfo);
     refuse_read_only(target, XactReadOnly);
     refuse_unsuitable_isolation(target, XactIsoLevel);
   }

@@ -180,7 +180,9 @@ Datum progress_row(FunctionCallInfo fcinfo) {
     message = rolled_back_message(sqlstate, step);
   const std::string outcome = outcome_of(extension, progress, going);
   const std::string held = holding_back(progress, going);
-  const std::int64_t step_at = progress.get("step_at");
+  std::vector<std::int64_t> times_and_parts;
+  for (const char *name : {"step_at", "part_done", "part_size", "part_before"})
+    times_and_parts.push_back(progress.get(name));
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };
   number("pid");
@@ -200,7 +202,8 @@ Datum progress_row(FunctionCallInfo fcinfo) {
             going.waits_for.empty() ? Datum(0) : server_text_datum_unsafe(going.waits_for));
     row.put_text_unsafe(outcome);
     row.put_text_unsafe(held);
-    row.put(true, Int64GetDatum(step_at));
+    for (const std::int64_t each : times_and_parts)
+      row.put(true, Int64GetDatum(each));
     return row.row_unsafe(shape);
   });
 }

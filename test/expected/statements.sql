@@ -1002,12 +1002,15 @@ FROM run;
 
 -- evidence::sizes
 
-SELECT c.relname AS name, pg_table_size(c.oid) - toast.bytes AS heap, toast.bytes AS toast,
-  pg_indexes_size(c.oid) AS indexes
-FROM pg_class AS c,
-  LATERAL (SELECT CASE WHEN c.reltoastrelid = 0 THEN 0
-    ELSE pg_total_relation_size(c.reltoastrelid) END AS bytes) AS toast
-WHERE c.relnamespace = $1::int8::oid AND c.relkind = 'r' AND c.relname IN ('raw_events', 'session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history');
+SELECT c.relname AS name, sum(pg_table_size(leaf.oid) - toast.bytes)::int8 AS heap, sum(toast.bytes)::int8 AS toast,
+  sum(pg_indexes_size(leaf.oid))::int8 AS indexes
+FROM pg_class AS c
+JOIN pg_class AS leaf ON leaf.relkind = 'r'
+  AND (leaf.oid = c.oid OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid))),
+  LATERAL (SELECT CASE WHEN leaf.reltoastrelid = 0 THEN 0
+    ELSE pg_total_relation_size(leaf.reltoastrelid) END AS bytes) AS toast
+WHERE c.relnamespace = $1::int8::oid AND c.relkind IN ('r', 'p') AND c.relname IN ('raw_events', 'session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_history')
+GROUP BY c.relname;
 
 -- evidence::filled_columns
 SELECT attname FROM pg_attribute WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped AND attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type') ORDER BY attnum;

@@ -56,6 +56,21 @@ is($node->safe_psql('watched',
 		'SELECT running, step, percent, progress_bar, last_sqlstate FROM cowrie_migration_status'),
 	'f|finished|100.0|####################|', 'finished');
 
+# The percentages follow the plan, through all phases: what a run shows that fails at one step after the other.
+create_v15($node, 'steps', n => 200);
+my @failed_at = qw(1.fill_columns 2.load_asn_inventory 3.load_ip_inventory 3.ip_inventory_pkey
+  4.load_ip_asn_history 4.idx_session_source_ip 4.idx_session_snapshot_asn 4.analyze_session_summaries 5.verify);
+my @shown;
+foreach my $step (@failed_at)
+{
+	$node->psql('steps', "SET cowrie_migrate.fail_at = '$step'; SELECT cowrie_migrate_v16()");
+	push @shown, $node->safe_psql('steps', 'SELECT percent FROM cowrie_migration_status');
+}
+my @moved = grep { $shown[$_] > $shown[ $_ - 1 ] } 1 .. $#shown;
+is(scalar @moved, $#shown, "percent moves from step to step: @shown");
+cmp_ok($shown[0], '<', 5, 'the fill is the beginning');
+cmp_ok($shown[-1], '>', 90, 'the last check is near the end');
+
 # kill -9 in the middle: as before, and the status tells where.
 create_v15($node, 'killed', n => 20_000);
 my $hash = data_hash($node, 'killed');

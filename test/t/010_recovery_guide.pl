@@ -69,30 +69,71 @@ my $guide = slurp("$root/docs/RECOVERY.md");
 my ($chapter) = $guide =~ /^## Messages of the extension\n(.*?)(?=^## |\z)/ms;
 ok($chapter, 'the guide has a chapter of messages');
 
-# Its entries: message => text. A heading in backticks is a message; under "Internal errors" a list
+# A section has the same parts in the same order: what it means, what to do, how to know that it is done and, where
+# that takes more than a few lines, why.
+my $longest = 45;
+
+sub parts_are_in_order
+{
+	my ($heading, $section) = @_;
+	my @names = $section =~ /^\*\*([A-Z][a-z ]+):\*\* /mg;
+	like(join(', ', @names), qr/^Meaning, Do, Done when(?:, Why)?$/, "the parts of: $heading");
+	unlike($section, qr/^(?!\*\*)\S[^\n]*\n.*^\*\*Meaning:/ms, "nothing stands before them: $heading");
+	my ($meaning) = $section =~ /^\*\*Meaning:\*\* (.*?)(?=^$)/ms;
+	my @words = split ' ', $meaning // '';
+	cmp_ok(scalar @words, '<=', $longest, "no longer than $longest words is what it means, the rest is why: $heading");
+	my ($done) = $section =~ /^\*\*Done when:\*\* (.*?)(?=^$)/ms;
+	like($done // '', qr/\w/, "when it is done: $heading");
+	return;
+}
+
+# The sections of a chapter: [[headings], text]. Headings that follow one another share their text.
+sub sections_of
+{
+	my ($title) = @_;
+	my ($text) = $guide =~ /^## \Q$title\E\n(.*?)(?=^## |\z)/ms;
+	my (@found, @headings);
+	for my $section (split /^(?=#{3,4} )/m, $text // '')
+	{
+		next unless $section =~ s/^#{3,4} (.*)\n//;
+		push @headings, $1;
+		next unless $section =~ /\S/;
+		push @found, [ [@headings], $section ];
+		@headings = ();
+	}
+	is("@headings", '', "$title: no heading without a text");
+	return @found;
+}
+
+# The entries: message => text. A heading in backticks is a message; under "Internal errors" a list
 # item that begins with one is.
 my %entry;
-for my $section (split /^(?=### )/m, $chapter // '')
+for my $found (sections_of('Messages of the extension'))
 {
-	next unless $section =~ s/^### (.*)\n//;
-	my $heading = $1;
-	if ($heading =~ /^`(.*)`$/)
+	my ($headings, $section) = @$found;
+	if ($headings->[0] eq 'Internal errors')
 	{
-		my $message = $1 =~ s/<[^>]*>/<>/gr;
-		ok(!exists $entry{$message}, "one section: $heading");
-		$entry{$message} = $section;
-		like($section, qr/^\*\*Run:\*\*/m, "says what to run: $heading");
-		like($section, qr/^\*\*Worked when:\*\*/m, "says how to know that it worked: $heading");
-	}
-	else
-	{
-		is($heading, 'Internal errors', 'a section is a message, or the internal ones');
-		while ($section =~ /^- `([^`]+)`([^\n]*)/mg)
+		while ($section =~ /^- `([^`]+)`(.*(?:\n  .*)*)/mg)
 		{
 			my ($message, $text) = ($1, $2);
 			$entry{ $message =~ s/<[^>]*>/<>/gr } = $text;
 		}
+		next;
 	}
+	parts_are_in_order($headings->[0], $section);
+	for my $heading (@$headings)
+	{
+		my ($message) = $heading =~ /^`(.*)`$/;
+		ok(defined $message || $heading =~ /^Notice: /, "a section is a message, or the internal ones: $heading");
+		next unless defined $message;
+		$message =~ s/<[^>]*>/<>/g;
+		ok(!exists $entry{$message}, "one section: $heading");
+		$entry{$message} = $section;
+	}
+}
+for my $title ('What a preflight reports', 'The acceptance criteria', 'What the Python migration leaves behind')
+{
+	parts_are_in_order($_->[0][0], $_->[1]) for sections_of($title);
 }
 
 # The entry of a message: its own words, or more of them where the message begins with a variable.
@@ -132,10 +173,19 @@ my @hazards = map { s/\\\\/\\/gr } $names =~ /= "([^"]+)";/g;
 my @criteria = slurp("$root/src/core/survey/checkpoint.cpp") =~ /measure\("(\w+)"/g;
 cmp_ok(scalar @hazards, '>=', 30, 'hazards in the sources');
 is(scalar @criteria, 8, 'criteria in the sources');
+my %headed = map { my $text = $_->[1]; map { $_ => $text } @{ $_->[0] } }
+  map { sections_of($_) } 'Messages of the extension', 'What a preflight reports', 'The acceptance criteria';
 for my $name (@hazards, @criteria)
 {
-	my ($section) = $guide =~ /^### `\Q$name\E`\n(.*?)(?=^#)/ms;
-	like($section // '', qr/\*\*Run:\*\*/, "the guide tells what to run: $name");
+	like($headed{"`$name`"} // '', qr/^\*\*Do:\*\* /m, "the guide says what to do: $name");
+}
+
+# The first page leads to every chapter.
+my ($first) = $guide =~ /^(.*?)^## /ms;
+for my $title ($guide =~ /^## (.*)$/mg)
+{
+	my ($anchor) = keys %{ anchors("## $title\n") };
+	like($first, qr/\(#\Q$anchor\E\)/, "the first page leads to: $title");
 }
 
 # Links -----------------------------------------------------------------------------------------
@@ -171,6 +221,14 @@ for my $path ("$root/README.md", "$root/CONTRIBUTING.md", glob("$root/docs/*.md"
 		ok(anchors(slurp($target))->{$anchor}, "$name: $link, the heading")
 			if defined $anchor;
 	}
+}
+
+# From the README every page is one step away, so that an answer is at most two.
+my $readme = slurp("$root/README.md");
+for my $path ("$root/CONTRIBUTING.md", "$root/CHANGELOG.md", glob("$root/docs/*.md"))
+{
+	my $name = File::Spec->abs2rel($path, $root);
+	like($readme, qr/\]\(\Q$name\E[#)]/, "README.md leads to $name");
 }
 
 done_testing();

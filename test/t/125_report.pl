@@ -77,7 +77,8 @@ my $ledger = $node->safe_psql('atomic', 'TABLE cowrie_migration_log');
 my ($before) = report('atomic', undef, 'app_owner');
 $words = sound('atomic', $before);
 like($words, qr/Migration of schema public .*Completed; \d criter.* Run 1 in database atomic : atomic, called by role app_owner , began [-0-9]{10} [:0-9]{8} UTC, ended/, 'who and when');
-like($words, qr/Called with dry_run => false, on_failure => 'abort', repair => false /, 'its arguments');
+like($words, qr/Call cowrie_migrate_v16\(dry_run => false, on_failure => 'abort', repair => false\) /,
+	'the function and its arguments');
 like($words, qr/ cowrie_migrate 1\.2 PostgreSQL 1\d(?:\.|rc|beta|devel)\S* /, 'versions');
 like($words, qr/ cowrie_migrate\.lock_timeout 5s .* work_mem 4MB /, 'settings');
 like($words, qr/Phase 1: session_columns .*Phase 5: foreign_keys .* zero_loss_gate count, documents and times are as before .{1,3} done 400 /, 'phases and steps');

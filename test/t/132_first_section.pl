@@ -31,7 +31,7 @@ foreach my $line (split /\n/, $table // '')
 	ok(defined $run, "a row that says what to run: $line");
 	push @rows, [ $mode, $outcome, $run ];
 }
-like($section, qr/\*\*If that is refused, do what its HINT says, to the first call of this extension that it names\.\*\*/,
+like($section =~ s/\s+/ /gr, qr/\*\*If that call is refused, follow its HINT, up to the first call of this extension that it names\.\*\*/,
 	'and what to do when that is refused');
 
 sub fits

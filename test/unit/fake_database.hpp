@@ -107,6 +107,7 @@ public:
   Fingerprint scanned_stored;
   std::string other_columns = "others"; ///< what a scan of their heap finds in them
   FillResult filled;                    ///< what the rewrite answers
+  std::vector<Portion> parts;           ///< what the run has said that it is going to do
   std::int64_t new_rows = 0;
   std::int64_t lost_rows = 0; ///< rows that stand in the way of a repair
   bool filled_tables = true;  ///< the inventories that are there hold rows
@@ -438,6 +439,7 @@ public:
 
   // Monitor: survives a rollback.
   void started(std::string_view, std::int64_t) override {}
+  void planned(std::vector<Portion> portions) override { parts = std::move(portions); }
   void at(int phase, std::string_view step) override {
     phase_ = phase;
     step_ = step;

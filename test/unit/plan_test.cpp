@@ -9,6 +9,7 @@
 
 #include "core/schema/ddl.hpp"
 #include "core/plan/cleanup.hpp"
+#include "core/plan/effort.hpp"
 #include "core/plan/step_names.hpp"
 #include "fake_schema.hpp"
 
@@ -170,6 +171,31 @@ TEST(PlanMigration, RunsThePhasesInOrder) {
   EXPECT_EQ(steps.back().kind, StepKind::set_version);
   EXPECT_EQ(steps[steps.size() - 2].kind, StepKind::zero_loss_gate);
   EXPECT_EQ(steps[steps.size() - 3].kind, StepKind::verify);
+}
+
+TEST(PortionsOf, EveryStepHasItsPartAndTheFillMostOfIt) {
+  const std::vector<Step> steps = fresh_plan();
+  const std::vector<Portion> at_once = portions_of(steps, Filling::at_once);
+  ASSERT_EQ(at_once.size(), steps.size());
+  double all = 0, fill = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(at_once[i].step, steps[i].name);
+    EXPECT_GT(at_once[i].effort, 0) << steps[i].name;
+    all += at_once[i].effort;
+    if (steps[i].kind == StepKind::fill_sessions)
+      fill = at_once[i].effort;
+  }
+  EXPECT_GT(fill, all / 3);
+  EXPECT_LT(fill, all);
+
+  const std::vector<Portion> batches = portions_of(steps, Filling::in_batches);
+  ASSERT_EQ(batches.size(), steps.size() + 1);
+  const auto queued = std::find_if(batches.begin(), batches.end(), [](const Portion &each) {
+    return each.step == "queue_sessions";
+  });
+  ASSERT_LT(queued, batches.end() - 1);
+  EXPECT_EQ((queued + 1)->step, "fill_columns");
+  EXPECT_GT((queued + 1)->effort, fill);
 }
 
 TEST(PlanMigration, FillsInOneRewriteAndNoUpdate) {

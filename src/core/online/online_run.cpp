@@ -22,6 +22,7 @@
 #include "core/online/catch_up.hpp"
 #include "core/online/inventories.hpp"
 #include "core/online/refusals.hpp"
+#include "core/plan/effort.hpp"
 #include "core/run/shared_steps.hpp"
 #include "core/run/version_record.hpp"
 #include "core/run/work_tables.hpp"
@@ -188,6 +189,7 @@ private:
         state_.first_run = run;
       ports_.memory.remember(run, state_);
       view_.base = *database_.observe(schema_v15()).table("session_summaries");
+      ports_.monitor.planned(portions());
       steps_.begin(run, options_.pace);
     });
     if (!over_.empty())
@@ -199,6 +201,18 @@ private:
               : std::string("resuming the online migration from the first session: ") +
                     (missed ? "the trigger that catches changes was not there all the time"
                             : "the queue of sessions is not as it was"));
+  }
+
+  /** Of what is left. */
+  std::vector<Portion> portions() const {
+    std::vector<Step> plan = schema_.planned();
+    plan.erase(std::remove_if(plan.begin(), plan.end(),
+                              [this](const Step &each) {
+                                return state_.done.count(each.name) > 0 ||
+                                       (after_cut_over_ && each.phase < deriving_phase());
+                              }),
+               plan.end());
+    return portions_of(plan, Filling::in_batches);
   }
 
   // Phases -------------------------------------------------------------------------------------

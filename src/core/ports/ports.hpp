@@ -188,11 +188,20 @@ public:
                           std::string_view sqlstate = {}, std::string_view message = {}) = 0;
 };
 
+/** A step of a run, and how much of the run it is; only the ratio of efforts counts. */
+struct Portion {
+  int phase = 0;
+  std::string step;
+  double effort = 0;
+};
+
 /** What other sessions and the caller see while it runs; not transactional. */
 class Monitor {
 public:
   virtual ~Monitor() = default;
   virtual void started(std::string_view mode, std::int64_t rows_total) = 0;
+  /** What it is going to do, in this order. */
+  virtual void planned(std::vector<Portion> portions) = 0;
   virtual void at(int phase, std::string_view step) = 0;
   virtual void finished() = 0;
   virtual void failed(std::string_view sqlstate) = 0;

@@ -36,6 +36,7 @@ struct RunRecord {
   std::string run_by, extension_version, server_version;
   std::optional<Fingerprint> before; ///< of all sessions, as they were read
   std::vector<Counted> rejects;
+  std::string function; ///< that was called; empty: not recorded
   std::vector<Named> arguments, settings;
   std::vector<TableSize> sizes_before, sizes_after;
   std::vector<Counted> filled_before; ///< by column, and `sessions`: how many there were in all

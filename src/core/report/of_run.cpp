@@ -261,7 +261,9 @@ Section the_run(const Subject &subject, const std::string &database, const std::
   const RunRecord &run = *subject.run;
   add("Run", std::to_string(run.id));
   add("Mode", run.mode);
-  if (!run.arguments.empty())
+  if (!run.function.empty())
+    add("Call", code(run.function + "(" + written(run.arguments) + ")"));
+  else if (!run.arguments.empty())
     add("Called with", code(written(run.arguments)));
   add("Called by", run.run_by);
   add("Began", in_utc(run.started));

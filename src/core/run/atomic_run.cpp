@@ -14,6 +14,7 @@
 #include "core/inspect/row_conflicts.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
+#include "core/plan/effort.hpp"
 #include "core/plan/plan.hpp"
 #include "core/run/atomic_fill.hpp"
 #include "core/run/dry_run.hpp"
@@ -115,6 +116,7 @@ private:
     run_ = ledger_.begin_run("atomic", options_.repair ? "repair" : "", writes_rows());
     if (inspection_.situation.online.any())
       drop_online_objects(database_, inspection_.situation.online); // it ends here
+    monitor_.planned(portions_of(plan_, Filling::at_once));
     const std::int64_t begun = database_.clock_us();
     StepResult outcome{0, "", "done", std::nullopt, 0, ""};
     const int first_phase = plan_.empty() ? 1 : plan_.front().phase;
@@ -174,11 +176,17 @@ private:
     begin_step(phase, "start");
     if (!proof_taken_ && plans(StepKind::zero_loss_gate) && !plans(StepKind::fill_sessions))
       take_proof_by_scan();
-    for (const Step &step : plan_)
-      if (step.phase == phase)
-        run_step(step);
-    begin_step(phase, "verify");
-    verify_phase(phase);
+    bool verified = false; // by a step of the plan
+    for (const Step &step : plan_) {
+      if (step.phase != phase)
+        continue;
+      run_step(step);
+      verified = verified || step.kind == StepKind::verify;
+    }
+    if (!verified) {
+      begin_step(phase, "verify");
+      verify_phase(phase);
+    }
     if (skipped_indexes_.empty())
       record_phase(database_, phase, inspection_.situation.version);
     if (phase == last_phase())

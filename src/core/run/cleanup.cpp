@@ -10,6 +10,7 @@
 #include "core/inspect/inspection.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/plan/cleanup.hpp"
+#include "core/plan/effort.hpp"
 #include "core/run/losses.hpp"
 #include "core/run/run_position.hpp"
 #include "core/run/shared_steps.hpp"
@@ -271,6 +272,7 @@ private:
     refuse_dependents(); // a view can be made in spite of the weaker locks
     const std::int64_t run =
         ledger_.begin_run("cleanup", "to phase " + std::to_string(to_phase_), false);
+    monitor_.planned(portions_of(plan_, Filling::at_once));
     const std::int64_t begun = database_.clock_us();
     std::vector<StepResult> rows;
     const auto done = [&](StepResult row) {

@@ -135,7 +135,7 @@ void repair_table(Database &database, Monitor &monitor, const Step &step, StepRe
 
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row) {
-  const Schema now = database.observe(database.target().declared());
+  const Schema now = database.observe({{*database.target().declared().table(step.table)}});
   const Table *table = now.table(step.table);
   const auto missing =
       std::find_if(step.columns.begin(), step.columns.end(),

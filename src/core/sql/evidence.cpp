@@ -13,12 +13,15 @@ std::string sizes() {
   for (const Table &each : schema_v16().tables)
     append(names, quote_literal(each.name));
   return sql::fill(R"(
-SELECT c.relname AS name, pg_table_size(c.oid) - toast.bytes AS heap, toast.bytes AS toast,
-  pg_indexes_size(c.oid) AS indexes
-FROM pg_class AS c,
-  LATERAL (SELECT CASE WHEN c.reltoastrelid = 0 THEN 0
-    ELSE pg_total_relation_size(c.reltoastrelid) END AS bytes) AS toast
-WHERE c.relnamespace = $1::int8::oid AND c.relkind = 'r' AND c.relname IN ({names}))",
+SELECT c.relname AS name, sum(pg_table_size(leaf.oid) - toast.bytes)::int8 AS heap, sum(toast.bytes)::int8 AS toast,
+  sum(pg_indexes_size(leaf.oid))::int8 AS indexes
+FROM pg_class AS c
+JOIN pg_class AS leaf ON leaf.relkind = 'r'
+  AND (leaf.oid = c.oid OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid))),
+  LATERAL (SELECT CASE WHEN leaf.reltoastrelid = 0 THEN 0
+    ELSE pg_total_relation_size(leaf.reltoastrelid) END AS bytes) AS toast
+WHERE c.relnamespace = $1::int8::oid AND c.relkind IN ('r', 'p') AND c.relname IN ({names})
+GROUP BY c.relname)",
                    {{"names", names}});
 }
 

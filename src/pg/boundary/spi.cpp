@@ -1,6 +1,8 @@
 // SPI: SQL from C++, rows as values.
 #include "pg/boundary/spi.hpp"
 
+#include <unordered_map>
+
 #include "pg/boundary/fault.hpp"
 
 namespace cowrie::pg {
@@ -65,16 +67,33 @@ struct SpiResult {
   SPITupleTable *table;
 };
 
-SpiResult execute_unsafe(const char *sql, const std::vector<Parameter> &parameters, bool read_only,
-                         bool want_rows) {
+[[noreturn]] void refuse_statement_unsafe(int code, const char *sql) {
+  ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+                  errmsg("SPI could not execute a statement: %s", SPI_result_code_string(code)),
+                  errdetail("The statement was: %s", sql)));
+  pg_unreachable();
+}
+
+/** A plan for the life of the process. The server makes it again when what it uses has changed. */
+SPIPlanPtr kept_plan_unsafe(const char *sql, const std::vector<Parameter> &parameters) {
+  const SpiArguments given = arguments_unsafe(parameters);
+  SPIPlanPtr plan = SPI_prepare_cursor(sql, given.count, given.types, CURSOR_OPT_GENERIC_PLAN);
+  if (!plan)
+    refuse_statement_unsafe(SPI_result, sql);
+  SPI_keepplan(plan);
+  return plan;
+}
+
+/** Executes the plan of a statement or, without one, the statement. */
+SpiResult execute_unsafe(SPIPlanPtr plan, const char *sql, const std::vector<Parameter> &parameters,
+                         bool read_only, bool want_rows) {
   CHECK_FOR_INTERRUPTS();
   const SpiArguments given = arguments_unsafe(parameters);
-  const int code =
-      SPI_execute_with_args(sql, given.count, given.types, given.values, given.nulls, read_only, 0);
+  const int code = plan ? SPI_execute_plan(plan, given.values, given.nulls, read_only, 0)
+                        : SPI_execute_with_args(sql, given.count, given.types, given.values,
+                                                given.nulls, read_only, 0);
   if (code < 0)
-    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                    errmsg("SPI could not execute a statement: %s", SPI_result_code_string(code)),
-                    errdetail("The statement was: %s", sql)));
+    refuse_statement_unsafe(code, sql);
   SpiResult found{SPI_processed, 0, 0, nullptr, SPI_tuptable};
   if (!want_rows || !SPI_tuptable)
     return found;
@@ -90,13 +109,12 @@ SpiResult execute_unsafe(const char *sql, const std::vector<Parameter> &paramete
   return found;
 }
 
-} // namespace
-
-std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
-                         bool read_only, std::vector<Row> *rows) {
+std::int64_t execute(SPIPlanPtr plan, const std::string &sql,
+                     const std::vector<Parameter> &parameters, bool read_only,
+                     std::vector<Row> *rows) {
   fault::statement();
-  const SpiResult result =
-      call([&] { return execute_unsafe(sql.c_str(), parameters, read_only, rows != nullptr); });
+  const SpiResult result = call(
+      [&] { return execute_unsafe(plan, sql.c_str(), parameters, read_only, rows != nullptr); });
   if (rows) {
     rows->clear();
     rows->reserve(result.row_count);
@@ -114,10 +132,28 @@ std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &p
   return static_cast<std::int64_t>(result.processed);
 }
 
+} // namespace
+
+std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &parameters,
+                         bool read_only, std::vector<Row> *rows) {
+  return execute(nullptr, sql, parameters, read_only, rows);
+}
+
 std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters,
                            bool read_only) {
   std::vector<Row> rows;
   spi_execute(sql, parameters, read_only, &rows);
+  return rows;
+}
+
+std::vector<Row> spi_query_often(const std::string &sql, const std::vector<Parameter> &parameters,
+                                 bool read_only) {
+  static std::unordered_map<std::string, SPIPlanPtr> plans;
+  SPIPlanPtr &plan = plans[sql];
+  if (!plan)
+    plan = call([&] { return kept_plan_unsafe(sql.c_str(), parameters); });
+  std::vector<Row> rows;
+  execute(plan, sql, parameters, read_only, &rows);
   return rows;
 }
 

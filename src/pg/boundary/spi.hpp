@@ -39,4 +39,9 @@ std::int64_t spi_execute(const std::string &sql, const std::vector<Parameter> &p
 std::vector<Row> spi_query(const std::string &sql, const std::vector<Parameter> &parameters,
                            bool read_only);
 
+/** Rows of a query that is asked again and again: planned once in the life of the process. Its text
+ * must be one of a few, and its parameters of the same types each time. */
+std::vector<Row> spi_query_often(const std::string &sql, const std::vector<Parameter> &parameters,
+                                 bool read_only);
+
 } // namespace cowrie::pg

@@ -5,11 +5,15 @@
 
 namespace cowrie::pg {
 
-std::string arguments_as_json(FunctionCallInfo fcinfo) {
+std::string call_as_json(FunctionCallInfo fcinfo) {
   return call([&]() -> const char * {
     StringInfoData out;
     initStringInfo(&out);
-    appendStringInfoChar(&out, '{');
+    appendStringInfoString(&out, "{\"function\": ");
+    const char *function = get_func_name(fcinfo->flinfo->fn_oid);
+    escape_json(&out, function ? function : "");
+    appendStringInfoString(&out, ", \"arguments\": {");
+    const int begin = out.len;
     HeapTuple routine = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
     Oid *types = nullptr;
     char **names = nullptr, *modes = nullptr;
@@ -21,7 +25,7 @@ std::string arguments_as_json(FunctionCallInfo fcinfo) {
       const int position = given++;
       if (std::strcmp(names[i], "target_schema") == 0)
         continue;
-      if (out.len > 1)
+      if (out.len > begin)
         appendStringInfoString(&out, ", ");
       escape_json(&out, names[i]);
       appendStringInfoString(&out, ": ");
@@ -36,7 +40,7 @@ std::string arguments_as_json(FunctionCallInfo fcinfo) {
     }
     if (HeapTupleIsValid(routine))
       ReleaseSysCache(routine);
-    appendStringInfoChar(&out, '}');
+    appendStringInfoString(&out, "}}");
     return out.data;
   });
 }

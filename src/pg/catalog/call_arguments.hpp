@@ -9,7 +9,8 @@
 
 namespace cowrie::pg {
 
-/** The arguments by name, but for target_schema, as an object of JSON: `{"repair": "f"}`. */
-std::string arguments_as_json(FunctionCallInfo fcinfo);
+/** The function and its arguments by name, but for target_schema, as an object of JSON:
+ *  `{"function": "cowrie_migrate_v16", "arguments": {"repair": "f"}}`. */
+std::string call_as_json(FunctionCallInfo fcinfo);
 
 } // namespace cowrie::pg

@@ -7,19 +7,19 @@
 namespace cowrie::pg {
 namespace {
 
-std::string names_of(const Schema &wanted) {
-  std::string result = "ARRAY[";
-  for (const Table &table : wanted.tables)
-    result += (result.back() == '[' ? "" : ",") + quote_literal(table.name);
-  return result + "]::text[]";
+/** Which relations are asked for: the schema's name and the tables' names. */
+std::vector<Parameter> asked_for(const std::string &schema_name, const Schema &wanted) {
+  return {schema_name, join(wanted.tables, ",", [](const Table &each) { return each.name; })};
 }
 
 /** The relations asked for; every query below starts from them. */
-std::string asked(const Schema &wanted) {
-  return "WITH asked AS (SELECT c.oid, c.relname, c.relkind, c.relpersistence FROM pg_class AS c"
-         " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-         " WHERE n.nspname = $1::text AND c.relname = ANY (" +
-         names_of(wanted) + ")) ";
+constexpr const char *asked =
+    "WITH asked AS (SELECT c.oid, c.relname, c.relkind, c.relpersistence FROM pg_class AS c"
+    " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = $1::text AND c.relname = ANY (string_to_array($2::text, ','))) ";
+
+std::vector<Row> ask(const char *query, const std::vector<Parameter> &relations, bool read_only) {
+  return spi_query_often(std::string(asked) + query, relations, read_only);
 }
 
 bool is_true(const std::optional<std::string> &value) { return value && *value == "t"; }
@@ -34,10 +34,9 @@ Expression expression(const std::optional<std::string> &sql,
   return result;
 }
 
-void read_tables(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
+void read_tables(Schema &schema, const std::vector<Parameter> &relations, bool read_only) {
   for (const Row &row :
-       spi_query(asked(wanted) + "SELECT relname, relkind, relpersistence FROM asked", {name},
-                 read_only)) {
+       ask("SELECT relname, relkind, relpersistence FROM asked", relations, read_only)) {
     Table table;
     table.name = *row[0];
     table.kind = row[1]->front();
@@ -46,21 +45,20 @@ void read_tables(Schema &schema, const std::string &name, const Schema &wanted, 
   }
 }
 
-void read_columns(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
+void read_columns(Schema &schema, const std::vector<Parameter> &relations, bool read_only) {
   const std::vector<Row> rows =
-      spi_query(asked(wanted) +
-                    "SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN"
-                    " a.attcollation <> y.typcollation THEN ' COLLATE ' || quote_ident(l.collname) "
-                    "ELSE '' END,"
-                    " a.attnotnull,"
-                    " a.attgenerated <> '', a.attidentity <> '', a.attinhcount > 0,"
-                    " pg_get_expr(d.adbin, d.adrelid), d.adbin::text"
-                    " FROM asked AS t JOIN pg_attribute AS a ON a.attrelid = t.oid"
-                    " JOIN pg_type AS y ON y.oid = a.atttypid"
-                    " LEFT JOIN pg_collation AS l ON l.oid = a.attcollation"
-                    " LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-                    " WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
-                {name}, read_only);
+      ask("SELECT t.relname, a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN"
+          " a.attcollation <> y.typcollation THEN ' COLLATE ' || quote_ident(l.collname) "
+          "ELSE '' END,"
+          " a.attnotnull,"
+          " a.attgenerated <> '', a.attidentity <> '', a.attinhcount > 0,"
+          " pg_get_expr(d.adbin, d.adrelid), d.adbin::text"
+          " FROM asked AS t JOIN pg_attribute AS a ON a.attrelid = t.oid"
+          " JOIN pg_type AS y ON y.oid = a.atttypid"
+          " LEFT JOIN pg_collation AS l ON l.oid = a.attcollation"
+          " LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+          " WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
+          relations, read_only);
   for (const Row &row : rows) {
     Column column;
     column.name = *row[1];
@@ -77,11 +75,9 @@ void read_columns(Schema &schema, const std::string &name, const Schema &wanted,
   }
 }
 
-void read_constraints(Schema &schema, const std::string &name, const Schema &wanted,
-                      bool read_only) {
-  const std::vector<Row> rows = spi_query(
-      asked(wanted) +
-          "SELECT t.relname, c.conname, c.contype, c.convalidated,"
+void read_constraints(Schema &schema, const std::vector<Parameter> &relations, bool read_only) {
+  const std::vector<Row> rows =
+      ask("SELECT t.relname, c.conname, c.contype, c.convalidated,"
           " NOT c.condeferrable AND (c.contype <> 'f' OR (c.confupdtype = 'a'"
           " AND c.confdeltype = 'a' AND c.confmatchtype = 's'"
           " AND f.relnamespace = o.relnamespace)),"
@@ -95,7 +91,7 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
           " LEFT JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum"
           " LEFT JOIN pg_attribute AS fa ON fa.attrelid = c.confrelid AND fa.attnum = k.fattnum"
           " ORDER BY t.relname, c.conname, c.oid, k.position",
-      {name}, read_only);
+          relations, read_only);
   for (const Row &row : rows) {
     std::vector<Constraint> &constraints = schema.table(*row[0])->constraints;
     if (constraints.empty() || constraints.back().name != *row[1]) {
@@ -118,11 +114,10 @@ void read_constraints(Schema &schema, const std::string &name, const Schema &wan
   }
 }
 
-void read_indexes(Schema &schema, const std::string &name, const Schema &wanted, bool read_only) {
+void read_indexes(Schema &schema, const std::vector<Parameter> &relations, bool read_only) {
   // indoption 0 is ascending, 3 is descending with NULLs first: what ASC and DESC mean by default.
-  const std::vector<Row> rows = spi_query(
-      asked(wanted) +
-          "SELECT t.relname, ic.relname, am.amname, i.indisunique,"
+  const std::vector<Row> rows =
+      ask("SELECT t.relname, ic.relname, am.amname, i.indisunique,"
           " i.indisvalid AND i.indisready AND i.indislive,"
           " i.indnatts = i.indnkeyatts AND i.indexprs IS NULL,"
           " pg_get_expr(i.indpred, i.indrelid), i.indpred::text, a.attname, k.option,"
@@ -138,7 +133,7 @@ void read_indexes(Schema &schema, const std::string &name, const Schema &wanted,
           " WHERE NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid"
           " AND c.contype IN ('p', 'u', 'x'))"
           " ORDER BY t.relname, ic.relname, k.position",
-      {name}, read_only);
+          relations, read_only);
   for (const Row &row : rows) {
     std::vector<Index> &indexes = schema.table(*row[0])->indexes;
     if (indexes.empty() || indexes.back().name != *row[1]) {
@@ -174,11 +169,12 @@ bool can_parse(const Table &declared, const Table &observed, const std::string &
 } // namespace
 
 Schema observe_schema(const std::string &schema_name, const Schema &wanted, bool read_only) {
+  const std::vector<Parameter> relations = asked_for(schema_name, wanted);
   Schema schema;
-  read_tables(schema, schema_name, wanted, read_only);
-  read_columns(schema, schema_name, wanted, read_only);
-  read_constraints(schema, schema_name, wanted, read_only);
-  read_indexes(schema, schema_name, wanted, read_only);
+  read_tables(schema, relations, read_only);
+  read_columns(schema, relations, read_only);
+  read_constraints(schema, relations, read_only);
+  read_indexes(schema, relations, read_only);
   return schema;
 }
 

@@ -16,8 +16,8 @@ struct ResolvedTarget {
   Oid owner = InvalidOid;
   Oid events = InvalidOid; ///< raw_events, where it is there and wanted
   Extension extension;
-  std::string repeat; ///< the call, ready to be pasted: SELECT or CALL, with the caller's schema
-  std::string call_arguments; ///< of a call that changes something, by name, as an object of JSON
+  std::string repeat;  ///< the call, ready to be pasted: SELECT or CALL, with the caller's schema
+  std::string call;    ///< that changes something: its function and arguments, as an object of JSON
   bool written = true; ///< rows of the tables shall be written; cleanup writes none but the version
 };
 

@@ -10,9 +10,8 @@ namespace cowrie::pg {
 Evidence::Evidence(const ResolvedTarget &target)
     : ledger_(target.extension.ledger),
       sessions_(qualified(target.names.schema, "session_summaries")), schema_(target.names.schema),
-      place_(ledger_place(target)), arguments_(target.call_arguments),
-      ledger_owner_(target.extension.owner), tables_owner_(target.owner),
-      schema_oid_(target.schema), sessions_oid_(target.sessions) {
+      place_(ledger_place(target)), call_(target.call), ledger_owner_(target.extension.owner),
+      tables_owner_(target.owner), schema_oid_(target.schema), sessions_oid_(target.sessions) {
   kept_ = call([&] {
     return get_attnum(get_relname_relid("cowrie_migration_log", target.extension.schema),
                       "evidence") != InvalidAttrNumber;
@@ -65,10 +64,11 @@ void Evidence::before(std::int64_t run, bool fills) {
     return;
   write(run,
         "jsonb_build_object('server', current_setting('server_version'), 'database',"
-        " current_database(), 'arguments', $2::text::jsonb, 'settings', (" +
+        " current_database(), 'settings', (" +
             std::string(evidence::settings) +
-            "), 'before', jsonb_build_object('sizes', $3::text::jsonb, 'filled', $4::text::jsonb))",
-        {arguments_.empty() ? std::string("{}") : arguments_, sizes(),
+            "), 'before', jsonb_build_object('sizes', $3::text::jsonb, 'filled', $4::text::jsonb))"
+            " || $2::text::jsonb",
+        {call_.empty() ? std::string("{}") : call_, sizes(),
          fills && !goes_on(run) ? filled() : std::string("{}")});
 }
 

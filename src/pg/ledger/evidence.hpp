@@ -30,7 +30,7 @@ private:
   std::string sessions_; ///< qualified
   std::string schema_;
   std::string place_;
-  std::string arguments_;
+  std::string call_;
   Oid ledger_owner_;
   Oid tables_owner_;
   std::int64_t schema_oid_;

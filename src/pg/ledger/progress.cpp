@@ -83,6 +83,8 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   set("sqlstate", 0);
   set_if_there("stopped", 0);
   set_if_there("step_at", 0);
+  planned({});
+  set_if_there("part_before", 0);
   waits({});
   holds({});
   set_if_there("allowed", 0);
@@ -95,12 +97,43 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
   flush();
 }
 
+void Progress::planned(std::vector<Portion> portions) {
+  portions_ = std::move(portions);
+  done_ = 0;
+  set_if_there("part_done", 0);
+  set_if_there("part_size", 0);
+}
+
+// A step that is not in the plan, or that comes earlier than planned, changes nothing.
+void Progress::portion(int phase, std::string_view step) {
+  double before = 0, all = 0;
+  const Portion *found = nullptr;
+  for (const Portion &each : portions_) {
+    if (each.phase == phase && each.step == step)
+      found = &each;
+    if (!found)
+      before += each.effort;
+    all += each.effort;
+  }
+  if (!found || all <= 0)
+    return;
+  const auto millionths = [&](double effort) {
+    return static_cast<std::int64_t>(1'000'000 * effort / all);
+  };
+  if (millionths(before) < done_)
+    return;
+  done_ = millionths(before);
+  set_if_there("part_done", done_);
+  set_if_there("part_size", millionths(found->effort));
+}
+
 void Progress::at(int phase, std::string_view step) {
   const std::vector<std::string> &names = step_names();
   const auto found = std::find(names.begin(), names.end(), step);
   set_if_there("step_at", unix_microseconds());
   set("phase", phase_ = phase);
   set("step", found == names.end() ? 0 : found - names.begin());
+  portion(phase, step);
   set("updated_at", unix_microseconds());
   flush();
   fault::at(phase, step);
@@ -114,8 +147,11 @@ void Progress::finished() {
 }
 
 void Progress::at_batch(std::int64_t number, const FillResult &filled, std::int64_t rows_total) {
-  if (number == 1)
+  if (number == 1) {
     set("rows_before", filled.before.sessions);
+    if (rows_total > 0)
+      set_if_there("part_before", done_ + get("part_size") * filled.before.sessions / rows_total);
+  }
   set("batch", number);
   before_ = {filled.before.sessions, rows_total, filled.rejects, false};
 }

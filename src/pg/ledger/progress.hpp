@@ -14,6 +14,7 @@ public:
   explicit Progress(const Extension &extension);
 
   void started(std::string_view mode, std::int64_t rows_total) override;
+  void planned(std::vector<Portion> portions) override;
   void at(int phase, std::string_view step) override;
   void finished() override;
   void failed(std::string_view sqlstate) override;
@@ -67,7 +68,12 @@ private:
     bool hold = false;
   };
 
+  /** Says how much of the run is done when a step begins, and how much the step is. */
+  void portion(int phase, std::string_view step);
+
   const Extension extension_;
+  std::vector<Portion> portions_;
+  std::int64_t done_ = 0; ///< millionths of the run
   Oid caller_ = GetUserId();
   Before before_;
   int phase_ = 0; ///< where it is

@@ -131,6 +131,8 @@ void LedgerRecords::complete(RunRecord &run) {
     const std::optional<std::int64_t> amount = number(row[3]);
     if (kind == "server" && name == "server")
       run.server_version = row[3].value_or("");
+    else if (kind == "server" && name == "function")
+      run.function = row[3].value_or("");
     else if (kind == "argument")
       run.arguments.emplace_back(name, row[3].value_or("NULL"));
     else if (kind == "setting")
