@@ -643,9 +643,9 @@ WITH derived AS MATERIALIZED (
       false AS unlike,
       "ext"."cowrie_derived_facts"(s.enrichment::json, NULL::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
         SELECT e.payload::json FROM (
-          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          SELECT payload, event_timestamp, id, tableoid AS place FROM "public"."raw_events"
           WHERE session_id = s.session_id OFFSET 0
-        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+        ) AS e ORDER BY e.event_timestamp, e.id, e.place LIMIT 1) END) AS f
     FROM "public"."session_summaries" AS s
     OFFSET 0
   ) AS s
@@ -717,9 +717,9 @@ WITH derived AS MATERIALIZED (
       false AS unlike,
       "ext"."cowrie_derived_facts"(s.enrichment::json, s.source_ip::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
         SELECT e.payload::json FROM (
-          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          SELECT payload, event_timestamp, id, tableoid AS place FROM "public"."raw_events"
           WHERE session_id = s.session_id OFFSET 0
-        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+        ) AS e ORDER BY e.event_timestamp, e.id, e.place LIMIT 1) END) AS f
     FROM "public"."session_summaries" AS s
     OFFSET 0
   ) AS s
@@ -790,9 +790,9 @@ WITH derived AS MATERIALIZED (
       false AS unlike,
       "ext"."cowrie_derived_facts"(s.enrichment::json, s.source_ip::varchar, CASE WHEN "ext"."cowrie_needs_event"(s.enrichment::json) THEN (
         SELECT e.payload::json FROM (
-          SELECT payload, event_timestamp, id FROM "public"."raw_events"
+          SELECT payload, event_timestamp, id, tableoid AS place FROM "public"."raw_events"
           WHERE session_id = s.session_id OFFSET 0
-        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1) END) AS f
+        ) AS e ORDER BY e.event_timestamp, e.id, e.place LIMIT 1) END) AS f
     FROM "public"."session_summaries" AS s
     OFFSET 0
   ) AS s
@@ -815,7 +815,7 @@ SELECT 'ip_asn_history'::text, 'written by the application'::text, count(*) FROM
 -- unexplained_rows, raw_events without an index
 WITH events AS MATERIALIZED (
   SELECT DISTINCT ON (session_id) session_id, id, tableoid AS place FROM "public"."raw_events"
-  WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id
+  WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id, tableoid
 ), derived AS MATERIALIZED (
   SELECT s.session_id, (s.f).source_ip AS source_ip, (s.f).asn AS asn, (s.f).asn_source AS asn_source,
     COALESCE(s.first, s.last, s.created) AS started,

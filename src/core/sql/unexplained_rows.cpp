@@ -45,7 +45,7 @@ constexpr const char *statement = R"(WITH {events}derived AS MATERIALIZED (
 // The earliest raw events, where no index leads to them.
 constexpr const char *earliest_events = R"(events AS MATERIALIZED (
   SELECT DISTINCT ON (session_id) session_id, id, tableoid AS place FROM {raw_events}
-  WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id
+  WHERE session_id IS NOT NULL ORDER BY session_id, event_timestamp, id, tableoid
 ), )";
 constexpr const char *join_earliest_events = R"(
     LEFT JOIN (
@@ -55,9 +55,9 @@ constexpr const char *join_earliest_events = R"(
 // OFFSET 0 as in the migration: not by an index on event_timestamp.
 constexpr const char *look_up_earliest_event = R"((
         SELECT e.payload::json FROM (
-          SELECT payload, event_timestamp, id FROM {raw_events}
+          SELECT payload, event_timestamp, id, tableoid AS place FROM {raw_events}
           WHERE session_id = s.session_id{collation} OFFSET 0
-        ) AS e ORDER BY e.event_timestamp, e.id LIMIT 1))";
+        ) AS e ORDER BY e.event_timestamp, e.id, e.place LIMIT 1))";
 
 // The values of sessions that are dropped must come from their documents; those that stay count.
 constexpr const char *keys_from_documents =

@@ -34,17 +34,20 @@ bool earliest_unsafe(SPIPlanPtr plan, Datum session_id, DocumentText &payload) {
 } // namespace
 
 // OFFSET 0 keeps the planner from walking an index on event_timestamp until it meets the session.
+// Two children of raw_events may have a row of the same id and time: then the table decides, in
+// every statement alike.
 EventLookup::EventLookup(const Target &names, bool by_table) {
   const std::string events = qualified(names.schema, "raw_events");
   const std::string sql =
       !by_table
-          ? "SELECT payload FROM (SELECT payload, event_timestamp, id FROM " + events +
-                " WHERE session_id = $1 OFFSET 0) AS events ORDER BY event_timestamp, id LIMIT 1"
-          // Two children of raw_events may have a row of the same id.
-          : "SELECT payload FROM (SELECT r.payload, r.event_timestamp FROM " +
+          ? "SELECT payload FROM (SELECT payload, event_timestamp, id, tableoid AS place FROM " +
+                events +
+                " WHERE session_id = $1 OFFSET 0) AS events ORDER BY event_timestamp, id, place"
+                " LIMIT 1"
+          : "SELECT payload FROM (SELECT r.payload, r.event_timestamp, r.tableoid AS place FROM " +
                 qualified(names.schema, derivation::event_table) + " AS e JOIN " + events +
                 " AS r USING (id) WHERE e.session_id = $1 AND r.session_id = $1 OFFSET 0) AS found"
-                " ORDER BY event_timestamp LIMIT 1";
+                " ORDER BY event_timestamp, place LIMIT 1";
   fault::statement();
   call([&] {
     Oid types[1] = {VARCHAROID};
