@@ -140,7 +140,7 @@ SELECT refusal('SELECT * FROM cowrie_migrate_v16(repair => true)');
 DROP VIEW on_types;
 UPDATE ip_inventory SET ip_types = '{HONEYPOT}'
 WHERE ip_address = (SELECT min(ip_address COLLATE "C") FROM ip_inventory);
-SELECT step, detail FROM cowrie_migrate_v16(repair => true) WHERE step LIKE 'mend%';
+SELECT step, detail FROM cowrie_migrate_v16(repair => true) WHERE step LIKE 'repair%';
 SELECT * FROM cowrie_validate_schema();
 
 DROP SCHEMA app CASCADE;

@@ -18,7 +18,7 @@ std::int64_t half_rounded(std::int64_t halves) noexcept {
 } // namespace
 
 std::string size_pretty(std::int64_t bytes) {
-  constexpr std::int64_t largest_number = 10 * 1024;
+  constexpr std::int64_t largest_number = 10'240;
   const auto is_below = [](std::int64_t amount, std::int64_t limit) {
     return amount < limit && amount > -limit;
   };
