@@ -127,13 +127,12 @@ $do$;
 CREATE VIEW @extschema@.cowrie_migration_status AS
 WITH progress AS (
     SELECT p.*,
-           -- Parts are millionths of the plan; within a step only the filling of sessions is counted.
+           -- Parts are millionths of the plan; a step whose rows are not counted has the size 0.
            CASE
                WHEN p.outcome = 'undone' THEN 0
                WHEN p.phase >= 100 THEN 100
-               WHEN p.step = 'fill_columns' AND p.rows_total > 0 THEN
-                   LEAST((p.part_done + p.part_size * LEAST(p.rows_done::numeric / p.rows_total, 1)) / 10000, 99)
-               ELSE LEAST(p.part_done / 10000.0, 99)
+               ELSE LEAST((p.part_done
+                   + p.part_size * LEAST(COALESCE(p.rows_done::numeric / NULLIF(p.rows_total, 0), 0), 1)) / 10000, 99)
            END AS percent,
            p.part_before / 10000.0 AS percent_before,
            to_timestamp(p.started_at / 1000000.0) AS started,
@@ -225,7 +224,7 @@ DO $do$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at,part_done,part_size,part_before}'::text[] LOOP
+    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at,part,part_before}'::text[] LOOP
         name := 'cowrie_migrate_internal.cowrie_progress_' || name;
         EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
         EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';

@@ -181,8 +181,10 @@ Datum progress_row(FunctionCallInfo fcinfo) {
   const std::string outcome = outcome_of(extension, progress, going);
   const std::string held = holding_back(progress, going);
   std::vector<std::int64_t> times_and_parts;
-  for (const char *name : {"step_at", "part_done", "part_size", "part_before"})
-    times_and_parts.push_back(progress.get(name));
+  const std::int64_t part = progress.get("part");
+  for (const std::int64_t each :
+       {progress.get("step_at"), part / part_unit, part % part_unit, progress.get("part_before")})
+    times_and_parts.push_back(each);
   Columns row;
   const auto number = [&](const char *name) { row.put(true, Int64GetDatum(progress.get(name))); };
   number("pid");

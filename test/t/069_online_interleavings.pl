@@ -163,7 +163,7 @@ sub run_with
 	{
 		my ($status, $told) = call($database,
 			$boundary < @steps ? fail_at($steps[$boundary]) : "SET cowrie_migrate.fail_at = ''");
-		my $expected = $boundary < @steps ? qr/injected failure at \Q$steps[$boundary]\E/ : qr/set_version done/;
+		my $expected = $boundary < @steps ? qr/injected failure at \Q$steps[$boundary]\E/ : qr/phase 5 \(foreign_keys\) done/;
 		unless ($told =~ $expected)
 		{
 			fail("$database: stops before $steps[$boundary % @steps]");

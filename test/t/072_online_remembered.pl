@@ -70,7 +70,7 @@ DETAIL:  The online migration that began with run 1 was for another session_summ
 interrupted('unfinished', '5.last_catch_up');
 copy('copied', 'unfinished');
 restore('copied', 'gone');
-like(finishes('copied', "SET cowrie_migrate.fail_at = ''"), qr/NOTICE:  an unfinished online migration is over/,
+like(finishes('copied', "SET cowrie_migrate.fail_at = ''"), qr/NOTICE:  cannot resume the unfinished online migration, starting a new one/,
 	'copied: a new run begins');
 is($node->safe_psql('copied', $loss), 't|no difference', 'copied: compared with the run that counts');
 

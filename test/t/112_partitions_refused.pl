@@ -142,6 +142,7 @@ is("$answer->{state} $answer->{message}", '0A000 public.session_summaries is par
 like(blockers(), qr/is partitioned by column "snapshot_country"/, 'and preflight says so');
 
 # Locks: one partition is enough, and it is named.
+fresh();
 {
 	my $reader = Session->new($node, 'part', user => 'app');
 	$reader->run('BEGIN; SELECT count(*) FROM cold.sessions_1');

@@ -283,7 +283,8 @@ private:
     });
     if (whole)
       return;
-    steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &) {
+    steps_.step_in(Kind::work, 1, "stage_documents", [&](StepResult &row) {
+      row.notable = true;
       OnlineInventories(database_, state_.origin).stage_all(*view_.base);
     });
     for (const Table &table : seen().declared.tables)

@@ -99,10 +99,12 @@ void Progress::started(std::string_view mode, std::int64_t rows_total) {
 
 void Progress::planned(std::vector<Portion> portions) {
   portions_ = std::move(portions);
-  done_ = 0;
-  set_if_there("part_done", 0);
-  set_if_there("part_size", 0);
+  done_ = size_ = 0;
+  set_if_there("part", 0);
 }
+
+/** Its rows are counted while it runs. */
+constexpr std::string_view counted_step = "fill_columns";
 
 // A step that is not in the plan, or that comes earlier than planned, changes nothing.
 void Progress::portion(int phase, std::string_view step) {
@@ -123,8 +125,8 @@ void Progress::portion(int phase, std::string_view step) {
   if (millionths(before) < done_)
     return;
   done_ = millionths(before);
-  set_if_there("part_done", done_);
-  set_if_there("part_size", millionths(found->effort));
+  size_ = step == counted_step ? millionths(found->effort) : 0;
+  set_if_there("part", done_ * part_unit + size_);
 }
 
 void Progress::at(int phase, std::string_view step) {
@@ -150,7 +152,7 @@ void Progress::at_batch(std::int64_t number, const FillResult &filled, std::int6
   if (number == 1) {
     set("rows_before", filled.before.sessions);
     if (rows_total > 0)
-      set_if_there("part_before", done_ + get("part_size") * filled.before.sessions / rows_total);
+      set_if_there("part_before", done_ + size_ * filled.before.sessions / rows_total);
   }
   set("batch", number);
   before_ = {filled.before.sessions, rows_total, filled.rejects, false};

@@ -9,6 +9,11 @@
 
 namespace cowrie::pg {
 
+/** The sequence `part` holds how much of the run is done and how much the step is, where its rows
+ * are counted, in one number, so that nobody reads one of them without the other: done * part_unit
+ * + size, in millionths of the run. */
+inline constexpr std::int64_t part_unit = 10'000'000;
+
 class Progress : public Monitor, public OnlineMonitor, public Operator, Live {
 public:
   explicit Progress(const Extension &extension);
@@ -74,6 +79,7 @@ private:
   const Extension extension_;
   std::vector<Portion> portions_;
   std::int64_t done_ = 0; ///< millionths of the run
+  std::int64_t size_ = 0; ///< of the step, if its rows are counted
   Oid caller_ = GetUserId();
   Before before_;
   int phase_ = 0; ///< where it is
