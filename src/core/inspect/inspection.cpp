@@ -58,8 +58,7 @@ std::string repair_call(const Target &target, const Situation &situation) {
 }
 
 Inspection inspect(Database &database) {
-  const Schema base = database.observe(schema_v15());
-  if (!base.table("schema_state"))
+  if (!database.observe({{*schema_v15().table("schema_state")}}).table("schema_state"))
     throw Failure(sqlstate::undefined_object,
                   "the schema version of schema \"" + database.target().schema + "\" is unknown",
                   "Table " + state_table(database) + " does not exist.",
