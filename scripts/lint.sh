@@ -242,13 +242,15 @@ fi
 if wanted markdown && of_this_release markdown mdl; then
   together markdown "${sources[@]}" -- mdl
 fi
-# The words of docs/REFERENCE.md, and where its lines end, are those of the comments in the catalog.
 pages=()
+wrapped=()
 for file in "${sources[@]}"; do
-  case $file in docs/REFERENCE.md) ;; README.md | CONTRIBUTING.md | CHANGELOG.md | docs/*) pages+=("$file") ;; esac
+  case $file in README.md | CONTRIBUTING.md | CHANGELOG.md | docs/*) pages+=("$file") ;; esac
+  # where the lines of docs/REFERENCE.md end is for the catalog to say
+  case $file in docs/REFERENCE.md) ;; README.md | CONTRIBUTING.md | CHANGELOG.md | docs/*) wrapped+=("$file") ;; esac
 done
 if wanted wrapping; then
-  together wrapping "${pages[@]}" -- perl scripts/wrap-markdown.pl --check
+  together wrapping "${wrapped[@]}" -- perl scripts/wrap-markdown.pl --check
 fi
 if wanted prose && of_this_release prose codespell; then
   together prose "${pages[@]}" -- scripts/prose.sh
