@@ -55,7 +55,7 @@ my @refusals = (
 	[ 'a full disk', '', q{SET cowrie_migrate.free_space = '1MB'}, '' ],
 	[ 'a half-made inventory', 'CREATE TABLE ip_inventory (ip_address varchar(45) PRIMARY KEY)', undef, '' ],
 	[ 'a failure', '', fail_at('3.load_ip_inventory'), '' ],
-	[ 'a timeout', '', q{SET statement_timeout = '1ms'}, q{pause => '1 s', batch_size => 1} ]);
+	[ 'a timeout', '', q{SET statement_timeout = '500ms'}, q{pause => '1 s', batch_size => 1} ]);
 my $copied = 0;
 foreach my $case (@refusals)
 {
