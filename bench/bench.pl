@@ -261,11 +261,7 @@ sub watch
 	if (!$child)
 	{
 		open(STDOUT, '>', $seen) or die "$seen: $!";
-		open(my $commands, '|-', psql('copy')) or die "psql: $!";
-		print $commands 'SELECT EXTRACT(epoch FROM clock_timestamp() - started_at), percent, EXTRACT(epoch FROM eta)',
-		  " FROM cowrie_migration_status WHERE running\n\\watch 0.2\n";
-		$commands->flush;
-		sleep 3600;
+		exec(psql('copy', '-f', "$sql/watch.sql")) or die "psql: $!";
 	}
 	my ($milliseconds) = timed('copy', "$sql/$contender.sql");
 	kill 'TERM', $child;
