@@ -49,18 +49,16 @@ BEGIN
 END
 $do$;
 
--- What the latest run waits for between two attempts, and whether it has stopped as it was asked to.
-CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_awaited MINVALUE 0 START 0;
-CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_holder MINVALUE 0 START 0;
-CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_attempt MINVALUE 0 START 0;
-CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_attempts MINVALUE 0 START 0;
-CREATE SEQUENCE cowrie_migrate_internal.cowrie_progress_stopped MINVALUE 0 START 0;
+-- What the latest run waits for, whether it has stopped as it was asked to, the orders to an online run, and how
+-- far a run is by its plan.
 DO $do$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY '{awaited,holder,attempt,attempts,stopped}'::text[] LOOP
+    FOREACH name IN ARRAY '{awaited,holder,attempt,attempts,stopped,paused,allowed,
+        batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at,part,part_before}'::text[] LOOP
         name := 'cowrie_migrate_internal.cowrie_progress_' || name;
+        EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
         EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';
         EXECUTE 'GRANT SELECT ON SEQUENCE ' || name || ' TO PUBLIC';
         EXECUTE 'COMMENT ON SEQUENCE ' || name || ' IS ''progress of the latest run, see cowrie_migration_status''';
@@ -218,21 +216,6 @@ CREATE TRIGGER cowrie_ledger_is_local BEFORE INSERT OR UPDATE OR DELETE ON @exts
 ALTER TABLE @extschema@.cowrie_migration_log ENABLE REPLICA TRIGGER cowrie_ledger_is_local;
 COMMENT ON TRIGGER cowrie_ledger_is_local ON @extschema@.cowrie_migration_log IS
     'ignores rows that arrive by logical replication: the ledger is about this database only';
-
--- Orders to the online run that is going on, and what it waits for that is no lock.
-DO $do$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY '{paused,allowed,batch_size,pause,target_batch,max_lag,max_wal,max_active,held,held_value,held_limit,held_process,step_at,part,part_before}'::text[] LOOP
-        name := 'cowrie_migrate_internal.cowrie_progress_' || name;
-        EXECUTE 'CREATE SEQUENCE ' || name || ' MINVALUE -1 START 0';
-        EXECUTE 'ALTER SEQUENCE ' || name || ' OWNER TO @extowner@';
-        EXECUTE 'GRANT SELECT ON SEQUENCE ' || name || ' TO PUBLIC';
-        EXECUTE 'COMMENT ON SEQUENCE ' || name || ' IS ''progress of the latest run, see cowrie_migration_status''';
-    END LOOP;
-END
-$do$;
 
 -- With a pace, and a cut-over that can wait.
 DROP PROCEDURE @extschema@.cowrie_migrate_v16_online(name, boolean, integer, interval);
