@@ -261,10 +261,6 @@ public:
         if (key.kind == ConstraintKind::foreign_key && sql == orphans_query(target_, each, key))
           return {{std::to_string(orphans)}};
     }
-    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
-                             derivation::FillScope::any})
-      if (sql == derivation::count_unfilled(target_, filled_sessions(target_.version), scope))
-        return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
     if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
       return {{std::to_string(lost_rows)}};
     if (sql == online::find_objects(target_))
@@ -326,6 +322,11 @@ public:
   Fingerprint stored_rows() override {
     note("read the heap", false);
     return as_stored(scanned);
+  }
+
+  FillCount count_unfilled(bool) override {
+    note("count unfilled sessions", false);
+    return {unfilled, filled.before.sessions};
   }
 
   void stage(const std::string &query) override { fill(query, true, std::nullopt); }
