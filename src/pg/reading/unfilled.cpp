@@ -16,7 +16,7 @@ public:
       table_ = table_open(leaf, AccessShareLock);
       find_columns_unsafe();
       slot_ = table_slot_create(table_, nullptr);
-      scan_ = table_beginscan(table_, snapshot, 0, nullptr);
+      scan_ = table_beginscan_strat(table_, snapshot, 0, nullptr, true, false);
       row_memory_ = AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate session",
                                           ALLOCSET_DEFAULT_SIZES);
     });
