@@ -21,6 +21,9 @@ my $node = start_node(
 	'max_prepared_transactions = 5',
 	'max_replication_slots = 10',
 	'max_wal_senders = 10',
+	# the standby's receiver is stopped for as long as its WAL takes on a busy machine
+	'wal_sender_timeout = 0',
+	'wal_receiver_timeout = 0',
 	'autovacuum = off',
 	'archive_mode = on',
 	"archive_command = 'true'");

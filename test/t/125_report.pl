@@ -72,7 +72,9 @@ DETAIL:  It is "pdf".
 HINT:  Run SELECT cowrie_migration_report(format => 'markdown');}, 'an unknown format');
 
 copy('atomic');
-$node->safe_psql('atomic', "$quiet SELECT count(*) FROM cowrie_migrate_v16()", extra_params => [ '-U', 'app_owner' ]);
+# with a size before anybody reads it: reading may add to the visibility map
+my (undef, $size) = split /\n/, $node->safe_psql('atomic', "$quiet SELECT count(*) FROM cowrie_migrate_v16();
+SELECT pg_size_pretty(pg_total_relation_size('ip_inventory'))", extra_params => [ '-U', 'app_owner' ]);
 my $ledger = $node->safe_psql('atomic', 'TABLE cowrie_migration_log');
 my ($before) = report('atomic', undef, 'app_owner');
 $words = sound('atomic', $before);
@@ -90,10 +92,9 @@ my $first = $node->safe_psql('atomic', q{SELECT string_agg(quote_literal(session
 my $count = $node->safe_psql('atomic', q{SELECT rejects ->> 'asn_invalid' FROM cowrie_migration_log WHERE rejects IS NOT NULL});
 like($words, qr/ asn_invalid $count \Q$first\E /, 'rejected values, with the first three sessions');
 like($words, qr/Findings None: the schema equals the declaration of version 16\. /, 'no findings');
-my @sizes = split /\|/, $node->safe_psql('atomic', q{SELECT pg_size_pretty(pg_total_relation_size('ip_inventory')), (evidence #>> '{before,sizes,session_summaries,heap}')::int8 / 1024
-FROM cowrie_migration_log WHERE evidence IS NOT NULL});
-like($words, qr/ ip_inventory - $sizes[0] \+$sizes[0] /, 'sizes, before and after');
-cmp_ok($sizes[1], '>', 100, 'that of the sessions was recorded before');
+like($words, qr/ ip_inventory - $size \+$size /, 'sizes, before and after');
+cmp_ok($node->safe_psql('atomic', q{SELECT (evidence #>> '{before,sizes,session_summaries,heap}')::int8 / 1024 FROM cowrie_migration_log WHERE evidence IS NOT NULL}),
+	'>', 100, 'that of the sessions was recorded before');
 my ($asn, $asn_sessions) = split /\|/, $node->safe_psql('atomic', 'SELECT asn_number, total_session_count FROM asn_inventory ORDER BY 2 DESC, 1 LIMIT 1');
 like($words, qr/Networks AS Organisation Country Addresses Sessions $asn .*? $asn_sessions /, 'networks');
 my ($country, $country_sessions) = split /\|/, $node->safe_psql('atomic',
