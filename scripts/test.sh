@@ -149,7 +149,7 @@ copy_tests() {
   # with the times of the files: make shall find the objects up to date
   cp -a test sql expected src docs scripts bench contrib debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
   mkdir -p "$work/run/build" "$work/run/regress" "$work/run/isolation" "$work/run/tap"
-  cp -a build/compiled-for "$work/run/build/"
+  cp -a build/compiled-for build/src build/src.* "$work/run/build/"
   # those of the tests, never through a link to an installed one
   cp --remove-destination test/fixtures/extensions/* "$tree$("$PG_CONFIG" --sharedir)/extension/"
   [ -z "$server_user" ] || chown -R "$server_user" "$work/run"

@@ -60,12 +60,11 @@ Datum strongest_type(FunctionCallInfo fcinfo) {
   return items.values[best];
 }
 
-// The arguments of cowrie_lacks_snapshot, in the order of the declared session columns.
-enum LacksArgument { arg_document, arg_ip, arg_at, arg_asn, arg_country, arg_type, arg_final };
-
 /** Tells whether a session lacks something that its document tells. A snapshot that was taken is
  *  final where the caller says so: what it has no value for was not known at the time. */
 Datum lacks_snapshot(FunctionCallInfo fcinfo) {
+  // in the order of the declared session columns
+  enum Argument { arg_document, arg_ip, arg_at, arg_asn, arg_country, arg_type, arg_final };
   const Oid type = call([&] { return document_type_unsafe(fcinfo, arg_document); });
   if (PG_ARGISNULL(arg_document))
     return BoolGetDatum(false);
