@@ -190,6 +190,8 @@ sub note_aftermath
 
 my @contenders = qw(rewrite read plain atomic alter_table online batched python);
 @contenders = grep { my $name = $_; grep { $_ eq $name } @wanted } @contenders if @wanted;
+# The atomic migration of sessions in so many partitions, where that is asked for: partitions_16
+push @contenders, grep { /^partitions_\d+$/ } @wanted;
 
 # What is done in many transactions leaves dead rows: autovacuum is at work meanwhile, without delay in
 # looking for them.
@@ -202,34 +204,46 @@ sub autovacuum
 	return;
 }
 
+# Phases and the larger steps, out of the ledger.
+sub note_phases
+{
+	my ($scale, $contender) = @_;
+	foreach (query('copy', q{
+SELECT phase, EXTRACT(epoch FROM elapsed) * 1000 FROM cowrie_migration_log
+WHERE phase IS NOT NULL AND step IS NULL AND status = 'done'}))
+	{
+		my ($phase, $milliseconds) = split /\|/;
+		note($scale, $contender, "phase_${phase}_milliseconds", $milliseconds);
+	}
+	foreach (query('copy', q{
+SELECT step, EXTRACT(epoch FROM elapsed) * 1000 FROM cowrie_migration_log
+WHERE step IN ('fill_columns', 'load_asn_inventory', 'load_ip_inventory', 'load_ip_asn_history',
+               'zero_loss_gate') AND status = 'done'}))
+	{
+		my ($step, $milliseconds) = split /\|/;
+		note($scale, $contender, "step_${step}_milliseconds", $milliseconds);
+	}
+	return;
+}
+
 sub measure
 {
 	my ($scale, $contender) = @_;
 	create_copy("bench_$scale");
 	my $in_batches = $contender eq 'online' || $contender eq 'batched';
 	autovacuum(1) if $in_batches;
+	if ($contender =~ /^partitions_(\d+)$/)
+	{
+		run_file('copy', "$sql/partitioned.sql", "partitions=$1");
+		query('copy', 'CHECKPOINT');
+		note_run($scale, $contender, "$sql/atomic.sql");
+		return note_phases($scale, $contender);
+	}
 	note_run($scale, $contender, "$sql/$contender.sql");
 	note_sizes($scale, $contender);
 	autovacuum(0) if $in_batches;
 	note_aftermath($scale, $contender) if $contender =~ /^(?:rewrite|atomic|alter_table)$/;
-	if ($contender =~ /^(?:atomic|alter_table|online)$/)
-	{
-		foreach (query('copy', q{
-SELECT phase, EXTRACT(epoch FROM elapsed) * 1000 FROM cowrie_migration_log
-WHERE phase IS NOT NULL AND step IS NULL AND status = 'done'}))
-		{
-			my ($phase, $milliseconds) = split /\|/;
-			note($scale, $contender, "phase_${phase}_milliseconds", $milliseconds);
-		}
-		foreach (query('copy', q{
-SELECT step, EXTRACT(epoch FROM elapsed) * 1000 FROM cowrie_migration_log
-WHERE step IN ('fill_columns', 'load_asn_inventory', 'load_ip_inventory', 'load_ip_asn_history',
-               'zero_loss_gate') AND status = 'done'}))
-		{
-			my ($step, $milliseconds) = split /\|/;
-			note($scale, $contender, "step_${step}_milliseconds", $milliseconds);
-		}
-	}
+	note_phases($scale, $contender) if $contender =~ /^(?:atomic|alter_table|online)$/;
 	if ($contender eq 'atomic')
 	{
 		# Recording happens inside the rewrite: what it adds is the hashing of what is fetched anyway. The

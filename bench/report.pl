@@ -63,6 +63,8 @@ foreach my $scale (@scales)
 		value($scale, $_, 'table_bytes') + value($scale, $_, 'index_bytes'),
 		value($scale, 'before', 'table_bytes') + value($scale, 'before', 'index_bytes'), '')
 	  foreach grep { defined $s{$_} } qw(online batched);
+	line("$_ partitions / one table", seconds($scale, "partitions_$_"), $s{atomic}, $_ == 16 ? 'at most 1.15' : '')
+	  foreach sort { $a <=> $b } map { /^partitions_(\d+)$/ ? $1 : () } keys %s;
 	line('heap and TOAST: atomic / VACUUM FULL', value($scale, 'atomic', 'table_bytes'),
 		value($scale, 'rewrite', 'table_bytes'), 'at most 1.06');
 	line('WAL of atomic / what it wrote', value($scale, 'atomic', 'wal_bytes'),
@@ -97,7 +99,7 @@ foreach my $scale (@scales)
 		  map { sprintf '%s %.2f s', s/_/ /r, value($scale, $contender, "${_}_milliseconds") / 1000 }
 		  qw(first_scan vacuum checkpoint);
 	}
-	foreach my $contender (qw(atomic alter_table online))
+	foreach my $contender (qw(atomic alter_table online), grep { /^partitions_/ } sort keys %s)
 	{
 		next unless $median{$scale}{$contender};
 		my $m = $median{$scale}{$contender};

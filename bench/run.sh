@@ -6,7 +6,8 @@
 #   BENCH_SCALES="100000 400000"  how many sessions; 1600000 takes an hour more
 #   BENCH_ROUNDS=3                how many runs of each
 #   BENCH_CONTENDERS="rewrite atomic"  only these; by default all:
-#                                 rewrite read plain atomic alter_table online batched python
+#                                 rewrite read plain atomic alter_table online batched python;
+#                                 and only if asked for: partitions_4, partitions_16
 #
 # Writes bench/results/<date>.csv, .txt and .svg. Judges nothing: it fails only when a statement
 # does.

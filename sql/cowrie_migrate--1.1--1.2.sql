@@ -204,6 +204,9 @@ COMMENT ON COLUMN @extschema@.cowrie_migration_status.outcome IS
 -- Names and SQLSTATEs come from cowrie_progress() now.
 DROP FUNCTION cowrie_migrate_internal.cowrie_step_name(bigint);
 DROP FUNCTION cowrie_migrate_internal.cowrie_sqlstate_text(bigint);
+-- Sessions without a snapshot are counted by the NULL bits of their rows.
+DROP FUNCTION cowrie_migrate_internal.cowrie_lacks_snapshot(json, varchar, timestamptz, integer, varchar, text, boolean);
+DROP FUNCTION cowrie_migrate_internal.cowrie_lacks_snapshot(jsonb, varchar, timestamptz, integer, varchar, text, boolean);
 
 -- Every database has a ledger of its own: what a publication of all tables sends of another one is left
 -- out.

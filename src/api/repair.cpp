@@ -60,24 +60,8 @@ Datum strongest_type(FunctionCallInfo fcinfo) {
   return items.values[best];
 }
 
-/** Tells whether a session lacks something that its document tells. A snapshot that was taken is
- *  final where the caller says so: what it has no value for was not known at the time. */
-Datum lacks_snapshot(FunctionCallInfo fcinfo) {
-  // in the order of the declared session columns
-  enum Argument { arg_document, arg_ip, arg_at, arg_asn, arg_country, arg_type, arg_final };
-  const Oid type = call([&] { return document_type_unsafe(fcinfo, arg_document); });
-  if (PG_ARGISNULL(arg_document))
-    return BoolGetDatum(false);
-  EnrichmentReader &reader = read_document(PG_GETARG_DATUM(arg_document), type);
-  const Facts &facts = reader.resolve(text_argument(fcinfo, arg_ip));
-  const bool taken = !PG_ARGISNULL(arg_at);
-  const bool final_snapshot = taken && PG_GETARG_BOOL(arg_final);
-  const bool lacks_value = (PG_ARGISNULL(arg_asn) && facts.asn != 0) ||
-                           (PG_ARGISNULL(arg_country) && !facts.country.empty()) ||
-                           (PG_ARGISNULL(arg_type) && !facts.ip_type.empty());
-  return BoolGetDatum((PG_ARGISNULL(arg_ip) && !facts.source_ip.empty()) ||
-                      (!taken && facts.has_document) || (!final_snapshot && lacks_value));
-}
+/** A function that nothing calls any more: the scripts of earlier versions create it. */
+Datum retired(FunctionCallInfo fcinfo) { PG_RETURN_NULL(); }
 
 } // namespace
 } // namespace cowrie::pg
@@ -86,5 +70,5 @@ extern "C" {
 COWRIE_FUNCTION(cowrie_as_jsonb, as_jsonb(fcinfo))
 COWRIE_FUNCTION(cowrie_unfit_for_jsonb, unfit_for_jsonb(fcinfo))
 COWRIE_FUNCTION(cowrie_strongest_type, strongest_type(fcinfo))
-COWRIE_FUNCTION(cowrie_lacks_snapshot, lacks_snapshot(fcinfo))
+COWRIE_FUNCTION(cowrie_lacks_snapshot, retired(fcinfo))
 }

@@ -209,7 +209,7 @@ SELECT (SELECT count(*) FROM ((SELECT $list FROM reference.$table INTERSECT SELE
 }
 
 # What the checkpoint finds: sessions that were there before the run and have been changed after their batch. A
-# key that is in the queue is looked for, but another one by then.
+# key that is in the queue, which does not see what has not been committed, is another one by then.
 sub expected_verdict
 {
 	my ($cases) = @_;
@@ -217,7 +217,7 @@ sub expected_verdict
 	foreach my $case (grep { $_->{end} eq 'COMMIT' } @$cases)
 	{
 		my $kind = $case->{kind};
-		my $missed = $case->{moment} >= $queued && $case->{moment} < $filled;
+		my $missed = $case->{j} >= $queued && $case->{moment} < $filled;
 		next if $case->{moment} < $filled and not ($missed and $kind eq 'key');
 		$differs{documents}++ if $kind =~ /document|key|delete|replace/;
 		$differs{times}++ if $kind =~ /times|key|delete|replace/;

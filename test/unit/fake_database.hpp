@@ -133,6 +133,7 @@ public:
   std::vector<std::string> locks, grants, notices, warnings, failures;
   int run_locks = 0;
   int statistics_target = 100;
+  int samples = 1;                               ///< that ANALYZE takes of each table
   std::optional<std::string> columns_to_analyze; ///< nothing: all of them
   std::int64_t table_bytes = 8192;               ///< of each table, of a million rows
   std::vector<Disk> disk_list;                   ///< empty: their free space is not known
@@ -249,7 +250,7 @@ public:
       return carried_over;
     if (sql == sample_query)
       return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000",
-               columns_to_analyze}};
+               std::to_string(samples), columns_to_analyze}};
     if (sql == set_sample_query) {
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};
@@ -261,10 +262,6 @@ public:
         if (key.kind == ConstraintKind::foreign_key && sql == orphans_query(target_, each, key))
           return {{std::to_string(orphans)}};
     }
-    for (const auto scope : {derivation::FillScope::untouched, derivation::FillScope::unfinished,
-                             derivation::FillScope::any})
-      if (sql == derivation::count_unfilled(target_, filled_sessions(target_.version), scope))
-        return {{std::to_string(unfilled), std::to_string(filled.before.sessions)}};
     if (starts_with(sql, "SELECT count(*) FROM ")) // what a repair would lose, in many forms
       return {{std::to_string(lost_rows)}};
     if (sql == online::find_objects(target_))
@@ -326,6 +323,11 @@ public:
   Fingerprint stored_rows() override {
     note("read the heap", false);
     return as_stored(scanned);
+  }
+
+  FillCount count_unfilled(bool) override {
+    note("count unfilled sessions", false);
+    return {unfilled, filled.before.sessions};
   }
 
   void stage(const std::string &query) override { fill(query, true, std::nullopt); }

@@ -437,13 +437,16 @@ TEST(Migrate, ReplacesOnlyAWorkTableOfItsOwn) {
 }
 
 TEST(MigrateAnalyzes, WideRowsWithASmallerSample) {
-  for (const auto &[target, bytes, wanted] :
-       {std::tuple(100, 2'000'000'000LL, 41), std::tuple(100, 200'000'000LL, 100),
-        std::tuple(20, 2'000'000'000LL, 20), std::tuple(10'000, 64'000'000'000LL, 10),
-        std::tuple(10'000, 24LL << 20, 10'000)}) {
+  for (const auto &[target, bytes, samples, wanted] :
+       {std::tuple(100, 2'000'000'000LL, 1, 41), std::tuple(100, 200'000'000LL, 1, 100),
+        std::tuple(20, 2'000'000'000LL, 1, 20), std::tuple(10'000, 64'000'000'000LL, 1, 10),
+        std::tuple(10'000, 24LL << 20, 1, 10'000),
+        // partitions: a few have a sample each, many share the time of a few
+        std::tuple(100, 700'000'000LL, 4, 100), std::tuple(100, 700'000'000LL, 17, 28)}) {
     FakeDatabase database;
     database.statistics_target = target;
     database.table_bytes = bytes;
+    database.samples = samples;
     std::vector<int> targets;
     database.before_statement = [&](const Statement &each) {
       if (starts_with(each.sql, "ANALYZE ") && each.phase == 4)

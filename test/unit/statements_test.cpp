@@ -58,7 +58,6 @@ void add_derivation(Script &script, const Target &target, const Table &declared,
   script.add("fill_by_rewrite",
              fill_by_rewrite(target, declared, base, {&declared.constraints.front()}));
   script.add("fill_rows, untouched", fill_rows(target, declared, base, FillScope::untouched));
-  script.add("count_unfilled, any", count_unfilled(target, declared, FillScope::any));
   for (const Table &table : schema_v16().tables)
     if (table.phase > 0) {
       script.add("load_rows of " + table.name,

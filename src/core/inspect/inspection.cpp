@@ -1,6 +1,7 @@
 // Inspection: the recorded version and the catalog, compared with the declaration.
 #include "core/inspect/inspection.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/base/failure.hpp"
@@ -58,13 +59,22 @@ std::string repair_call(const Target &target, const Situation &situation) {
 }
 
 Inspection inspect(Database &database) {
-  if (!database.observe({{*schema_v15().table("schema_state")}}).table("schema_state"))
+  const Schema &declared = database.target().declared();
+  Schema wanted = declared;
+  wanted.tables.push_back(*schema_v15().table("schema_state"));
+  Inspection result;
+  result.observed = database.observe(wanted);
+  std::vector<Table> &seen = result.observed.tables;
+  const auto state = std::find_if(seen.begin(), seen.end(),
+                                  [](const Table &each) { return each.name == "schema_state"; });
+  if (state == seen.end())
     throw Failure(sqlstate::undefined_object,
                   "the schema version of schema \"" + database.target().schema + "\" is unknown",
                   "Table " + state_table(database) + " does not exist.",
                   "Specify the schema of the application, as in " +
                       database.target().with_schema("public").migration() +
                       " schema_metadata is not the version table.");
+  seen.erase(state); // not a table of the declaration
   const std::optional<std::string> version = state_value(database, "schema_version");
   if (!version)
     throw Failure(sqlstate::undefined_object,
@@ -73,9 +83,6 @@ Inspection inspect(Database &database) {
                   "If this is a version 15 database, record it: INSERT INTO " +
                       state_table(database) + " VALUES ('schema_version', '15');");
 
-  Inspection result;
-  const Schema &declared = database.target().declared();
-  result.observed = database.observe(declared);
   result.declared = database.bind(declared, result.observed);
   result.situation =
       classify(result.declared, result.observed, database.target().schema, whole_number(*version),

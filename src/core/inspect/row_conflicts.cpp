@@ -231,17 +231,8 @@ void find_data_losses(Database &database, Inspection &inspection) {
   DataLossFinder(database, inspection).run();
 }
 
-derivation::FillScope fill_scope(const Situation &situation) {
-  return situation.subphase ? derivation::FillScope::unfinished : derivation::FillScope::any;
-}
-
 FillCount count_unfilled(Database &database, const Situation &situation) {
-  const Row row =
-      database
-          .query(derivation::count_unfilled(
-              database.target(), filled_sessions(database.target().version), fill_scope(situation)))
-          .front();
-  return {to_number(row[0]), to_number(row[1])};
+  return database.count_unfilled(situation.subphase.has_value());
 }
 
 std::string has_rows_query(const Target &target, const std::string &table) {

@@ -9,7 +9,6 @@
 
 #include "core/inspect/inspection.hpp"
 #include "core/plan/row_facts.hpp"
-#include "core/sql/derivation.hpp"
 
 namespace cowrie {
 
@@ -25,15 +24,8 @@ std::string has_rows_query(const Target &target, const std::string &table);
  *  and something of the user's forbids it. */
 RowFacts row_facts(Database &database, const Inspection &inspection);
 
-/** How many sessions lack something which their document tells, of how many. */
-struct FillCount {
-  std::int64_t sessions;
-  std::int64_t of;
-};
+/** The sessions that lack something: once a run of ours has been through them all, a snapshot that
+ *  is there is final. */
 FillCount count_unfilled(Database &database, const Situation &situation);
-
-/** Which sessions are looked at: once a run of ours has been through them all, a snapshot that is
- *  there is final. */
-derivation::FillScope fill_scope(const Situation &situation);
 
 } // namespace cowrie

@@ -48,6 +48,12 @@ struct FillResult {
       stored; ///< as `before`, over the documents as a rewrite leaves them: compressed, if long
 };
 
+/** How many sessions lack something which their document tells, of how many. */
+struct FillCount {
+  std::int64_t sessions = 0;
+  std::int64_t of = 0;
+};
+
 /** A table of the target schema, and the mode in which it is to be locked. */
 struct TableLock {
   std::string table;
@@ -112,6 +118,10 @@ public:
   /** Counts and sums the sessions as their heap stores them: every column, byte by byte, with the
    *  pointers into TOAST. No times. */
   virtual Fingerprint stored_rows() = 0;
+  /** Counts the sessions that lack something which their document tells; the columns are those that
+   *  are declared. `snapshots_are_final`: what a snapshot that was taken has no value for was not
+   *  known at the time, and is not missing. */
+  virtual FillCount count_unfilled(bool snapshots_are_final) = 0;
 
   /** Notes the sessions whose keys a query selects, for an online migration to look at; returns how
    *  many. Notes are written and removed below SQL: no publication sends them to subscribers, who

@@ -156,51 +156,59 @@ bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step
   return true;
 }
 
-const char *const sample_query = R"(SELECT
-  current_setting('default_statistics_target')::integer, l.bytes, l.rows,
-  CASE WHEN t.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = t.oid)
-    AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indexprs IS NOT NULL)
+const char *const sample_query = R"(WITH tables AS (
+  SELECT c.oid, c.oid = $1::text::regclass AS whole, c.relkind, c.relname, n.nspname,
+    GREATEST(c.reltuples, 0) AS rows
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE c.oid = $1::text::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass))
+)
+SELECT current_setting('default_statistics_target')::integer,
+  COALESCE(sum(pg_relation_size(oid)), 0)::bigint,
+  COALESCE(sum(rows) FILTER (WHERE relkind = 'r'), 0)::bigint, count(*),
+  CASE WHEN bool_and(relkind IN ('r', 'p')
+      AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = oid)
+      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = oid AND indexprs IS NOT NULL))
   THEN (
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
-    WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
-      AND (a.attname = ANY (string_to_array($2, ',')) OR NOT EXISTS (
-        SELECT FROM pg_stats AS s WHERE s.schemaname = n.nspname
-          AND s.tablename = t.relname AND s.attname = a.attname))
+    WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND (a.attname = ANY (string_to_array($2, ',')) OR EXISTS (
+        SELECT FROM tables AS c WHERE (c.whole OR c.relkind = 'p' OR c.rows > 0) AND NOT EXISTS (
+          SELECT FROM pg_stats AS s WHERE s.schemaname = c.nspname
+            AND s.tablename = c.relname AND s.attname = a.attname)))
   ) END AS columns
-FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
-CROSS JOIN LATERAL (
-  SELECT COALESCE(sum(pg_relation_size(c.oid)), 0) AS bytes,
-    COALESCE(sum(GREATEST(c.reltuples, 0)), 0)::bigint AS rows
-  FROM pg_class AS c
-  WHERE c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid)))
-) AS l WHERE t.oid = $1::text::regclass)";
+FROM tables)";
 const char *const set_sample_query = "SELECT set_config('default_statistics_target', $1, true)";
 
 // ANALYZE keeps its sample of 300 rows for each unit of the target in memory, and rows of documents
-// are wide: the target is lowered for them, and set back. Where the columns that have changed are
-// known, the statistics of the others still hold: only those that have none are asked for besides.
+// are wide: the target is lowered for them, and set back. Of partitions the server takes a sample
+// of each and one of the whole: together they shall take the time of a few. Where the columns that
+// have changed are known, the statistics of the others still hold: only those that have none are
+// asked for besides.
 void analyze(Database &database, const Step &step) {
   constexpr std::int64_t sample_bytes = 24 << 20;
   constexpr std::int64_t rows_per_unit = 300;
   constexpr std::int64_t least_target = 10;
+  constexpr std::int64_t few_samples = 4;
   const Row row = database
                       .query(sample_query, {qualified(database.target().schema, step.table),
                                             join(step.columns, ",")})
                       .front();
   const std::int64_t target = to_number(row[0]), bytes = to_number(row[1]),
-                     rows = to_number(row[2]);
+                     rows = to_number(row[2]), samples = to_number(row[3]);
   // as wide as a row can be before it goes to TOAST, where nobody has counted them yet
   const std::int64_t row_bytes = rows > 0 ? bytes / rows + 1 : 2048;
-  const std::int64_t bounded = std::max(least_target, sample_bytes / (rows_per_unit * row_bytes));
+  const std::int64_t bounded =
+      std::max(least_target, sample_bytes * few_samples / std::max(samples, few_samples) /
+                                 (rows_per_unit * row_bytes));
   const bool lowers = bytes > sample_bytes && bounded < target;
   const auto set_target = [&](std::int64_t value) {
     database.query(set_sample_query, {std::to_string(value)});
   };
   if (lowers)
     set_target(bounded);
-  const bool narrow = !step.columns.empty() && row[3];
+  const bool narrow = !step.columns.empty() && row[4];
   for (const std::string &sql : step.statements)
-    database.execute(narrow ? sql + " (" + *row[3] + ")" : sql);
+    database.execute(narrow ? sql + " (" + *row[4] + ")" : sql);
   if (lowers)
     set_target(target);
 }

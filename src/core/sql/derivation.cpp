@@ -153,18 +153,6 @@ WHERE {at_place} AND ({known}))",
                     {"known", known}});
 }
 
-std::string count_unfilled(const Target &target, const Table &declared, FillScope scope) {
-  std::string arguments = document(target);
-  for (const Column &each : declared.columns)
-    append(arguments, quote_identifier(each.name) + "::" + without_length(each.type));
-  return sql::fill(target, R"(SELECT
-  count(*) FILTER (WHERE {condition} AND {cowrie_lacks_snapshot}({arguments}, {final})), count(*)
-FROM {sessions})",
-                   {{"condition", condition(declared, scope)},
-                    {"arguments", arguments},
-                    {"final", scope == FillScope::any ? "false" : "true"}});
-}
-
 namespace {
 
 /** How an inventory's column that is computed from the sessions changes when they do. */

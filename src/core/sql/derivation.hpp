@@ -50,9 +50,6 @@ enum class FillScope {
 std::string fill_rows(const Target &target, const Table &declared, const Table &observed,
                       FillScope scope);
 
-/** Counts the sessions that lack something their document tells, and all sessions. */
-std::string count_unfilled(const Target &target, const Table &declared, FillScope scope);
-
 /** What to do with rows that are there already. */
 enum class OnExisting {
   none_there, ///< the table was just made

@@ -62,7 +62,7 @@ std::string from_tables(const std::vector<std::string> &tables, bool with_partit
 // A row that a rule sends elsewhere is neither changed nor reported. Into a table that has a rule
 // for inserts or updates the server accepts no ON CONFLICT, although the rule be disabled.
 void refuse_rules(const ResolvedTarget &target) {
-  for (const Row &row : spi_query(
+  for (const Row &row : spi_query_often(
            "SELECT * FROM (SELECT c.relname, r.rulename, r.ev_enabled = 'D' AS disabled,"
            " r.ev_type IN ('2', '3') AND c.relname <> 'session_summaries' AS in_the_way,"
            " pg_get_ruledef(r.oid)" +
@@ -84,14 +84,14 @@ void refuse_rules(const ResolvedTarget &target) {
 
 // ALTER TABLE goes down to the children, and a query reads their rows as the table's own.
 void refuse_inheritance(const ResolvedTarget &target) {
-  for (const Row &row :
-       spi_query("SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
-                     from_tables(kept_tables(target)) +
-                     "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
-                     " JOIN pg_class AS p ON p.oid = i.inhparent WHERE NOT (c.relname ="
-                     " 'session_summaries' AND c.relkind = 'p' AND i.inhparent = c.oid) ORDER BY "
-                     "c.relname, i.inhrelid LIMIT 1",
-                 {target.names.schema}, true)) {
+  for (const Row &row : spi_query_often(
+           "SELECT c.relname, i.inhparent::regclass, i.inhrelid::regclass, p.relkind = 'p'" +
+               from_tables(kept_tables(target)) +
+               "JOIN pg_inherits AS i ON c.oid IN (i.inhparent, i.inhrelid)"
+               " JOIN pg_class AS p ON p.oid = i.inhparent WHERE NOT (c.relname ="
+               " 'session_summaries' AND c.relkind = 'p' AND i.inhparent = c.oid) ORDER BY "
+               "c.relname, i.inhrelid LIMIT 1",
+           {target.names.schema}, true)) {
     const std::string table = qualified(target.names.schema, *row[0]);
     const bool partition = row[3] == "t";
     throw Failure(sqlstate::feature_not_supported, table + " takes part in inheritance",
@@ -145,7 +145,7 @@ void refuse_row_security(const ResolvedTarget &target) {
 void refuse_unsuitable_state(const ResolvedTarget &target) {
   const std::string table = qualified(target.names.schema, "schema_state");
   const std::string alter = "Run ALTER TABLE " + table + " ";
-  for (const Row &row : spi_query(
+  for (const Row &row : spi_query_often(
            "SELECT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique AND"
            " i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND"
            " i.indnkeyatts = 1 AND i.indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid ="
@@ -179,7 +179,7 @@ void refuse_checks_of_state(const ResolvedTarget &target) {
                      quote_literal(std::to_string(declared.version)) + "::varchar)";
   for (int phase = 1; phase <= declared.last_phase(); ++phase)
     rows += ", ('schema_subphase', " + quote_literal(subphase_text(phase)) + ")";
-  for (const Row &row : spi_query(
+  for (const Row &row : spi_query_often(
            "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)" +
                from_tables({"schema_state"}) +
                "JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c' WHERE (SELECT"
@@ -190,11 +190,11 @@ void refuse_checks_of_state(const ResolvedTarget &target) {
                " 'pg_class'::regclass) ORDER BY k.conname",
            {target.names.schema}, true)) {
     const std::string name = quote_identifier(*row[0]);
-    const std::vector<Row> refused = spi_query("SELECT key, value FROM (VALUES " + rows +
-                                                   ") AS schema_state (key, value)"
-                                                   " WHERE NOT (" +
-                                                   row[1].value_or("") + ") LIMIT 1",
-                                               {}, true);
+    const std::vector<Row> refused = spi_query_often("SELECT key, value FROM (VALUES " + rows +
+                                                         ") AS schema_state (key, value)"
+                                                         " WHERE NOT (" +
+                                                         row[1].value_or("") + ") LIMIT 1",
+                                                     {}, true);
     if (!refused.empty())
       throw Failure(sqlstate::prerequisite_state,
                     "constraint " + name + " on " + table + " rejects what the migration writes",
@@ -208,7 +208,7 @@ void refuse_checks_of_state(const ResolvedTarget &target) {
 // Type bits: 4 INSERT, 8 DELETE, 16 UPDATE; one with a list of columns fires for those only.
 void refuse_triggers_of_state(const ResolvedTarget &target) {
   const std::string table = qualified(target.names.schema, "schema_state");
-  for (const Row &row : spi_query(
+  for (const Row &row : spi_query_often(
            "SELECT string_agg(format('trigger %I', g.tgname), E'\n' ORDER BY g.tgname),"
            " string_agg(format('DISABLE TRIGGER %I', g.tgname), ', ' ORDER BY g.tgname),"
            " string_agg(format('ENABLE TRIGGER %I', g.tgname), ', ' ORDER BY g.tgname),"
@@ -232,7 +232,7 @@ void refuse_triggers_of_state(const ResolvedTarget &target) {
 
 // Such a table takes no UPDATE at all.
 void refuse_missing_replica_identity(const ResolvedTarget &target) {
-  for (const Row &row : spi_query(
+  for (const Row &row : spi_query_often(
            "SELECT c.relname, string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname), "
            "n.nspname" +
                from_tables(written_tables(target), /* with_partitions: */ true) +
@@ -255,7 +255,7 @@ void refuse_missing_replica_identity(const ResolvedTarget &target) {
 
 void refuse_missing_schema_privilege(const ResolvedTarget &target) {
   const Parameter role = std::int64_t(target.owner);
-  for (const Row &row : spi_query( // that of the tables first
+  for (const Row &row : spi_query_often( // that of the tables first
            "SELECT n.nspname FROM pg_namespace AS n WHERE (n.nspname = $2::text OR n.oid IN"
            " (SELECT c.relnamespace FROM pg_partition_tree($3::int8::oid::regclass) AS p JOIN"
            " pg_class AS c ON c.oid = p.relid)) AND NOT (has_schema_privilege($1::int8::oid, n.oid,"
@@ -271,12 +271,12 @@ void refuse_missing_schema_privilege(const ResolvedTarget &target) {
               "new indexes.",
         "Run GRANT USAGE, CREATE ON SCHEMA " + quote_identifier(*row[0]) + " TO " +
             quote_identifier(target.names.owner) + ";");
-  for (const Row &row :
-       spi_query("SELECT spcname FROM pg_tablespace AS t WHERE spcname ="
-                 " current_setting('default_tablespace') AND NOT"
-                 " has_tablespace_privilege($1::int8::oid, t.oid, 'CREATE') AND t.oid <>"
-                 " (SELECT dattablespace FROM pg_database WHERE datname = current_database())",
-                 {role}, true))
+  for (const Row &row : spi_query_often(
+           "SELECT spcname FROM pg_tablespace AS t WHERE spcname ="
+           " current_setting('default_tablespace') AND NOT"
+           " has_tablespace_privilege($1::int8::oid, t.oid, 'CREATE') AND t.oid <>"
+           " (SELECT dattablespace FROM pg_database WHERE datname = current_database())",
+           {role}, true))
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" cannot create tables in tablespace \"" +
                       *row[0] + "\"",
@@ -288,17 +288,17 @@ void refuse_missing_schema_privilege(const ResolvedTarget &target) {
 
 // An owner may have taken privileges on its own tables away from itself.
 void refuse_missing_table_privilege(const ResolvedTarget &target) {
-  for (const Row &row :
-       spi_query("SELECT c.relname, string_agg(w.privilege, ', ' ORDER BY w.position)" +
-                     from_tables(written_tables(target)) +
-                     "CROSS JOIN unnest(CASE c.relname WHEN 'schema_state' THEN"
-                     " ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] WHEN 'session_summaries' THEN"
-                     " ARRAY['SELECT', 'UPDATE', 'REFERENCES'] ELSE"
-                     " ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES'] END)"
-                     " WITH ORDINALITY AS w (privilege, position)"
-                     " WHERE NOT has_table_privilege($2::int8::oid, c.oid, w.privilege)"
-                     " GROUP BY c.relname ORDER BY c.relname LIMIT 1",
-                 {target.names.schema, std::int64_t(target.owner)}, true)) {
+  for (const Row &row : spi_query_often(
+           "SELECT c.relname, string_agg(w.privilege, ', ' ORDER BY w.position)" +
+               from_tables(written_tables(target)) +
+               "CROSS JOIN unnest(CASE c.relname WHEN 'schema_state' THEN"
+               " ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] WHEN 'session_summaries' THEN"
+               " ARRAY['SELECT', 'UPDATE', 'REFERENCES'] ELSE"
+               " ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES'] END)"
+               " WITH ORDINALITY AS w (privilege, position)"
+               " WHERE NOT has_table_privilege($2::int8::oid, c.oid, w.privilege)"
+               " GROUP BY c.relname ORDER BY c.relname LIMIT 1",
+           {target.names.schema, std::int64_t(target.owner)}, true)) {
     const std::string table = qualified(target.names.schema, *row[0]);
     throw Failure(sqlstate::insufficient_privilege,
                   "role \"" + target.names.owner + "\" lacks privileges on " + table,
@@ -311,16 +311,16 @@ void refuse_missing_table_privilege(const ResolvedTarget &target) {
 // What statements call is in the internal schema; what has an internal argument only aggregates
 // call.
 void refuse_missing_execute_privilege(const ResolvedTarget &target) {
-  for (const Row &row :
-       spi_query("SELECT count(*), min(p.oid::regprocedure::text) FROM pg_depend AS d JOIN pg_proc"
-                 " AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid WHERE d.refclassid ="
-                 " 'pg_extension'::regclass AND d.refobjid = $1::int8::oid AND d.deptype = 'e' AND"
-                 " p.pronamespace = $2::int8::oid AND NOT 'internal'::regtype ="
-                 " ANY (p.proargtypes::oid[] || p.prorettype) AND NOT"
-                 " has_function_privilege($3::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
-                 {std::int64_t(target.extension.id), std::int64_t(target.extension.internal),
-                  std::int64_t(target.owner)},
-                 true))
+  for (const Row &row : spi_query_often(
+           "SELECT count(*), min(p.oid::regprocedure::text) FROM pg_depend AS d JOIN pg_proc"
+           " AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid WHERE d.refclassid ="
+           " 'pg_extension'::regclass AND d.refobjid = $1::int8::oid AND d.deptype = 'e' AND"
+           " p.pronamespace = $2::int8::oid AND NOT 'internal'::regtype ="
+           " ANY (p.proargtypes::oid[] || p.prorettype) AND NOT"
+           " has_function_privilege($3::int8::oid, p.oid, 'EXECUTE') HAVING count(*) > 0",
+           {std::int64_t(target.extension.id), std::int64_t(target.extension.internal),
+            std::int64_t(target.owner)},
+           true))
     throw Failure(
         sqlstate::insufficient_privilege,
         "role \"" + target.names.owner + "\" cannot execute the functions of the extension",

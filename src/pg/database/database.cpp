@@ -6,6 +6,7 @@
 #include "pg/catalog/leaves.hpp"
 #include "pg/catalog/refusals.hpp"
 #include "pg/reading/fill_run.hpp"
+#include "pg/reading/unfilled.hpp"
 #include "pg/database/parallel_insert.hpp"
 #include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
@@ -66,6 +67,20 @@ std::int64_t ServerDatabase::expected_sessions() {
             " (SELECT relid FROM pg_partition_tree($1::int8::oid::regclass)))",
             {std::int64_t(target_.sessions)});
   return found.empty() ? 0 : std::stoll(found.front()[0].value_or("0"));
+}
+
+// What a statement would see: the calling one of a function that writes nothing, else a new one.
+FillCount ServerDatabase::count_unfilled(bool snapshots_are_final) {
+  const Snapshot snapshot = call(
+      [this] { return RegisterSnapshot(read_only_ ? GetActiveSnapshot() : GetLatestSnapshot()); });
+  FillCount all;
+  for (const Oid leaf : leaves_of(target_.sessions)) {
+    const FillCount found = pg::count_unfilled(leaf, snapshot, snapshots_are_final);
+    all.sessions += found.sessions;
+    all.of += found.of;
+  }
+  call([=] { UnregisterSnapshot(snapshot); });
+  return all;
 }
 
 // The lock that the statement takes: what is looked at under it stays.

@@ -35,6 +35,7 @@ public:
   FillResult rewrite(const std::string &sql) override;
   FillResult rewrite_heap() override;
   Fingerprint stored_rows() override;
+  FillCount count_unfilled(bool snapshots_are_final) override;
   std::int64_t note_sessions(const std::string &query) override;
   void remove_notes(const std::string &query, const std::vector<Parameter> &parameters) override;
   void lock_run() override;

@@ -28,9 +28,8 @@ private:
   MemoryContext previous_;
 };
 
-/** Copies the rows of one table, filled, and has the run read ahead meanwhile. */
+/** Copies the rows of one table, filled. */
 void copy_rows(FillRun &run, HeapRewrite &rewrite, Oid table) {
-  run.have_read_ahead({table}, read_by_others);
   SessionFiller filler;
   call([&] {
     rewrite.begin_unsafe(table);
@@ -53,11 +52,12 @@ FillResult ServerDatabase::rewrite_heap() {
   StoredRows stored;
   std::optional<FillResult> result;
   const std::vector<Oid> leaves = leaves_of(target_.sessions);
+  run.have_read_ahead(leaves, read_by_others);
   for (const Oid leaf : leaves) {
     HeapRewrite rewrite;
     copy_rows(run, rewrite, leaf);
     stored.add(rewrite.stored_rows());
-    run.stop_reading_ahead(); // parallel mode must have ended
+    run.end_parallel_mode();
     if (leaf == leaves.back())
       result = run.finish(); // before the last indexes are built
     fault::statement();

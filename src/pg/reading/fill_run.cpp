@@ -52,8 +52,9 @@ void FillRun::have_read_ahead(const std::vector<Oid> &tables, int share) {
                  share);
 }
 
-void FillRun::stop_reading_ahead() {
-  if (ahead_)
+// The reader has ended with the table, unless it has seen rows that the writer has not.
+void FillRun::end_parallel_mode() {
+  if (ahead_ && ahead_->at_work())
     ahead_->stop();
 }
 
@@ -76,7 +77,7 @@ const SessionReading *FillRun::read_ahead(const SessionArguments &row) {
 }
 
 FillResult FillRun::finish() {
-  stop_reading_ahead();
+  end_parallel_mode();
   call([&] {
     settle_unsafe();
     if (staging_) {

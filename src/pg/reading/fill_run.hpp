@@ -67,8 +67,8 @@ public:
    *  these tables: `share` of every 16. */
   void have_read_ahead(const std::vector<Oid> &tables, int share);
 
-  /** Ends that: this process is in parallel mode no more. */
-  void stop_reading_ahead();
+  /** To be called behind the last row of a table: this process is in parallel mode no more. */
+  void end_parallel_mode();
 
   /** What another process has read of the session that is to be filled next; null: it has not. To
    * be asked once for each. */
