@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -251,6 +252,9 @@ public:
     if (sql == sample_query)
       return {{std::to_string(statistics_target), std::to_string(table_bytes), "1000000",
                std::to_string(samples), columns_to_analyze}};
+    if (sql == missing_columns_query)
+      return missing_columns(std::get<std::string>(parameters.at(0)),
+                             std::get<std::string>(parameters.at(1)));
     if (sql == set_sample_query) {
       statistics_target = std::stoi(std::get<std::string>(parameters.at(0)));
       return {{std::to_string(statistics_target)}};
@@ -475,6 +479,16 @@ private:
           table && (phase == 0 || schema_v16().table(each.table)->phase > phase))
         rows.push_back({each.table, each.reason, std::to_string(each.rows)});
     return rows;
+  }
+
+  std::vector<Row> missing_columns(const std::string &table, const std::string &columns) const {
+    for (const Table &each : state.schema.tables) {
+      std::istringstream wanted(columns);
+      for (std::string column; name(each.name) == table && std::getline(wanted, column, ',');)
+        if (!each.column(column))
+          return {{column}};
+    }
+    return {};
   }
 
   void note(const std::string &sql, bool changes) {

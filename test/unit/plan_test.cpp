@@ -182,8 +182,13 @@ TEST(PortionsOf, EveryStepHasItsPartAndTheFillMostOfIt) {
     EXPECT_EQ(at_once[i].step, steps[i].name);
     EXPECT_GT(at_once[i].effort, 0) << steps[i].name;
     all += at_once[i].effort;
-    if (steps[i].kind == StepKind::fill_sessions)
+    if (steps[i].kind == StepKind::fill_sessions) {
       fill = at_once[i].effort;
+      EXPECT_GT(at_once[i].counted, fill / 2);
+      EXPECT_LT(at_once[i].counted, fill); // indexes are built after the last row
+    } else {
+      EXPECT_EQ(at_once[i].counted, 0) << steps[i].name;
+    }
   }
   EXPECT_GT(fill, all / 3);
   EXPECT_LT(fill, all);
@@ -196,6 +201,7 @@ TEST(PortionsOf, EveryStepHasItsPartAndTheFillMostOfIt) {
   ASSERT_LT(queued, batches.end() - 1);
   EXPECT_EQ((queued + 1)->step, "fill_columns");
   EXPECT_GT((queued + 1)->effort, fill);
+  EXPECT_EQ((queued + 1)->counted, (queued + 1)->effort);
 }
 
 TEST(PlanMigration, FillsInOneRewriteAndNoUpdate) {

@@ -5,6 +5,8 @@ namespace cowrie {
 namespace {
 
 constexpr double trifle = 10;
+/** What a rewrite does after its last row. */
+constexpr double rebuilt_indexes = 1'000;
 
 double effort_of_load(const std::string &table) {
   return table == "ip_inventory" ? 1'700 : table == "ip_asn_history" ? 500 : 400;
@@ -14,7 +16,8 @@ double effort_of(const Step &step, Filling filling) {
   const bool large = step.table == "session_summaries";
   switch (step.kind) {
   case StepKind::fill_sessions:
-    return filling == Filling::in_batches ? 18'000 : step.heap_only ? 6'000 : 11'000;
+    return filling == Filling::in_batches ? 18'000
+                                          : rebuilt_indexes + (step.heap_only ? 4'200 : 9'900);
   case StepKind::fill_new_rows:
     return 1'000;
   case StepKind::repair:
@@ -43,9 +46,14 @@ double effort_of(const Step &step, Filling filling) {
 std::vector<Portion> portions_of(const std::vector<Step> &plan, Filling filling) {
   std::vector<Portion> result;
   for (const Step &each : plan) {
-    if (each.kind == StepKind::fill_sessions && filling == Filling::in_batches)
-      result.push_back({each.phase, "queue_sessions", 1'200});
-    result.push_back({each.phase, each.name, effort_of(each, filling)});
+    const bool in_batches = filling == Filling::in_batches;
+    Portion portion{each.phase, each.name, effort_of(each, filling)};
+    if (each.kind == StepKind::fill_sessions) {
+      if (in_batches)
+        result.push_back({each.phase, "queue_sessions", 1'200});
+      portion.counted = portion.effort - (in_batches ? 0 : rebuilt_indexes);
+    }
+    result.push_back(std::move(portion));
   }
   return result;
 }

@@ -204,6 +204,7 @@ struct Portion {
   int phase = 0;
   std::string step;
   double effort = 0;
+  double counted = 0; ///< of it: what passes while the step counts rows
 };
 
 /** What other sessions and the caller see while it runs; not transactional. */

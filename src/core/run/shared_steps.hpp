@@ -45,6 +45,9 @@ extern const char *const set_sample_query;
 /** Runs the ANALYZE of a step, with a sample that is bounded in bytes, not only in rows. */
 void analyze(Database &database, const Step &step);
 
+/** Asks which of the columns $2 the table $1 lacks: the first of them. */
+extern const char *const missing_columns_query;
+
 /** Returns true if a column of the index is missing; a WARNING has been issued. */
 bool skipped_for_missing_column(Database &database, Monitor &monitor, const Step &step,
                                 StepResult &row);

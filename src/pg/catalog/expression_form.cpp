@@ -22,8 +22,8 @@ std::string without_notation(std::string_view tree) {
       if (tree.substr(0, each.size()) == each)
         skip = each.size() + 1; // the value is one digit
     if (skip == 0) {
-      form += tree.front();
-      skip = 1;
+      skip = std::min(tree.find(':', 1), tree.size()); // where the next field begins
+      form += tree.substr(0, skip);
     }
     tree.remove_prefix(std::min(skip, tree.size()));
   }

@@ -103,9 +103,6 @@ void Progress::planned(std::vector<Portion> portions) {
   set_if_there("part", 0);
 }
 
-/** Its rows are counted while it runs. */
-constexpr std::string_view counted_step = "fill_columns";
-
 // A step that is not in the plan, or that comes earlier than planned, changes nothing.
 void Progress::portion(int phase, std::string_view step) {
   double before = 0, all = 0;
@@ -125,7 +122,7 @@ void Progress::portion(int phase, std::string_view step) {
   if (millionths(before) < done_)
     return;
   done_ = millionths(before);
-  size_ = step == counted_step ? millionths(found->effort) : 0;
+  size_ = millionths(found->counted);
   set_if_there("part", done_ * part_unit + size_);
 }
 

@@ -187,6 +187,7 @@ void HeapRewrite::end_unsafe() {
 }
 
 void HeapRewrite::finish_unsafe() {
+  writer_.sync_unsafe();
   replace_file_unsafe();
   RelationClearMissing(table_); // every row has all columns now
   CommandCounterIncrement();

@@ -44,7 +44,7 @@ public:
   /** Writes the row, after a look at whether it has the values that it had. */
   void put_unsafe();
 
-  /** Ends when all rows are written: they have reached the disk. */
+  /** Writes what is left, and ends the reading. */
   void end_unsafe();
 
   /** What has been written, to be compared with what is there later. */

@@ -61,6 +61,10 @@ PageWriter::Written PageWriter::finish_unsafe() {
     flush_unsafe();
   if (map_begun_)
     flush_map_unsafe();
+  return written_;
+}
+
+void PageWriter::sync_unsafe() {
   // A checkpoint that has come meanwhile does not know of these pages: replaying the WAL from there
   // would not bring them back.
   if (logged_) {
@@ -69,7 +73,6 @@ PageWriter::Written PageWriter::finish_unsafe() {
     if (map_begun_)
       smgrimmedsync(storage, VISIBILITYMAP_FORKNUM);
   }
-  return written_;
 }
 
 void PageWriter::close_page_unsafe() {
@@ -97,6 +100,10 @@ void PageWriter::flush_unsafe() {
   }
   for (int i = 0; i < closed_; ++i)
     extend_unsafe(MAIN_FORKNUM, first + static_cast<BlockNumber>(i), page_unsafe(i));
+  // The disk shall be at work while the next pages are made: sync_unsafe() waits for it.
+  if (logged_)
+    smgrwriteback(compat::open_storage_unsafe(file_), MAIN_FORKNUM, first,
+                  static_cast<BlockNumber>(closed_));
   closed_ = 0;
 }
 

@@ -25,8 +25,11 @@ public:
   /** Adds a row, with its header. `frozen`: the header says that it is visible to everybody. */
   void add_unsafe(HeapTuple row, bool frozen);
 
-  /** Writes what is left and has it reach the disk. */
+  /** Writes what is left. */
   Written finish_unsafe();
+
+  /** Waits until everything has reached the disk. */
+  void sync_unsafe();
 
 private:
   Page page_unsafe(int number) const { return pages_ + static_cast<Size>(number) * BLCKSZ; }
