@@ -148,8 +148,8 @@ copy_tests() {
   mkdir -p "$work/run"
   # with the times of the files: make shall find the objects up to date
   cp -a test sql expected src docs scripts bench contrib debian ./*.md LICENSE META.json Makefile ./*.control "$work/run/"
-  mkdir -p "$work/run/build" "$work/run/regress" "$work/run/isolation" "$work/run/tap"
-  cp -a build/compiled-for "$work/run/build/"
+  mkdir -p "$work/run"/{build,regress,isolation,tap,clusters}
+  cp -a build/compiled-for build/src build/src.* "$work/run/build/"
   # those of the tests, never through a link to an installed one
   cp --remove-destination test/fixtures/extensions/* "$tree$("$PG_CONFIG" --sharedir)/extension/"
   [ -z "$server_user" ] || chown -R "$server_user" "$work/run"
@@ -202,7 +202,7 @@ tap_log() { echo "$logs/tap-files/$(basename "$1" .pl).log"; }
 tap_file() {
   local status=0
   as_server_user env -u PGHOST -u PGUSER -u PGDATABASE -C "$work/run/test" PGPORT=65432 \
-    PATH="$bindir:$PATH" TESTDIR="$work/run/tap" TESTDATADIR="$work/run/tap/data" \
+    PATH="$work/run/test/bin:$bindir:$PATH" COWRIE_CLUSTERS="$work/run/clusters" TESTDIR="$work/run/tap" TESTDATADIR="$work/run/tap/data" \
     TESTLOGDIR="$work/run/tap/log" PG_TEST_PORT_DIR="$work/run/tap/ports" \
     PG_REGRESS="$pg_tests/regress/pg_regress" TMPDIR="$work" \
     prove --norc --verbose --timer -I "$pg_tests/perl" -I t "$1" >"$(tap_log "$1")" 2>&1 || status=$?

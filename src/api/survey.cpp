@@ -79,18 +79,16 @@ Datum stored_size(FunctionCallInfo fcinfo) {
   });
 }
 
-// The arguments of cowrie_assessment_add, after the state.
-enum AssessmentArgument {
-  arg_enrichment = 1,
-  arg_session_id,
-  arg_source_ip,
-  arg_asn,
-  arg_country,
-  arg_ended,
-  arg_events_schema,
-};
-
 Datum assessment_add(FunctionCallInfo fcinfo) {
+  enum Argument { // after the state
+    arg_enrichment = 1,
+    arg_session_id,
+    arg_source_ip,
+    arg_asn,
+    arg_country,
+    arg_ended,
+    arg_events_schema,
+  };
   if (PG_ARGISNULL(0))
     forget_memo(); // what another query read may have been read without raw events
   AssessmentState *state = assessment_state(fcinfo);

@@ -114,7 +114,7 @@ SKIP:
 {
 	skip 'no clang++ here', 2 if system('command -v clang++ >/dev/null') != 0;
 	my ($status, $said) = bash("mkdir '$directory/clang' && make -C '$directory/clang' -f '$root/Makefile' CXX=clang++"
-		  . ' src/pg/boundary/guard.o src/pg/catalog/target.o src/core/plan/plan.o src/cowrie_migrate.o');
+		  . ' build/src/pg/boundary.o build/src/pg/catalog.o build/src/core/plan.o build/src.o');
 	is($status, 0, 'CXX=clang++ with the flags of a server that gcc has built') or diag($said);
 	unlike($said, qr/warning:/, 'without a warning');
 }
@@ -124,16 +124,18 @@ SKIP:
 {
 	my $objects = "$directory/objects";
 	my $make = "make -C '$objects' -f '$root/Makefile'";
-	my ($status, $said) = bash("mkdir '$objects' && $make src/cowrie_migrate.o src/api/latest.o", CXX => 'g++');
+	my ($status, $said) = bash("mkdir '$objects' && $make build/src.o build/src/core/base.o", CXX => 'g++');
 	is($status, 0, 'a directory of its own: objects are built') or diag($said);
-	ok(-s "$objects/src/cowrie_migrate.o" && -s "$objects/src/api/latest.o", 'a directory of its own: and are there');
+	ok(-s "$objects/build/src.o" && -s "$objects/build/src/core/base.o", 'a directory of its own: and are there');
 	($status, $said) = bash("$make -n all install");
 	is($status, 0, 'a directory of its own: all can be built and installed') or diag($said);
 	my @sources = map { glob "$root/src/$_" } '*.cpp', 'api/*.cpp', 'core/*/*.cpp', 'pg/*/*.cpp';
+	my %included = reverse $said =~ /^printf '#include "%s"\\n' (.*) >(\S+\.cpp)\.new$/mg;
 	my %compiled = map { $_ => 1 } $said =~ /^\S+ .* -c .*-o \S+ (\S+\.cpp)$/mg;
-	is_deeply([ sort keys %compiled ], [ sort @sources ], 'a directory of its own: every source is compiled');
+	my @compiled = map { "$root/src/$_" } map { split ' ', $included{$_} } keys %compiled;
+	is_deeply([ sort @compiled ], [ sort @sources ], 'a directory of its own: every source is compiled');
 	my ($library) = $said =~ /^(\S+ .*-shared -o cowrie_migrate\.so .*)$/m;
-	is(scalar(() = ($library // '') =~ m{\bsrc/\S+\.o\b}g), scalar @sources, 'a directory of its own: every object is linked');
+	is(scalar(() = ($library // '') =~ m{\bbuild/src\S*\.o\b}g), scalar keys %compiled, 'a directory of its own: every object is linked');
 	foreach my $file ('cowrie_migrate.control', 'sql/cowrie_migrate--1.0.sql', 'sql/cowrie_migrate--1.0--1.1.sql')
 	{
 		like($said, qr{install .*\Q$root/\E/?\Q$file\E}, "a directory of its own: $file is installed");

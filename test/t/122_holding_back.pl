@@ -1,5 +1,5 @@
-# Each reason for an online migration to hold back, provoked for real: a standby whose replay is paused, a slot that
-# is left behind, an archiver that fails, busy sessions. It says why, writes nothing, and goes on once that is
+# Each reason for an online migration to hold back, provoked for real: a standby whose replay is paused, a subscriber
+# that waits for a lock, a slot that is left behind, an archiver that fails, busy sessions. It says why, writes nothing, and goes on once that is
 # over. The caller is a plain role, which may not see what others do. The result is that of the reference.
 use strict;
 use warnings;
@@ -14,13 +14,13 @@ use Session;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('holding');
-$node->init(allows_streaming => 1, extra => [ '--encoding', 'UTF8', '--no-locale' ]);
+$node->init(allows_streaming => 'logical', extra => [ '--encoding', 'UTF8', '--no-locale' ]);
 $node->append_conf('postgresql.conf', "fsync = off\narchive_mode = on\narchive_command = 'true'\nmax_wal_size = 1GB\n"
 	  . "max_parallel_maintenance_workers = 0\nautovacuum = off");
 $node->start;
 create_v15($node, 'origin', owner => 'app_owner', n => 600);
 load_reference($node, 'origin');
-$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE origin OWNER app_owner") foreach qw(slot archiver sessions);
+$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE origin OWNER app_owner") foreach qw(slot archiver sessions published);
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -85,6 +85,22 @@ like($node->safe_psql('origin', 'SELECT holding_back FROM cowrie_migration_statu
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 comes_to_its_end('origin', $run);
 $standby->stop;
+
+# A subscriber that waits for a lock.
+$node->safe_psql($_, 'CREATE TABLE replicated (id integer PRIMARY KEY)') foreach 'published', 'postgres';
+$node->safe_psql('published', $_) foreach 'CREATE PUBLICATION one_table FOR TABLE replicated',
+  q{SELECT pg_create_logical_replication_slot('subscriber', 'pgoutput')};
+my $publisher = quote_text($node->connstr('published') . ' application_name=subscriber');
+$node->safe_psql('postgres', "CREATE SUBSCRIPTION subscriber CONNECTION $publisher PUBLICATION one_table WITH (create_slot = false)");
+my $reader = Session->new($node, 'postgres');
+$reader->run('BEGIN; LOCK TABLE replicated');
+$node->safe_psql('published', 'INSERT INTO replicated VALUES (1)');
+$run = start('published', q{batch_size => 20, target_batch => '0', pause => '200 ms', max_lag => '800 ms'});
+holds_back('published', qr/^subscriber "\w+" \(process \d+\) lags \d+\.\d s, max_lag is 0\.8 s$/);
+$reader->run('COMMIT');
+comes_to_its_end('published', $run);
+$reader->close;
+$node->safe_psql('postgres', 'DROP SUBSCRIPTION subscriber');
 
 # A slot that is left behind.
 $node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('left_behind', true)});

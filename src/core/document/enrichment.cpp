@@ -47,14 +47,6 @@ RejectedValue broken_document(const Document &document, const char *field) {
   return {reason, field, json::excerpt(document.text())};
 }
 
-/** The address that a document itself names. */
-struct NamedAddress {
-  enum class From : std::uint8_t { nothing, field, session, several_in_session };
-  From from = From::nothing;
-  IpAddress ip;
-  std::vector<RejectedValue> rejects;
-};
-
 } // namespace
 
 std::string_view reject_reason_name(RejectReason reason) noexcept {
@@ -94,6 +86,14 @@ std::string_view provider_name(Provider provider) noexcept {
 }
 
 struct EnrichmentReader::State {
+  /** The address that a document itself names. */
+  struct NamedAddress {
+    enum class From : std::uint8_t { nothing, field, session, several_in_session };
+    From from = From::nothing;
+    IpAddress ip;
+    std::vector<RejectedValue> rejects;
+  };
+
   Document document;
   Document event; ///< apart, so that reading an event leaves the current document alone
   NamedAddress named;
@@ -184,8 +184,8 @@ void EnrichmentReader::read(std::string_view json) {
 }
 
 bool EnrichmentReader::needs_event() const noexcept {
-  return state_->named.from == NamedAddress::From::nothing ||
-         state_->named.from == NamedAddress::From::several_in_session;
+  return state_->named.from == State::NamedAddress::From::nothing ||
+         state_->named.from == State::NamedAddress::From::several_in_session;
 }
 
 const Facts &EnrichmentReader::resolve(std::string_view known_ip, const EventAddress *event) {

@@ -15,7 +15,7 @@
 namespace cowrie::report {
 namespace {
 
-constexpr std::size_t most_characters = 300; ///< of a text that others have written
+constexpr std::size_t longest_cell = 300; ///< of a text that others have written
 constexpr std::size_t most_findings = 50;
 
 constexpr const char *inspection = "inspection";
@@ -189,7 +189,7 @@ Section Measures::criteria() const {
               {}};
   for (const Criterion &each : criteria_) {
     Text name = code(each.criterion);
-    name.add(cut(each.detail, most_characters), Voice::aside);
+    name.add(cut(each.detail, longest_cell), Voice::aside);
     table.rows.push_back({std::move(name),
                           Cell(each.passed ? "pass" : "fail", each.passed ? Mark::good : Mark::bad),
                           each.measured.empty() ? "not measured" : each.measured, each.target});
@@ -284,14 +284,14 @@ Section Measures::findings() const {
       break;
     Text problem = std::string(name_of(each.problem));
     if (!each.expected.empty())
-      problem.add("expected: " + cut(each.expected, most_characters), Voice::aside);
+      problem.add("expected: " + cut(each.expected, longest_cell), Voice::aside);
     if (!each.actual.empty())
-      problem.add("actual: " + cut(each.actual, most_characters), Voice::aside);
+      problem.add("actual: " + cut(each.actual, longest_cell), Voice::aside);
     const bool error = each.severity == Severity::error;
     table.rows.push_back(
         {code(std::string(each.object_name())),
          Cell(std::string(name_of(each.severity)), error ? Mark::bad : Mark::warning),
-         std::move(problem), code(cut(each.remedy, most_characters))});
+         std::move(problem), code(cut(each.remedy, longest_cell))});
   }
   section.blocks.emplace_back(
       Paragraph{"Differences from the declaration of version " + version + ": " +
@@ -319,7 +319,7 @@ Section Measures::networks() const {
               {}};
   for (const Row &row : networks_)
     table.rows.push_back(
-        {text_in(row, 0), cut(text_in(row, 1), most_characters), text_in(row, 2),
+        {text_in(row, 0), cut(text_in(row, 1), longest_cell), text_in(row, 2),
          grouped(to_number(row[3])), grouped(to_number(row[4])),
          Bar{0, std::min(1.0, share(to_number(row[4]), sessions ? sessions->second : 0)), 1}});
   section.blocks.emplace_back(std::move(table));

@@ -166,8 +166,8 @@ SELECT current_setting('default_statistics_target')::integer,
   COALESCE(sum(pg_relation_size(oid)), 0)::bigint,
   COALESCE(sum(rows) FILTER (WHERE relkind = 'r'), 0)::bigint, count(*),
   CASE WHEN bool_and(relkind IN ('r', 'p')
-      AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = oid)
-      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = oid AND indexprs IS NOT NULL))
+      AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = tables.oid)
+      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = tables.oid AND indexprs IS NOT NULL))
   THEN (
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
     WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped

@@ -141,8 +141,7 @@ void ServerDatabase::stage(const std::string &query) {
 
 FillResult ServerDatabase::rewrite(const std::string &sql) {
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
-  run.have_read_ahead(leaves_of(target_.sessions),
-                      whole_share); // it takes longer to write than to read
+  run.have_read_ahead(leaves_of(target_.sessions), {}); // it takes longer to write than to read
   execute(sql, {});
   return run.finish();
 }

@@ -1,6 +1,8 @@
 // Rewrite of the heap alone: a part of ServerDatabase.
 //
 // Error regime: throws.
+#include <deque>
+
 #include "pg/boundary/fault.hpp"
 #include "pg/catalog/leaves.hpp"
 #include "pg/database/database.hpp"
@@ -29,10 +31,10 @@ private:
 };
 
 /** Copies the rows of one table, filled. */
-void copy_rows(FillRun &run, HeapRewrite &rewrite, Oid table) {
+void copy_rows(FillRun &run, HeapRewrite &rewrite) {
   SessionFiller filler;
   call([&] {
-    rewrite.begin_unsafe(table);
+    rewrite.begin_unsafe();
     filler.find_columns_unsafe(rewrite.table());
   });
   const InMemoryContext row(rewrite.row_memory());
@@ -45,28 +47,30 @@ void copy_rows(FillRun &run, HeapRewrite &rewrite, Oid table) {
 } // namespace
 
 // It counts as two statements, so that a test can make it fail before the first row and after the
-// last one; with partitions as one more for each.
+// last one; with partitions as one more for each. All new files are made first and all indexes
+// built last: in between another process may read ahead from one table to the next.
 FillResult ServerDatabase::rewrite_heap() {
   fault::statement();
   FillRun run(target_, progress_, /* stage: */ true, expected_sessions(), std::nullopt);
-  StoredRows stored;
-  std::optional<FillResult> result;
   const std::vector<Oid> leaves = leaves_of(target_.sessions);
-  run.have_read_ahead(leaves, read_by_others);
-  for (const Oid leaf : leaves) {
-    HeapRewrite rewrite;
-    copy_rows(run, rewrite, leaf);
-    stored.add(rewrite.stored_rows());
-    run.end_parallel_mode();
-    if (leaf == leaves.back())
-      result = run.finish(); // before the last indexes are built
-    fault::statement();
-    call([&] { rewrite.finish_unsafe(); });
+  std::deque<HeapRewrite> tables(leaves.size());
+  for (std::size_t i = 0; i < leaves.size(); ++i)
+    call([&] { tables[i].open_unsafe(leaves[i]); });
+  run.have_read_ahead(leaves, {read_by_others, /* spans_tables: */ true});
+  StoredRows stored;
+  for (HeapRewrite &each : tables) {
+    copy_rows(run, each);
+    call([&] { each.end_unsafe(); });
+    stored.add(each.stored_rows());
   }
-  if (!result)
-    result = run.finish();
-  result->heap = stored.fingerprint();
-  return *result;
+  run.end_parallel_mode();
+  FillResult result = run.finish();
+  for (HeapRewrite &each : tables) {
+    fault::statement();
+    call([&] { each.finish_unsafe(); });
+  }
+  result.heap = stored.fingerprint();
+  return result;
 }
 
 Fingerprint ServerDatabase::stored_rows() {

@@ -30,10 +30,6 @@ Origin origin_of(const std::optional<std::string> &name) {
   return Origin::repair;
 }
 
-std::int64_t number(const std::optional<std::string> &text) {
-  return std::stoll(text.value_or("0"));
-}
-
 } // namespace
 
 OnlineLedger::OnlineLedger(const ResolvedTarget &target, Ledger &ledger)
@@ -93,20 +89,20 @@ std::optional<OnlineState> OnlineLedger::read_unfinished() {
     return std::nullopt;
   const Row &row = found.front();
   OnlineState state;
-  state.first_run = number(row[1]);
+  state.first_run = to_number(row[1]);
   state.origin = origin_of(row[2]);
-  state.trigger = number(row[3]);
-  state.queue = {number(row[14]), number(row[15]), row[16].value_or("")};
-  state.changes = number(row[17]);
+  state.trigger = to_number(row[3]);
+  state.queue = {to_number(row[14]), to_number(row[15]), row[16].value_or("")};
+  state.changes = to_number(row[17]);
   state.other_table = row[18] == "t";
   if (state.queue.table != 0) // before 1.1 it was the key of a session
-    state.position = number(row[4]);
+    state.position = to_number(row[4]);
   state.completes_snapshots = row[5] == "t";
   state.filled.before = fingerprint_in(row, 6);
   state.filled.settled = fingerprint_in(row, 9);
-  state.settled_until = number(row[12]);
+  state.settled_until = to_number(row[12]);
   for (std::size_t i = 0; i < reject_reason_count; ++i)
-    state.filled.rejects[i] = number(row[19 + i]);
+    state.filled.rejects[i] = to_number(row[19 + i]);
   // What was loaded before the sessions were staged anew is to be loaded again.
   for (const Row &step :
        rows("WITH steps AS (SELECT s.step, s.log_id FROM " + table_ + " AS s JOIN " + table_ +

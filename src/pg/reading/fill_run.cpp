@@ -47,9 +47,9 @@ FillRun::~FillRun() {
   // Relation, slots and plan go with their (sub)transaction when finish() was not reached.
 }
 
-void FillRun::have_read_ahead(const std::vector<Oid> &tables, int share) {
+void FillRun::have_read_ahead(const std::vector<Oid> &tables, const ReadingManner &manner) {
   ahead_.emplace(target_, tables, target_.names.has_raw_events && !target_.names.raw_events_indexed,
-                 share);
+                 manner);
 }
 
 // The reader has ended with the table, unless it has seen rows that the writer has not.

@@ -63,9 +63,9 @@ public:
    *  again is a newer version of its row: it replaces what was taken. */
   void take_unsafe(const FilledSession &session);
 
-  /** Has the documents read by other processes, for what takes the sessions once, in the order of
-   *  these tables: `share` of every 16. */
-  void have_read_ahead(const std::vector<Oid> &tables, int share);
+  /** Has documents read by another process, for what takes the sessions once, in the order of these
+   *  tables. */
+  void have_read_ahead(const std::vector<Oid> &tables, const ReadingManner &manner);
 
   /** To be called behind the last row of a table: this process is in parallel mode no more. */
   void end_parallel_mode();

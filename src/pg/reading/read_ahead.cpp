@@ -58,12 +58,12 @@ std::optional<BlockNumber> blocks_to_read(const ResolvedTarget &target, Oid tabl
 } // namespace
 
 ReadAhead::ReadAhead(const ResolvedTarget &target, const std::vector<Oid> &tables, bool by_table,
-                     int share)
-    : target_(target), portion_(first_portion) {
+                     const ReadingManner &manner)
+    : target_(target), spans_tables_(manner.spans_tables), portion_(first_portion) {
   order_.schema = target.schema;
   order_.ask_events = target.names.has_raw_events;
   order_.by_table = by_table;
-  order_.share = share;
+  order_.share = manner.share;
   strlcpy(order_.schema_name, target.names.schema.c_str(), NAMEDATALEN);
   if (max_parallel_workers_per_gather == 0 || IsInParallelMode())
     return;
@@ -106,16 +106,30 @@ void ReadAhead::stop() {
 
 void ReadAhead::begin_portion() {
   begun_ = GetCurrentTimestamp();
-  const Part &table = tables_[table_];
-  order_.sessions = table.table;
-  order_.first = order_.end;
-  order_.end += std::min(portion_, table.blocks - order_.first);
+  choose_portion();
   if (!call([this] { return launch_unsafe(); })) {
     stop(); // no process is free
     return;
   }
   while (rest_.empty() && at_work())
     receive();
+}
+
+void ReadAhead::choose_portion() {
+  BlockNumber left = portion_;
+  order_.part_count = 0;
+  do {
+    const Part &table = tables_[table_];
+    const BlockNumber end = block_ + std::min(left, table.blocks - block_);
+    order_.parts[order_.part_count++] = {table.table, block_, end};
+    left -= end - block_;
+    block_ = end;
+    if (block_ == table.blocks) {
+      ++table_;
+      block_ = 0;
+    }
+  } while (spans_tables_ && left > 0 && table_ < tables_.size() &&
+           order_.part_count < ReadingOrder::most_parts);
 }
 
 bool ReadAhead::launch_unsafe() {
@@ -178,10 +192,6 @@ void ReadAhead::end_portion() {
   });
   context_ = nullptr;
   queue_ = nullptr;
-  if (table_ < tables_.size() && order_.end == tables_[table_].blocks) {
-    ++table_;
-    order_.end = 0;
-  }
   const auto took = static_cast<double>(std::max<TimestampTz>(GetCurrentTimestamp() - begun_, 1));
   portion_ = static_cast<BlockNumber>(
       std::clamp(portion_ * portion_us / took, double{smallest_portion}, portion_ * growth));

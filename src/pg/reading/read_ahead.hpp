@@ -18,13 +18,20 @@
 
 namespace cowrie::pg {
 
+/** How a writer has its documents read. */
+struct ReadingManner {
+  int share = whole_share; ///< of every 16 so many; the writer reads the others
+  /** The writer goes from one table to the next in parallel mode: a portion may be of several. */
+  bool spans_tables = false;
+};
+
 class ReadAhead : Live {
 public:
   /** Looks whether the tables, which are written in this order, are of a kind and size that a
    * reader is worth while for, and whether the settings allow one. `by_table`: how raw events are
-   * looked up, as in EventLookup. `share`: how many of every 16 documents it reads; the writer
-   * reads the others. */
-  ReadAhead(const ResolvedTarget &target, const std::vector<Oid> &tables, bool by_table, int share);
+   * looked up, as in EventLookup. */
+  ReadAhead(const ResolvedTarget &target, const std::vector<Oid> &tables, bool by_table,
+            const ReadingManner &manner);
   ~ReadAhead() = default; // what is in the server goes with its (sub)transaction
   ReadAhead(const ReadAhead &) = delete;
   ReadAhead &operator=(const ReadAhead &) = delete;
@@ -52,14 +59,17 @@ private:
   };
 
   void begin_portion();
+  void choose_portion();
   bool launch_unsafe();
   void receive();
   void end_portion();
 
   const ResolvedTarget &target_;
-  ReadingOrder order_;       ///< of the portion that is being read, or has been
-  std::vector<Part> tables_; ///< none of them empty; a portion is of one table
-  std::size_t table_ = 0;    ///< the one that is being read; behind the last: nothing more shall be
+  ReadingOrder order_; ///< of the portion that is being read, or has been
+  const bool spans_tables_;
+  std::vector<Part> tables_; ///< none of them empty
+  std::size_t table_ = 0;    ///< where the next portion begins; behind the last: there is none
+  BlockNumber block_ = 0;    ///< of that table
   BlockNumber portion_;      ///< how many blocks the next portion has
   TimestampTz begun_ = 0;    ///< when the present one began
   SessionReading reading_;

@@ -36,35 +36,43 @@ public:
       if (!order.by_table)
         events_->begin_scan(order.schema);
     }
-    call([&] {
-      sessions_ = table_open(order.sessions, AccessShareLock);
-      columns_ = SessionColumns::of_unsafe(sessions_);
-      slot_ = table_slot_create(sessions_, nullptr);
-      ItemPointerData from, to;
-      ItemPointerSet(&from, order.first, FirstOffsetNumber);
-      ItemPointerSet(&to, order.end - 1, MaxOffsetNumber);
-      scan_ = compat::scan_range_unsafe(sessions_, GetActiveSnapshot(), &from, &to);
-    });
   }
 
-  void read() {
-    while (call([this] { return next_unsafe(); })) {
-      describe();
-      append(message_, reading_);
-      if (message_.size() >= message_size && !send(more_follows))
-        break; // nobody wants it any more
-    }
+  void read(const ReadingOrder &order) {
+    bool wanted = true;
+    for (int i = 0; i < order.part_count && wanted; ++i)
+      wanted = read(order.parts[i]);
     send(end_of_portion);
     if (events_)
       events_->finish_scan();
+  }
+
+private:
+  /** Reads one part; false: nobody wants any more. */
+  bool read(const ReadingPart &part) {
+    call([&] {
+      sessions_ = table_open(part.sessions, AccessShareLock);
+      columns_ = SessionColumns::of_unsafe(sessions_);
+      slot_ = table_slot_create(sessions_, nullptr);
+      ItemPointerData from, to;
+      ItemPointerSet(&from, part.first, FirstOffsetNumber);
+      ItemPointerSet(&to, part.end - 1, MaxOffsetNumber);
+      scan_ = compat::scan_range_unsafe(sessions_, GetActiveSnapshot(), &from, &to);
+    });
+    bool wanted = true;
+    while (wanted && call([this] { return next_unsafe(); })) {
+      describe();
+      append(message_, reading_);
+      wanted = message_.size() < message_size || send(more_follows);
+    }
     call([this] {
       table_endscan(scan_);
       ExecDropSingleTupleTableSlot(slot_);
       table_close(sessions_, NoLock);
     });
+    return wanted;
   }
 
-private:
   /** One row, as the scan shows it; nothing: SQL NULL. */
   struct StoredSession {
     std::optional<Datum> session_id, document;
@@ -152,7 +160,7 @@ void read_portion(dsm_segment *segment, shm_toc *contents) {
   const auto *order =
       call([&] { return static_cast<ReadingOrder *>(shm_toc_lookup(contents, key_order, false)); });
   const SpiSession spi;
-  PortionReader(*order, queue).read();
+  PortionReader(*order, queue).read(*order);
 }
 
 } // namespace

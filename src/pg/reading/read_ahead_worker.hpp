@@ -14,11 +14,18 @@ inline constexpr char more_follows = '+', end_of_portion = '.';
 /** The share of a reader that reads all. */
 inline constexpr int whole_share = 16;
 
-/** What is to be read: plain data in shared memory. */
-struct ReadingOrder {
-  Oid schema = InvalidOid;
+/** Blocks of one table. */
+struct ReadingPart {
   Oid sessions = InvalidOid;
   BlockNumber first = 0, end = 0;
+};
+
+/** What is to be read, one part after the other: plain data in shared memory. */
+struct ReadingOrder {
+  static constexpr int most_parts = 64;
+  ReadingPart parts[most_parts];
+  int part_count = 0;
+  Oid schema = InvalidOid;
   bool ask_events = false;
   bool by_table = false;   ///< how they are asked
   int share = whole_share; ///< of every 16 sessions so many are read

@@ -43,13 +43,26 @@ void HeapRewrite::refuse_unsuitable_unsafe() {
   CheckTableNotInUse(table_, "ALTER TABLE");
 }
 
-void HeapRewrite::begin_unsafe(Oid table) {
+void HeapRewrite::open_unsafe(Oid table) {
   table_ = table_open(table, AccessExclusiveLock);
   refuse_unsuitable_unsafe();
   // Rows move: what serializable transactions have noted of their places becomes a note of the
   // table.
   TransferPredicateLocksToHeapRelation(table_);
 
+  xid_ = GetCurrentTransactionId();
+  command_ = GetCurrentCommandId(true);
+  snapshot_ = RegisterSnapshot(GetLatestSnapshot());
+  oldest_ = GetOldestNonRemovableTransactionId(table_);
+
+  file_ = compat::file_of(table_);
+  compat::number_in(file_) =
+      compat::new_file_number_unsafe(table_->rd_rel->reltablespace, table_->rd_rel->relpersistence);
+  // Removed when the (sub)transaction aborts; with wal_level minimal it is synced at the commit.
+  (void)RelationCreateStorage(file_, table_->rd_rel->relpersistence, true);
+}
+
+void HeapRewrite::begin_unsafe() {
   memory_ = AllocSetContextCreate(CurTransactionContext, "cowrie_migrate rewrite",
                                   ALLOCSET_DEFAULT_SIZES);
   row_memory_ =
@@ -60,17 +73,7 @@ void HeapRewrite::begin_unsafe(Oid table) {
   for (bool **each : {&nulls_, &old_nulls_, &new_nulls_})
     *each = static_cast<bool *>(MemoryContextAlloc(memory_, sizeof(bool) * columns));
 
-  xid_ = GetCurrentTransactionId();
-  command_ = GetCurrentCommandId(true);
-  snapshot_ = RegisterSnapshot(GetLatestSnapshot());
   PushActiveSnapshot(snapshot_); // what is asked for a row sees what this transaction has written
-  oldest_ = GetOldestNonRemovableTransactionId(table_);
-
-  file_ = compat::file_of(table_);
-  compat::number_in(file_) =
-      compat::new_file_number_unsafe(table_->rd_rel->reltablespace, table_->rd_rel->relpersistence);
-  // Removed when the (sub)transaction aborts; with wal_level minimal it is synced at the commit.
-  (void)RelationCreateStorage(file_, table_->rd_rel->relpersistence, true);
   writer_.begin_unsafe(table_, file_, memory_);
   scan_ = table_beginscan_strat(table_, snapshot_, 0, nullptr, /* allow_strat: */ true,
                                 /* allow_sync: */ false);
@@ -175,13 +178,16 @@ HeapTuple HeapRewrite::with_short_values_unsafe(HeapTuple row) {
                                      HEAP_INSERT_SKIP_FSM | HEAP_INSERT_NO_LOGICAL);
 }
 
-void HeapRewrite::finish_unsafe() {
+void HeapRewrite::end_unsafe() {
   table_endscan(scan_);
   PopActiveSnapshot();
   UnregisterSnapshot(snapshot_);
-  const PageWriter::Written written = writer_.finish_unsafe();
+  written_ = writer_.finish_unsafe();
   MemoryContextDelete(memory_);
-  replace_file_unsafe(written);
+}
+
+void HeapRewrite::finish_unsafe() {
+  replace_file_unsafe();
   RelationClearMissing(table_); // every row has all columns now
   CommandCounterIncrement();
   const Oid table = RelationGetRelid(table_);
@@ -192,7 +198,7 @@ void HeapRewrite::finish_unsafe() {
 
 // Nobody else changes the row of pg_class in place while we hold ACCESS EXCLUSIVE. What carries
 // transaction numbers in the new file has our own or is frozen.
-void HeapRewrite::replace_file_unsafe(const PageWriter::Written &written) {
+void HeapRewrite::replace_file_unsafe() {
   const Oid table = RelationGetRelid(table_);
   Relation catalog = table_open(RelationRelationId, RowExclusiveLock);
   HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(table));
@@ -205,9 +211,9 @@ void HeapRewrite::replace_file_unsafe(const PageWriter::Written &written) {
   auto *entry = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
   RelationDropStorage(table_); // when the transaction has committed
   entry->relfilenode = compat::number_in(file_);
-  entry->relpages = static_cast<int32>(written.pages);
-  entry->reltuples = static_cast<float4>(written.rows);
-  compat::set_visible_pages(entry, written.frozen_pages);
+  entry->relpages = static_cast<int32>(written_.pages);
+  entry->reltuples = static_cast<float4>(written_.rows);
+  compat::set_visible_pages(entry, written_.frozen_pages);
   if (TransactionIdPrecedes(entry->relfrozenxid, RecentXmin))
     entry->relfrozenxid = RecentXmin;
   const MultiXactId next_multi = ReadNextMultiXactId();

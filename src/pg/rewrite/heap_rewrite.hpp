@@ -22,8 +22,11 @@ public:
   HeapRewrite(const HeapRewrite &) = delete;
   HeapRewrite &operator=(const HeapRewrite &) = delete;
 
-  /** Opens and checks the table, makes the new file and begins to read. Not in parallel mode. */
-  void begin_unsafe(Oid table);
+  /** Opens and checks the table, and makes the new file. Not in parallel mode. */
+  void open_unsafe(Oid table);
+
+  /** Begins to read. */
+  void begin_unsafe();
 
   Relation table() const noexcept { return table_; }
 
@@ -41,6 +44,9 @@ public:
   /** Writes the row, after a look at whether it has the values that it had. */
   void put_unsafe();
 
+  /** Ends when all rows are written: they have reached the disk. */
+  void end_unsafe();
+
   /** What has been written, to be compared with what is there later. */
   const StoredRows &stored_rows() const noexcept { return stored_; }
 
@@ -53,7 +59,7 @@ private:
   void refuse_changed_unsafe(HeapTuple row);
   HeapTuple with_short_values_unsafe(HeapTuple row);
   bool seen_by_everybody_unsafe(HeapTupleHeader old) const;
-  void replace_file_unsafe(const PageWriter::Written &written);
+  void replace_file_unsafe();
 
   Relation table_ = nullptr;
   MemoryContext memory_ = nullptr, row_memory_ = nullptr;
@@ -67,6 +73,7 @@ private:
   TransactionId oldest_ = InvalidTransactionId; ///< nobody lacks what has committed before it
   compat::FileLocator file_ = {};
   PageWriter writer_;
+  PageWriter::Written written_;
   StoredRows stored_;
 };
 
