@@ -119,7 +119,7 @@ together() { # together NAME FILE... -- COMMAND...
   shift
   [ ${#list[@]} -gt 0 ] || { report "$name" 0 0 && return; }
   "$@" "${list[@]}" >"$work/$name.out" 2>&1 || ok=no
-  failed=$(sed -nE "s,^$PWD/(src/[^:]+):[0-9]+:.* (error|warning): .*,\1,p" "$work/tidy" | sort -u | wc -l)
+  failed=$(sed -nE 's/^([^:]+):[0-9]+:.*/\1/p' "$work/$name.out" | sort -u | wc -l)
   [ "$ok" = yes ] || [ "$failed" -gt 0 ] || failed=1
   report "$name" ${#list[@]} "$failed" "$work/$name.out"
 }
