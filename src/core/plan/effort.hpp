@@ -14,7 +14,8 @@ namespace cowrie {
 enum class Filling : std::uint8_t { at_once, in_batches };
 
 /** The parts of a run by its plan. Efforts are milliseconds for 200,000 sessions, as the ledger had
- *  them after a run of `make bench`; only their ratios count. The filling of sessions counts rows. */
+ *  them after a run of `make bench`; only their ratios count. The filling of sessions counts rows.
+ */
 std::vector<Portion> portions_of(const std::vector<Step> &plan, Filling filling);
 
 } // namespace cowrie
