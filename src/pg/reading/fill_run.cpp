@@ -52,7 +52,7 @@ void FillRun::have_read_ahead(const std::vector<Oid> &tables, const ReadingManne
                  manner);
 }
 
-// The reader has ended with the table, unless it has seen rows that the writer has not.
+// The reader has ended with the last row, unless it has seen rows that the writer has not.
 void FillRun::end_parallel_mode() {
   if (ahead_ && ahead_->at_work())
     ahead_->stop();

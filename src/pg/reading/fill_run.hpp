@@ -67,7 +67,7 @@ public:
    *  tables. */
   void have_read_ahead(const std::vector<Oid> &tables, const ReadingManner &manner);
 
-  /** To be called behind the last row of a table: this process is in parallel mode no more. */
+  /** To be called after the last row: this process is in parallel mode no more. */
   void end_parallel_mode();
 
   /** What another process has read of the session that is to be filled next; null: it has not. To
