@@ -22,6 +22,7 @@ if (my ($end) = grep { $scales[$_] eq '--' } 0 .. $#scales)
 	shift @wanted;
 }
 my $bindir = $ENV{BINDIR};
+my @shape = split ' ', $ENV{BENCH_SHAPE} // '';
 my %samples;    # scale => contender => measure => [values]
 
 sub note { my ($scale, $contender, $measure, $value) = @_;
@@ -313,6 +314,7 @@ foreach my $scale (@scales)
 	query("bench_$scale", 'CREATE EXTENSION cowrie_migrate');
 	run_file("bench_$scale", "$fixtures/v15.sql");
 	run_file("bench_$scale", "$sql/data.sql", "n=$scale");
+	run_file("bench_$scale", "$sql/shape.sql", @shape) if @shape;
 	my ($table, $heap, $indexes) = sizes("bench_$scale");
 	note($scale, 'before', 'table_bytes', $table);
 	note($scale, 'before', 'heap_bytes', $heap);

@@ -8,8 +8,9 @@
 #   BENCH_CONTENDERS="rewrite atomic"  only these; by default all:
 #                                 rewrite read plain atomic alter_table online batched python;
 #                                 and only if asked for: partitions_4, partitions_16
+#   BENCH_SHAPE="size=16 method=lz4"  other documents than those of 4 kB, see bench/sql/shape.sql
 #
-# Writes bench/results/<date>.csv, .txt and .svg. Judges nothing: it fails only when a statement
+# Writes bench/results/<date>.csv, .txt and .svg, with the shape in the name. Judges nothing: it fails only when a statement
 # does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,11 +31,11 @@ private_server_start
 
 results=$PWD/bench/results
 mkdir -p "$results"
-name=$results/$(date +%F)
+name=$results/$(date +%F)${BENCH_SHAPE:+.${BENCH_SHAPE// /.}}
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
 title="$("$PG_CONFIG" --version), $(nproc) cores${processor:+ of $processor}, $memory, $(uname -sm),"
-title+=" shared_buffers 256MB, work_mem 64MB, fsync on; medians of $rounds runs"
+title+=" shared_buffers 256MB, work_mem 64MB, fsync on; ${BENCH_SHAPE:+documents $BENCH_SHAPE; }medians of $rounds runs"
 
 mkdir "$work/bench"
 # shellcheck disable=SC2086 # lists

@@ -138,7 +138,7 @@ sub finishes_nothing
 	is(outcome('failed'), 'done', 'online: done');
 
 	copy('stopped');
-	my $run = start_slowly('stopped');
+	my $run = start_and_rest('stopped');
 	is(outcome('stopped'), 'running', 'online: running');
 	$node->safe_psql('stopped', 'SELECT cowrie_stop_migration()');
 	$run->{handle}->finish;
@@ -147,7 +147,7 @@ sub finishes_nothing
 		'stopped', 'as the ledger has it');
 
 	copy('terminated');
-	$run = start_slowly('terminated');
+	$run = start_and_rest('terminated');
 	my $pid = $node->safe_psql('terminated', 'SELECT pid FROM cowrie_migration_status');
 	$node->safe_psql('terminated', "SELECT pg_terminate_backend($pid)");
 	$run->{handle}->finish;
@@ -155,7 +155,7 @@ sub finishes_nothing
 	is(outcome('terminated'), 'died', 'terminated: died');
 
 	copy('killed');
-	$run = start_slowly('killed');
+	$run = start_and_rest('killed');
 	kill_backend($node, $node->safe_psql('killed', 'SELECT pid FROM cowrie_migration_status'));
 	$run->{handle}->finish;
 	is(outcome('killed'), 'died', 'killed: died');

@@ -186,7 +186,7 @@ sub of_unfinished
 }
 {
 	copy('online');
-	my $run = start_slowly('online');
+	my $run = start_and_rest('online');
 	my $pid = $node->safe_psql('online', 'SELECT pid FROM cowrie_migration_status');
 	my @rows = preflight('online');
 	my $all = harmless('online', [$pid], @rows);
@@ -201,8 +201,9 @@ sub of_unfinished
 {
 	copy('worker');
 	my $old = Session->new($node, 'worker');
-	my $run = start_slowly('worker', filled => 1);
+	my $run = start_and_rest('worker');
 	$old->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM session_summaries');
+	go_on('worker');
 	ok($node->poll_query_until('worker', q{SELECT count(*) = 1 FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)
 		WHERE a.backend_type = 'cowrie_migrate' AND NOT l.granted AND a.datname = current_database()}), 'background process: it waits');
 	my $worker = $node->safe_psql('worker', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'cowrie_migrate'});
@@ -218,7 +219,7 @@ sub of_unfinished
 }
 {
 	copy('killed');
-	my $run = start_slowly('killed');
+	my $run = start_and_rest('killed');
 	kill_backend($node, $node->safe_psql('killed', 'SELECT pid FROM cowrie_migration_status'));
 	$run->{handle}->finish;
 	of_unfinished('after a crash', 'killed');

@@ -9,6 +9,7 @@ use lib $FindBin::RealBin;
 
 use CowrieTest;
 use IPC::Run ();
+use Session;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -49,12 +50,13 @@ sub backend
 # Beforehand, how long it takes and what the status says meanwhile -----------------------------------
 
 $node->safe_psql('postgres', 'CREATE DATABASE watched TEMPLATE origin');
+my $watcher = Session->new($node, 'watched');
 my $begun = time;
 my $run = start_migration('watched');
 my (@rows, @percents, %steps);
 while ($run->{handle}->pumpable)
 {
-	my $line = $node->safe_psql('watched', 'SELECT rows_done, percent, phase, step, mode, batch,'
+	my $line = $watcher->run('SELECT rows_done, percent, phase, step, mode, batch,'
 		. ' progress_bar, run_by FROM cowrie_migration_status WHERE running AND step IS NOT NULL');
 	if ($line ne '')
 	{
@@ -68,6 +70,7 @@ while ($run->{handle}->pumpable)
 	usleep(10_000);
 }
 $run->{handle}->finish;
+$watcher->close;
 my $takes = time - $begun;
 cmp_ok(scalar @rows, '>', 10, scalar(@rows) . ' looks at the status');
 ok(!(grep { $rows[$_] < $rows[ $_ - 1 ] } 1 .. $#rows), 'rows never go back');

@@ -60,8 +60,9 @@ finishes('limited', "SET idle_in_transaction_session_timeout = '1ms';\nSET idle_
 # A client that is gone -----------------------------------------------------------------------------
 
 copy('lost');
-my $run = start_slowly('lost', batch => 20, filled => 20);
+my $run = start_and_rest('lost');
 $run->{handle}->kill_kill(grace => 0);
+go_on('lost');
 settled('lost');
 my $told = finishes('lost');
 like($told, qr/resuming the online migration|is complete, nothing to do/, 'lost: goes on');
@@ -69,7 +70,7 @@ like($told, qr/resuming the online migration|is complete, nothing to do/, 'lost:
 # A second call -------------------------------------------------------------------------------------
 
 copy('twice');
-$run = start_slowly('twice', batch => 20, filled => 20);
+$run = start_and_rest('twice');
 ($status, $stderr) = call('twice');
 isnt($status, 0, 'twice: the second is refused');
 like($stderr, qr/another migration is running in this database.*DETAIL:.*process \d+/s, 'twice: and told by whom');
@@ -77,6 +78,7 @@ like(refused('twice', 'SELECT count(*) FROM cowrie_migrate_v16()'),
 	qr/another migration is running/, 'twice: so is the atomic one');
 like(refused('twice', 'DROP EXTENSION cowrie_migrate'), qr/trigger zz_cowrie_migrate_online/,
 	'twice: DROP EXTENSION is refused while it runs');
+go_on('twice');
 like(end_of($run), qr/phase 5 \(foreign_keys\) done/, 'twice: the first one does not mind');
 
 # After the cut-over there is no trigger on the sessions any more, and still much to be done.
@@ -107,7 +109,8 @@ WHERE event_count % 3 = 0});
 $node->safe_psql('vacuumed', 'VACUUM FULL');
 finishes('vacuumed');
 copy('vacuuming');
-$run = start_slowly('vacuuming', batch => 20, filled => 20);
+$run = start_and_rest('vacuuming', 20);
+go_on('vacuuming');
 for (1 .. 3)
 {
 	$node->safe_psql('vacuuming', 'VACUUM FULL session_summaries');

@@ -57,7 +57,8 @@ finishes('moved', "SET cowrie_migrate.fail_at = ''");
 # While it fills.
 copy('moving');
 load_reference($node, 'moving');
-my $run = start_slowly('moving');
+my $run = start_and_rest('moving');
+go_on('moving');
 $node->safe_psql('moving', 'UPDATE session_summaries SET risk_score = risk_score + 1') for 1 .. 3;
 $run->{handle}->finish;
 like($run->{err}, qr/phase 5 \(foreign_keys\) done/, 'moving: it goes on beside such an UPDATE') or diag($run->{err});
@@ -89,7 +90,7 @@ cmp_ok($node->safe_psql('quiet', $hot), '>', 0.5, 'quiet: most rows stay in thei
 # Goes on by place -------------------------------------------------------------------------------------
 
 copy('stopped');
-$run = start_slowly('stopped');
+$run = start_and_rest('stopped', 250);
 is($node->safe_psql('stopped', 'SELECT cowrie_stop_migration()'), 't', 'stopped: it is asked to');
 $run->{handle}->finish;
 my ($place, $length) = split /\|/, $node->safe_psql('stopped',
@@ -143,8 +144,9 @@ foreach my $case (
 {
 	my ($name, $damage) = @$case;
 	copy($name);
-	$run = start_slowly($name);
+	$run = start_and_rest($name);
 	$node->safe_psql($name, $damage);
+	go_on($name);
 	$run->{handle}->finish;
 	like($run->{err}, qr/ERROR:  the queue of the online migration has been changed
 DETAIL:  .*"cowrie_migrate_queue"\.

@@ -11,6 +11,7 @@ use lib $FindBin::RealBin;
 use CowrieTest;
 use Online;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 
 my $node = start_node('remembered');
@@ -103,8 +104,9 @@ like(finishes('edited', "SET cowrie_migrate.fail_at = ''"),
 is($node->safe_psql('edited', $loss), 't|no difference', 'edited: no loss');
 
 copy('edited_now');
-my $run = start_slowly('edited_now', batch => 20, filled => 20);
+my $run = start_and_rest('edited_now');
 $node->safe_psql('edited_now', $edit);
+go_on('edited_now');
 $run->{handle}->finish;
 like($run->{err}, qr/ERROR:  the queue of the online migration has been changed/, 'edited_now: it fails');
 finishes('edited_now');
@@ -144,21 +146,31 @@ foreach my $step ('1.fill_columns', '5.last_catch_up', full_counts() ? '3.load_i
 # While it runs; the name is taken by another schema with tables of its own.
 copy('renamed_now', 'named');
 load_reference($node, 'renamed_now', 'first');
-my $err = '';
-my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('renamed_now'), '-c',
-		q{CALL cowrie_migrate_v16_online('first', batch_size => 20, target_batch => '0', pause => '20 ms')} ], '<', \undef, '2>', \$err);
-$node->poll_query_until('renamed_now', q{SELECT count(*) = 1 FROM cowrie_migration_status WHERE step = 'fill_columns'
-AND rows_done > 20}) or die $err;
+$run = start_and_rest('renamed_now', 50, q{'first'});
 $node->safe_psql('renamed_now', 'ALTER SCHEMA first RENAME TO second');
 run_script($node, 'renamed_now', 'v15.sql', schema => 'first');
-$handle->finish;
-like($err, qr/ERROR:  schema "first" has been renamed during this call
+go_on('renamed_now');
+$run->{handle}->finish;
+like($run->{err}, qr/ERROR:  schema "first" has been renamed during this call
 DETAIL:  Its name is now "second"\.
 HINT:  Repeat the call with target_schema => 'second'\./, 'renamed_now: says what to do');
 my ($status, $told) = call('renamed_now', 'SELECT 1', "target_schema => 'second'");
 is($status, 0, 'renamed_now: finishes') or diag($told);
 like($told, qr/resuming the online migration after place/, 'renamed_now: resumes');
 is(compare($node, 'renamed_now', 'second'), $no_difference, 'renamed_now: as the reference');
+# A batch has looked at its queue already and waits for raw events when the schema gets another name.
+copy('renamed_batch', 'named');
+my $renaming = Session->new($node, 'renamed_batch');
+$run = start_and_rest('renamed_batch', 50, q{'first'});
+$renaming->run('BEGIN; LOCK TABLE first.raw_events');
+go_on('renamed_batch');
+$node->poll_query_until('renamed_batch', 'SELECT count(*) = 1 FROM pg_locks WHERE NOT granted') or die 'nobody waits';
+$renaming->run('ALTER SCHEMA first RENAME TO second; COMMIT');
+$run->{handle}->finish;
+like($run->{err}, qr/ERROR:  schema "first" has been renamed during this call/, 'renamed_batch: says what has happened');
+$renaming->close;
+is((call('renamed_batch', 'SELECT 1', "target_schema => 'second'"))[0], 0, 'renamed_batch: finishes');
+
 is($node->safe_psql('renamed_now', 'SELECT count(*) > 20 FROM cowrie_migrate_v16()' =~ s/\(\)$/('first')/r), 't',
 	'renamed_now: the other one is migrated by itself');
 

@@ -48,7 +48,7 @@ like(sound('online', report('online')), qr/Completed.* : online, .* the migratio
 sound_markdown('online', report('online', "'markdown'"));
 
 copy('killed');
-my $run = start_slowly('killed');
+my $run = start_and_rest('killed');
 like(sound('running', report('killed')), qr/ Running .*The next|Running Run \d+ in database killed : online/, 'online: while it runs');
 kill_backend($node, $node->safe_psql('killed', 'SELECT pid FROM cowrie_migration_status'));
 like(sound('killed', report('killed')), qr/Its process ended without an error message; what it had committed remains/, 'killed');

@@ -147,7 +147,7 @@ is(outcomes(metrics()), 'failed', 'a run that fails, and has left no row');
 like(fires('CowrieMigrationFailed')->{annotations}{description} // '', qr/^Mode atomic, step load_ip_inventory, SQLSTATE 38000\./, 'the alert for it says where and why');
 
 # One that runs, beside an exporter that keeps asking.
-my $run = start_slowly('app', batch => 10, filled => 20);
+my $run = start_and_rest('app');
 $metrics = metrics();
 is($metrics->{'cowrie_migration_running{datname="app"}'}, '1', 'a run that goes on');
 is($metrics->{'cowrie_migration_holding_back{datname="app"}'}, '0', 'it does not hold back');

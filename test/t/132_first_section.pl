@@ -197,7 +197,7 @@ foreach my $way (sort keys %ends)
 {
 	my $database = $way;
 	copy($database);
-	my $run = start_slowly($database, batch => 10, filled => 20);
+	my $run = start_and_rest($database);
 	$node->safe_psql($database, $ends{$way}[0]);
 	$run->{handle}->finish;
 	status_says($database, 'NOT running');
@@ -211,7 +211,7 @@ foreach my $mode (qw(online atomic))
 	my $run;
 	if ($mode eq 'online')
 	{
-		$run = start_slowly($database, batch => 10, filled => 20);
+		$run = start_and_rest($database);
 	}
 	else
 	{

@@ -10,7 +10,7 @@ use Exporter 'import';
 use IPC::Run ();
 use Test::More ();
 
-our @EXPORT = qw(work_in copy interrupted fail_at call finishes start_slowly);
+our @EXPORT = qw(work_in copy interrupted fail_at call finishes start_and_rest go_on);
 
 my $node;
 
@@ -73,20 +73,29 @@ sub finishes
 	return $stderr;
 }
 
-# Begins a slow migration and waits until it has filled some sessions: {handle, out, err}.
-sub start_slowly
+# Begins a migration that rests for long after its first batch, and waits until it rests: {handle, out, err}.
+# What a test does next meets a run in the middle of its batches, however slow the machine is.
+sub start_and_rest
 {
-	my ($database, %options) = @_;
-	my $batch = $options{batch} // 50;
-	my $filled = $options{filled} // 200;
+	my ($database, $batch, @more) = @_;
+	$batch //= 50;
+	my $arguments = join ', ', @more, "batch_size => $batch", q{target_batch => '0'}, q{pause => '10 minutes'};
 	my %run = (out => '', err => '');
 	$run{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($database), '-c',
-			"CALL cowrie_migrate_v16_online(batch_size => $batch, target_batch => '0', pause => '20 ms')" ],
+			"CALL cowrie_migrate_v16_online($arguments)" ],
 		'<', \undef, '>', \$run{out}, '2>', \$run{err});
 	$node->poll_query_until($database,
-		"SELECT count(*) = 1 FROM cowrie_migration_status WHERE running AND step = 'fill_columns' AND rows_done > $filled")
+		"SELECT count(*) = 1 FROM cowrie_migration_status WHERE running AND step = 'fill_columns' AND rows_done >= $batch")
 	  or die "it does not begin: $run{err}";
 	return \%run;
+}
+
+# Lets such a migration go on, in batches with short pauses.
+sub go_on
+{
+	my ($database) = @_;
+	Test::More::is($node->safe_psql($database, q{SELECT cowrie_pace(pause => '20 ms')}), 't', "$database: goes on");
+	return;
 }
 
 1;

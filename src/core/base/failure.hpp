@@ -23,6 +23,7 @@ inline constexpr const char *dependent_objects = "2BP01";
 inline constexpr const char *insufficient_privilege = "42501";
 inline constexpr const char *serialization_failure = "40001";
 inline constexpr const char *deadlock_detected = "40P01";
+inline constexpr const char *undefined_schema = "3F000";
 inline constexpr const char *undefined_object = "42704";
 inline constexpr const char *wrong_object_type = "42809";
 inline constexpr const char *undefined_table = "42P01";

@@ -137,7 +137,6 @@ void OnlineBatches::refuse_other_queue(const online::Places &places) {
         database.query(online::count_places(target, places)).front()[0] ==
             std::to_string(places.last - places.after))
       return;
-    database.inspect_again(); // it is not found in a schema that has another name now
   } catch (const Failure &failure) {
     if (failure.sqlstate != sqlstate::undefined_table)
       throw;

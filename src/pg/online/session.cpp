@@ -57,10 +57,23 @@ OnlineSession::~OnlineSession() {
   }
 }
 
+// What is not found may be in a schema that has another name by now: the next transaction says so.
+void OnlineSession::in_transaction(TransactionKind kind, const std::function<void()> &body) {
+  try {
+    one_transaction(kind, body);
+  } catch (const Failure &failure) {
+    if (kind != TransactionKind::look && (failure.sqlstate == sqlstate::undefined_table ||
+                                          failure.sqlstate == sqlstate::undefined_schema ||
+                                          failure.sqlstate == sqlstate::prerequisite_state))
+      one_transaction(TransactionKind::work, [] {});
+    throw;
+  }
+}
+
 // Whatever fails is rolled back with the subtransaction, and the transaction around it, in which
 // nothing has happened, is committed: the abort of a transaction releases the session's locks, too,
 // and with them the run lock.
-void OnlineSession::in_transaction(TransactionKind kind, const std::function<void()> &body) {
+void OnlineSession::one_transaction(TransactionKind kind, const std::function<void()> &body) {
   MemoryContext outer = CurrentMemoryContext;
   const auto end = [&] {
     call([&] {

@@ -28,6 +28,8 @@ public:
   void execute_alone(const std::string &sql, const std::string &by_hand) override;
 
 private:
+  void one_transaction(TransactionKind kind, const std::function<void()> &body);
+
   const ResolvedTarget &target_;
   Database &database_;
   Progress &progress_;
