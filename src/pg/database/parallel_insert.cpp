@@ -11,13 +11,21 @@
 namespace cowrie::pg {
 namespace {
 
+/** Rows that are written together, as COPY does: a page is locked and logged once for all of them.
+ */
+constexpr int most_rows = 1000;
+constexpr Size most_bytes = 65536;
+
 /** Where the rows of the query go. Plain data: the server knows only its first member. */
 struct NewRows {
   DestReceiver receiver;
   Relation table;
   EState *state;
   ResultRelInfo *info;
-  TupleTableSlot *slot;
+  TupleTableSlot *waiting[most_rows]; ///< rows to be written; made when they are needed
+  int used;
+  Size bytes; ///< of the rows that wait
+  int options;
   BulkInsertState bulk;
   CommandId command;
   int *places; ///< of the query's columns in the table, from 0
@@ -25,13 +33,33 @@ struct NewRows {
   std::int64_t count;
 };
 
+void write_waiting_unsafe(NewRows &rows) {
+  const MemoryContext previous = MemoryContextSwitchTo(GetPerTupleMemoryContext(rows.state));
+  table_multi_insert(rows.table, rows.waiting, rows.used, rows.command, rows.options, rows.bulk);
+  MemoryContextSwitchTo(previous);
+  ResetPerTupleExprContext(rows.state);
+  while (rows.used > 0)
+    (void)ExecClearTuple(rows.waiting[--rows.used]);
+  rows.bytes = 0;
+}
+
+/** An empty slot for the next row. */
+TupleTableSlot *next_slot_unsafe(NewRows &rows) {
+  TupleTableSlot *&slot = rows.waiting[rows.used++];
+  if (!slot) {
+    const MemoryContext previous = MemoryContextSwitchTo(rows.state->es_query_cxt);
+    slot = MakeSingleTupleTableSlot(RelationGetDescr(rows.table), table_slot_callbacks(rows.table));
+    MemoryContextSwitchTo(previous);
+  }
+  return slot;
+}
+
 /** Writes one row, as the server's INSERT does for a table without indexes and triggers. */
 extern "C" bool write_row_unsafe(TupleTableSlot *row, DestReceiver *self) {
   NewRows &rows = *reinterpret_cast<NewRows *>(self);
-  TupleTableSlot *slot = rows.slot;
+  TupleTableSlot *slot = next_slot_unsafe(rows);
   const TupleConstr *rules = RelationGetDescr(rows.table)->constr;
   slot_getallattrs(row);
-  ExecClearTuple(slot);
   std::fill_n(slot->tts_isnull, slot->tts_tupleDescriptor->natts, true);
   for (int i = 0; i < rows.columns; ++i) {
     slot->tts_values[rows.places[i]] = row->tts_values[i];
@@ -42,9 +70,15 @@ extern "C" bool write_row_unsafe(TupleTableSlot *row, DestReceiver *self) {
     ExecComputeStoredGenerated(rows.info, rows.state, slot, CMD_INSERT);
   if (rules)
     ExecConstraints(rows.info, slot, rows.state);
-  table_tuple_insert(rows.table, slot, rows.command, 0, rows.bulk);
+  bool copied = false; // only where tables of this kind have no heap tuples
+  const HeapTuple tuple = ExecFetchSlotHeapTuple(slot, true, &copied);
+  rows.bytes += tuple->t_len;
+  if (copied)
+    heap_freetuple(tuple);
   ResetPerTupleExprContext(rows.state);
   ++rows.count;
+  if (rows.used == most_rows || rows.bytes >= most_bytes)
+    write_waiting_unsafe(rows);
   return true;
 }
 
@@ -98,19 +132,26 @@ void run_unsafe(Query *query, const char *sql, NewRows &rows) {
   rows.state = CreateExecutorState();
   rows.info = makeNode(ResultRelInfo);
   InitResultRelInfo(rows.info, rows.table, 0, nullptr, 0);
-  rows.slot =
-      MakeSingleTupleTableSlot(RelationGetDescr(rows.table), table_slot_callbacks(rows.table));
+  // As by COPY FREEZE: whoever rolls this back removes the table with it, and nobody has seen it
+  // yet.
+  rows.options = rows.table->rd_createSubid == GetCurrentSubTransactionId()
+                     ? TABLE_INSERT_FROZEN | TABLE_INSERT_SKIP_FSM
+                     : 0;
   rows.bulk = GetBulkInsertState();
   QueryDesc *description = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot,
                                            &rows.receiver, nullptr, nullptr, 0);
   ExecutorStart(description, 0);
   compat::run_query_unsafe(description);
+  if (rows.used > 0)
+    write_waiting_unsafe(rows);
   ExecutorFinish(description);
   ExecutorEnd(description);
   FreeQueryDesc(description);
   FreeBulkInsertState(rows.bulk);
-  table_finish_bulk_insert(rows.table, 0);
-  ExecDropSingleTupleTableSlot(rows.slot);
+  table_finish_bulk_insert(rows.table, rows.options);
+  for (TupleTableSlot *slot : rows.waiting)
+    if (slot)
+      ExecDropSingleTupleTableSlot(slot);
   FreeExecutorState(rows.state);
 }
 
