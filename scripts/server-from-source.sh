@@ -3,7 +3,8 @@
 # is its pg_config. Used by asan.sh and assert.sh; nothing outside its directory is written.
 #
 #   scripts/server-from-source.sh asan     with AddressSanitizer: pages and allocations have fences (test/asan)
-#   scripts/server-from-source.sh assert   with assertions; caches are emptied whenever they can be
+#   scripts/server-from-source.sh assert   with assertions
+#   scripts/server-from-source.sh caches   with assertions, and caches that release what nobody uses at once
 #
 #   PG=15               the major version, one that the release has a source package of
 #   COWRIE_SERVERS=DIR  where servers are kept, build/ by default; the user of the server must reach it
@@ -35,11 +36,13 @@ case $kind in
       LDFLAGS_EX="-Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state $server/asan/options.o")
     ;;
   assert)
-    settings=(--enable-cassert CFLAGS='-O1 -g' CXXFLAGS='-O1 -g'
-      CPPFLAGS='-DRELCACHE_FORCE_RELEASE -DCATCACHE_FORCE_RELEASE')
+    settings=(--enable-cassert)
+    ;;
+  caches)
+    settings=(--enable-cassert CPPFLAGS='-DRELCACHE_FORCE_RELEASE -DCATCACHE_FORCE_RELEASE')
     ;;
   *)
-    echo "usage: $0 asan|assert" >&2
+    echo "usage: $0 asan|assert|caches" >&2
     exit 2
     ;;
 esac
