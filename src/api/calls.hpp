@@ -56,7 +56,7 @@ template <typename Body> auto with_database(ResolvedTarget &target, Access acces
   const PinnedSettings settings;
   const SpiSession spi;
   const AsUser owner(target.owner, settings);
-  inspect_raw_events(target);
+  inspect_indexes(target);
   ServerDatabase database(target, progress, access == Access::read);
   if (access != Access::read) {
     auto result = body(database, ledger, progress);

@@ -110,7 +110,7 @@ Datum run_online(FunctionCallInfo fcinfo, const Target &named) {
   ServerDatabase database(target, progress, false);
   OnlineSession session(target, database, progress);
   session.in_transaction(TransactionKind::work, [&] {
-    inspect_raw_events(target);
+    inspect_indexes(target);
     refuse_missing_privileges(target);
     refuse_unsuitable_tables(target);
   });

@@ -132,7 +132,7 @@ Datum rejected_values(FunctionCallInfo fcinfo) {
   const PinnedSettings settings;
   const SpiSession spi;
   const AsUser owner(target.owner, settings);
-  inspect_raw_events(target);
+  inspect_indexes(target);
   // Where a run has the tables it says so; the server would say no more than that it has waited.
   Progress progress(target.extension);
   ServerDatabase(target, progress, true).in_passing([] {});

@@ -258,7 +258,7 @@ std::vector<Hazard> other_run(ServerDatabase &database, const ResolvedTarget &ta
 std::vector<Hazard> inspect_as_owner(ServerDatabase &database, ResolvedTarget &target,
                                      const PinnedSettings &settings) {
   const AsUser owner(target.owner, settings);
-  inspect_raw_events(target);
+  inspect_indexes(target);
   PreflightOptions options;
   options.sample = setting_preflight_sample;
   std::vector<Hazard> found = inspect_tables(database, options);

@@ -281,8 +281,65 @@ FROM (
     ON k.session_id = g.session_id COLLATE "default"
   ORDER BY k.leaf, k.place
 ) AS g LEFT JOIN LATERAL (
-  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place OFFSET 0
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place AND s.session_id = g.session_id COLLATE "default" OFFSET 0
 ) AS d ON true;
+
+-- load_rows of asn_inventory, partitioned
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.leaf, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN LATERAL (
+    SELECT tableoid AS leaf, ctid AS place FROM "public"."session_summaries" WHERE session_id = g.session_id COLLATE "default" OFFSET 0
+  ) AS k ON true
+  ORDER BY k.leaf, k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place AND s.session_id = g.session_id COLLATE "default" OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn;
+
+-- load_rows of asn_inventory, partitioned, without index
+INSERT INTO "public"."asn_inventory" AS t
+  (asn_number, organization_name, organization_country, rir_registry, first_seen, last_seen,
+  unique_ip_count, total_session_count, enrichment)
+SELECT g.asn, g.organization, g.organization_country, g.registry, g.first_seen, g.last_seen,
+  COALESCE(i.ips, 0), g.sessions, "ext"."cowrie_asn_data"(d.enrichment::json, g.source_ip::varchar)
+FROM (
+  SELECT g.*, k.leaf, k.place FROM (SELECT asn, min(started) AS first_seen, max(ended) AS last_seen,
+    count(*) AS sessions,
+    "ext"."cowrie_latest"(session_id::text, ended::timestamptz, session_id::text) AS session_id,
+    "ext"."cowrie_latest"(COALESCE(source_ip, '')::text, ended::timestamptz, session_id::text)
+      AS source_ip,
+    "ext"."cowrie_latest"(organization::text, ended::timestamptz, session_id::text) AS organization,
+    "ext"."cowrie_latest"(organization_country::text, ended::timestamptz, session_id::text)
+      AS organization_country,
+    "ext"."cowrie_latest"(registry::text, ended::timestamptz, session_id::text) AS registry
+  FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL GROUP BY asn) AS g
+  LEFT JOIN (SELECT session_id, tableoid AS leaf, ctid AS place FROM "public"."session_summaries") AS k
+    ON k.session_id = g.session_id COLLATE "default"
+  ORDER BY k.leaf, k.place
+) AS g LEFT JOIN LATERAL (
+  SELECT enrichment FROM "public"."session_summaries" AS s WHERE s.tableoid = g.leaf AND s.ctid = g.place AND s.session_id = g.session_id COLLATE "default" OFFSET 0
+) AS d ON true LEFT JOIN (
+  SELECT asn, count(*) AS ips FROM (
+    SELECT DISTINCT asn, source_ip FROM "public"."cowrie_migrate_staging" WHERE asn IS NOT NULL AND source_ip IS NOT NULL
+  ) AS pairs GROUP BY asn
+) AS i ON i.asn = g.asn;
 
 -- choose_sessions
 CREATE UNLOGGED TABLE "public"."cowrie_migrate_chosen" AS SELECT source_ip, min(started) AS first_seen,

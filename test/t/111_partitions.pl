@@ -155,4 +155,17 @@ is(owner('part', 'SELECT bool_and(passed) FROM cowrie_checkpoint_v16()'), 't', '
 owner('part', 'SELECT count(*) FROM cowrie_cleanup_v16()');
 is(findings('part', 15), '', 'no partition: and back');
 
+# A key that begins with another column: a session is found by reading all partitions, which is said.
+copy('part', 'before_range');
+owner('part', q{ALTER TABLE session_summaries DROP CONSTRAINT pk_session_summaries, ADD CONSTRAINT pk_session_summaries PRIMARY KEY (first_event_at, session_id)});
+my $remedy = owner('part', q{SELECT remedy FROM cowrie_preflight_v16() WHERE hazard = 'session_summaries without index' AND severity = 'warning'});
+is($remedy, 'CREATE INDEX ON public.session_summaries (session_id);', 'a key that begins with a time: preflight has a remedy');
+copy('other', 'part');
+migrate('part');
+is(migrated_hash($node, 'part'), $expected{_timed}, 'a key that begins with a time: every tier as of the plain table');
+owner('other', $remedy);
+is(owner('other', q{SELECT count(*) FROM cowrie_preflight_v16() WHERE hazard = 'session_summaries without index'}), 0, 'its remedy helps');
+migrate('other');
+is(migrated_hash($node, 'other'), $expected{_timed}, 'and changes nothing of the result');
+
 done_testing();

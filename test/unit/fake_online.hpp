@@ -94,11 +94,16 @@ public:
 
   // Transactions
   void in_transaction(TransactionKind kind, const std::function<void()> &body) override {
+    ++transaction;
+    kinds.push_back(kind);
+    if (kind == TransactionKind::look) { // changes nothing
+      if (before_transaction)
+        before_transaction(kind);
+      return body();
+    }
     const State before = state;
     const OnlineParts parts_before = parts;
     const bool trigger_before = online_trigger;
-    ++transaction;
-    kinds.push_back(kind);
     try {
       if (before_transaction)
         before_transaction(kind);

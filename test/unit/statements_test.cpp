@@ -72,6 +72,11 @@ void add_derivation(Script &script, const Target &target, const Table &declared,
   partitioned.partitioned = true;
   script.add("fill_rows, partitioned", fill_rows(partitioned, declared, base, FillScope::any));
   script.add("load_chosen, partitioned", load_chosen(partitioned, false));
+  script.add("load_rows of asn_inventory, partitioned",
+             load_rows(partitioned, "asn_inventory", OnExisting::none_there));
+  partitioned.sessions_indexed = false;
+  script.add("load_rows of asn_inventory, partitioned, without index",
+             load_rows(partitioned, "asn_inventory", OnExisting::none_there));
   script.add("choose_sessions", choose_sessions(target));
   script.add("chosen_fits", chosen_fits(target));
   script.add("load_chosen, fits", load_chosen(target, true));

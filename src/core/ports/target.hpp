@@ -25,6 +25,9 @@ struct Target {
   std::string named_schema;           ///< the schema as the caller named it; empty: by search_path
   std::string document_type = "json"; ///< of session_summaries.enrichment: json or jsonb
   bool partitioned = false;           ///< the rows of session_summaries are in its partitions
+  /** An index leads with session_id in every partition, as it does in a table without. */
+  bool sessions_indexed = true;
+  std::string index_sessions; ///< the command that makes the one that is missing
   bool has_raw_events = false;
   /** ` COLLATE …` where session_id of raw_events has another collation than that of the sessions:
    * which of the two a comparison means must be said. */

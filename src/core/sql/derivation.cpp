@@ -20,22 +20,36 @@ std::string addresses(const Target &target) {
   FROM {staging} WHERE source_ip IS NOT NULL GROUP BY source_ip)");
 }
 
+enum class Groups { few, many };
+
 // Groups `g` that each chose a session, with the document `d` of that session. Only keys and places
 // are joined; then one document after the other is fetched, in the order of the table: a join with
-// the sessions themselves would be free to hash or sort all documents.
-std::string with_documents(const Target &target, const std::string &groups) {
+// the sessions themselves would be free to hash or sort all documents. The planner counts a look-up
+// in partitions as one in each, though it is in one where they are by session_id: it would rather
+// read them all, for few groups as well.
+std::string with_documents(const Target &target, Groups amount, const std::string &groups) {
+  const bool by_look_up = target.partitioned && target.sessions_indexed && amount == Groups::few;
+  const std::string places = by_look_up
+                                 ? R"(LEFT JOIN LATERAL (
+    SELECT {place} FROM {sessions} WHERE session_id = g.session_id COLLATE "default" OFFSET 0
+  ) AS k ON true)"
+                                 : R"(LEFT JOIN (SELECT session_id, {place} FROM {sessions}) AS k
+    ON k.session_id = g.session_id COLLATE "default")";
+  // The session says which partition it is in; otherwise each of them would be asked for the place.
+  const std::string document =
+      at_place(target, "s", "g") +
+      (target.partitioned ? R"( AND s.session_id = g.session_id COLLATE "default")" : "");
   return sql::fill(target, R"((
   SELECT g.*, {k_place} FROM ({groups}) AS g
-  LEFT JOIN (SELECT session_id, {place} FROM {sessions}) AS k
-    ON k.session_id = g.session_id COLLATE "default"
+  {places}
   ORDER BY {k_place}
 ) AS g LEFT JOIN LATERAL (
   SELECT enrichment FROM {sessions} AS s WHERE {at_place} OFFSET 0
 ) AS d ON true)",
                    {{"groups", groups},
-                    {"place", place(target)},
+                    {"places", sql::fill(target, places, {{"place", place(target)}})},
                     {"k_place", target.partitioned ? "k.leaf, k.place" : "k.place"},
-                    {"at_place", at_place(target, "s", "g")}});
+                    {"at_place", document}});
 }
 
 // Of each ASN its latest session, and of each fact the value in the latest session that has any.
@@ -65,7 +79,7 @@ FROM {asns_with_documents} LEFT JOIN (
     SELECT DISTINCT asn, source_ip FROM {staging} WHERE asn IS NOT NULL AND source_ip IS NOT NULL
   ) AS pairs GROUP BY asn
 ) AS i ON i.asn = g.asn)",
-                   {{"asns_with_documents", with_documents(target, asns(target))}});
+                   {{"asns_with_documents", with_documents(target, Groups::few, asns(target))}});
 }
 
 // Addresses `g`, each with its document `d`.
@@ -243,7 +257,7 @@ std::string load_rows(const Target &target, const std::string &table, OnExisting
   if (table == "asn_inventory")
     sql = load_asn_inventory(target);
   else if (table == "ip_inventory")
-    sql = load_ip_inventory(target, with_documents(target, addresses(target)));
+    sql = load_ip_inventory(target, with_documents(target, Groups::many, addresses(target)));
   else if (table == "ip_asn_history")
     sql = sql::fill(target, R"(INSERT INTO {ip_asn_history} AS t
   (ip_address, asn_number, observed_at, verification_source)
@@ -278,11 +292,12 @@ FROM pg_settings WHERE name = 'work_mem')",
 // fit: then the places of the sessions are joined, as ever.
 std::string load_chosen(const Target &target, bool fits) {
   const std::string chosen = qualified(target.schema, chosen_table);
-  return load_ip_inventory(target, fits ? sql::fill(target, R"({chosen} AS g
+  return load_ip_inventory(target,
+                           fits ? sql::fill(target, R"({chosen} AS g
 JOIN {sessions} AS d ON d.session_id = g.session_id COLLATE "default"
 UNION ALL SELECT source_ip, asn::integer, first_seen, last_seen, sessions, '{}'::jsonb
 FROM {chosen} WHERE session_id IS NULL)")
-                                        : with_documents(target, "SELECT * FROM " + chosen));
+                                : with_documents(target, Groups::many, "SELECT * FROM " + chosen));
 }
 
 std::string add_missing_asns(const Target &target) {

@@ -57,6 +57,7 @@ inline constexpr const char *temporary = "space for temporary files";
 inline constexpr const char *free_space = "free space";
 inline constexpr const char *duration = "duration";
 inline constexpr const char *coverage = "expected coverage";
+inline constexpr const char *no_session_index = "session_summaries without index";
 inline constexpr const char *no_index = "raw_events without index";
 inline constexpr const char *no_source_ip = "sessions without source IP";
 inline constexpr const char *null_escapes = "documents with \\u0000";

@@ -225,6 +225,11 @@ private:
   }
 
   void missing_index() {
+    if (!target_.sessions_indexed)
+      add(HazardSeverity::warning, hazards::no_session_index,
+          "no index of the partitions of session_summaries leads with session_id: each look-up of a"
+          " session reads them all, and an online migration looks up every session",
+          target_.index_sessions);
     if (target_.has_raw_events && !target_.raw_events_indexed)
       add(HazardSeverity::warning, hazards::no_index,
           "raw_events, or a child of it, has no index on session_id: the migration reads and sorts "

@@ -173,7 +173,35 @@ void ServerDatabase::inspect_again() {
   refuse_unsuitable_tables(target_);
 }
 
-void inspect_raw_events(ResolvedTarget &target) {
+namespace {
+
+/** Of a table and its children or partitions: how many have no index that leads with session_id,
+ * and the commands that make those. In every one of them: of one without, each look-up would read
+ * all of it. */
+Row without_index(Oid table) {
+  return spi_query(
+             "WITH RECURSIVE tree (id) AS (SELECT $1::int8::oid UNION SELECT i.inhrelid FROM tree"
+             " JOIN pg_inherits AS i ON i.inhparent = tree.id) SELECT count(*),"
+             " string_agg(CASE WHEN c.relkind = 'p' AND NOT c.relispartition THEN"
+             " format('CREATE INDEX ON %s (session_id);', c.oid::regclass)"
+             " WHEN c.relkind = 'r' AND NOT c.relispartition THEN"
+             " format('CREATE INDEX CONCURRENTLY ON %s (session_id);', c.oid::regclass) END, ' '"
+             " ORDER BY c.oid) FROM tree JOIN pg_class AS c ON c.oid = tree.id WHERE NOT EXISTS"
+             " (SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum"
+             " = i.indkey[0] WHERE i.indrelid = c.oid AND a.attname = 'session_id' AND i.indisvalid"
+             " AND i.indpred IS NULL)",
+             {std::int64_t(table)}, true)
+      .front();
+}
+
+} // namespace
+
+void inspect_indexes(ResolvedTarget &target) {
+  if (target.names.partitioned) { // the key of a table that is not leads with session_id
+    const Row missing = without_index(target.sessions);
+    target.names.sessions_indexed = to_number(missing[0]) == 0;
+    target.names.index_sessions = missing[1].value_or("");
+  }
   if (!target.names.has_raw_events)
     return;
   // The names are quoted by the server; nothing where both columns compare alike.
@@ -186,22 +214,9 @@ void inspect_raw_events(ResolvedTarget &target) {
       " 'session_id' AND NOT e.attisdropped",
       {std::int64_t(target.events), std::int64_t(target.sessions)}, true);
   target.names.events_collation = collation.empty() ? "" : collation.front()[0].value_or("");
-  // In every table that its rows are in: of one without, each look-up would read all of it.
-  const Row unindexed =
-      spi_query(
-          "WITH RECURSIVE tree (id) AS (SELECT $1::int8::oid UNION SELECT i.inhrelid FROM tree"
-          " JOIN pg_inherits AS i ON i.inhparent = tree.id) SELECT count(*), string_agg(CASE WHEN"
-          " c.relkind = 'p' AND NOT c.relispartition THEN format('CREATE INDEX ON %s"
-          " (session_id);', c.oid::regclass) WHEN c.relkind = 'r' AND NOT c.relispartition THEN"
-          " format('CREATE INDEX CONCURRENTLY ON %s (session_id);', c.oid::regclass) END, ' ' ORDER"
-          " BY c.oid) FROM tree JOIN pg_class AS c ON c.oid = tree.id WHERE NOT EXISTS (SELECT FROM"
-          " pg_index AS i JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-          " WHERE i.indrelid = c.oid AND a.attname = 'session_id' AND i.indisvalid AND i.indpred IS"
-          " NULL)",
-          {std::int64_t(target.events)}, true)
-          .front();
-  target.names.raw_events_indexed = to_number(unindexed[0]) == 0;
-  target.names.index_raw_events = unindexed[1].value_or("");
+  const Row missing = without_index(target.events);
+  target.names.raw_events_indexed = to_number(missing[0]) == 0;
+  target.names.index_raw_events = missing[1].value_or("");
 }
 
 } // namespace cowrie::pg

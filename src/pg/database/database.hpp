@@ -87,7 +87,7 @@ private:
 /** Throws (55P03) that another migration runs. */
 [[noreturn]] void refuse_run(const std::string &detail);
 
-/** Learns how raw_events can be read; needs an SPI session. */
-void inspect_raw_events(ResolvedTarget &target);
+/** Learns by which indexes a session and its raw events are found; needs an SPI session. */
+void inspect_indexes(ResolvedTarget &target);
 
 } // namespace cowrie::pg
