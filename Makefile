@@ -127,7 +127,7 @@ valgrind:
 	scripts/valgrind.sh
 
 # In a server compiled from Debian's source package, which is kept in build/: with AddressSanitizer, the hostile
-# tests; with assertions and caches that are emptied whenever they can be, every test that needs a server.
+# tests; with assertions, every test that needs a server, and some where caches are emptied whenever they can be.
 asan:
 	scripts/asan.sh
 assert:

@@ -31,12 +31,7 @@ PGXS:$("$PG_CONFIG" --pgxs)
 pg_regress:$pgxs/src/test/regress/pg_regress
 the isolation tester:$pgxs/src/test/isolation/pg_isolation_regress
 the Perl modules of its tests:$pgxs/src/test/perl/PostgreSQL/Test/Cluster.pm
-$(for name in amcheck dblink pageinspect pg_surgery pg_visibility test_decoding:; do
-    case $name in
-      *:) echo "${name%:}:$("$PG_CONFIG" --pkglibdir)/${name%:}.so" ;;
-      *) echo "$name:$("$PG_CONFIG" --sharedir)/extension/$name.control" ;;
-    esac
-  done)
+$(grep -v '^#' test/server_modules | sed "s:.*:&\:$("$PG_CONFIG" --pkglibdir)/&.so:")
 EOF
   if [ ${#missing[@]} -gt 0 ]; then
     printf '%s lacks what the tests need:\n' "$("$PG_CONFIG" --version)"

@@ -3,12 +3,13 @@
 # is its pg_config. Used by asan.sh and assert.sh; nothing outside its directory is written.
 #
 #   scripts/server-from-source.sh asan     with AddressSanitizer: pages and allocations have fences (test/asan)
-#   scripts/server-from-source.sh assert   with assertions; caches are emptied whenever they can be
+#   scripts/server-from-source.sh assert   with assertions
+#   scripts/server-from-source.sh caches   with assertions, and caches that release what nobody uses at once
 #
 #   PG=15               the major version, one that the release has a source package of
 #   COWRIE_SERVERS=DIR  where servers are kept, build/ by default; the user of the server must reach it
 #
-# One that is there is not built again until this script, what it takes of test/asan or the installed package
+# One that is there is not built again until this script, what it takes of test or the installed package
 # changes. pg_cron is the installed one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +25,7 @@ log=$server.log
 installed=/usr/lib/postgresql/$pg/bin/pg_config
 checkout=$PWD
 common=(--without-icu --without-readline --with-lz4 --enable-tap-tests)
-contrib=(amcheck auto_explain dblink pageinspect pg_surgery pg_visibility test_decoding)
+mapfile -t contrib < <(grep -v '^#' test/server_modules)
 
 # The sanitizer's options are linked into the programs, as tests clear the environment. libstdc++ is loaded
 # before the sanitizer looks for what throws exceptions: the extension, which brings it, comes later.
@@ -35,11 +36,13 @@ case $kind in
       LDFLAGS_EX="-Wl,--push-state,--no-as-needed -lstdc++ -Wl,--pop-state $server/asan/options.o")
     ;;
   assert)
-    settings=(--enable-cassert CFLAGS='-O1 -g' CXXFLAGS='-O1 -g'
-      CPPFLAGS='-DRELCACHE_FORCE_RELEASE -DCATCACHE_FORCE_RELEASE')
+    settings=(--enable-cassert)
+    ;;
+  caches)
+    settings=(--enable-cassert CPPFLAGS='-DRELCACHE_FORCE_RELEASE -DCATCACHE_FORCE_RELEASE')
     ;;
   *)
-    echo "usage: $0 asan|assert" >&2
+    echo "usage: $0 asan|assert|caches" >&2
     exit 2
     ;;
 esac
@@ -50,7 +53,7 @@ if [ "$(id -u)" -eq 0 ] && ! runuser -u postgres -- test -x "$servers"; then
   echo "the user postgres cannot reach $servers: COWRIE_SERVERS=/some/other/directory is where it can" >&2
   exit 1
 fi
-wanted=$(dpkg-query -W -f '${Version}' "postgresql-$pg"; cat "$checkout/scripts/server-from-source.sh" test/asan/options.c test/asan/valgrind/* | sha256sum)
+wanted=$(dpkg-query -W -f '${Version}' "postgresql-$pg"; cat "$checkout/scripts/server-from-source.sh" test/server_modules test/asan/options.c test/asan/valgrind/* | sha256sum)
 if [ "$(cat "$server/built-for" 2>/dev/null)" = "$wanted" ]; then
   echo "$server/bin/pg_config"
   exit 0
