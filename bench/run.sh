@@ -10,8 +10,8 @@
 #                                 and only if asked for: partitions_4, partitions_16
 #   BENCH_SHAPE="size=16 method=lz4"  other documents than those of 4 kB, see bench/sql/shape.sql
 #
-# Writes bench/results/<date>.csv, .txt and .svg, with the shape in the name. Judges nothing: it fails only when a statement
-# does.
+# Writes bench/results/<date>.csv, .txt and .svg, the shape in their names. Judges nothing: it fails only when a
+# statement does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
