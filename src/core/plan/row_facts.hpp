@@ -20,7 +20,7 @@ enum class FillBy : std::uint8_t {
 struct RowFacts {
   FillBy fill_by = FillBy::rewrite;
   bool complete =
-      false; ///< a completed run has left every row, only indexes or keys are to be mended
+      false; ///< a completed run has left every row, only indexes or keys are to be repaired
   std::string alter_table_reason;      ///< what forbids to copy the heap alone; empty: nothing
   std::set<std::string> filled_tables; ///< declared tables that hold rows
 };

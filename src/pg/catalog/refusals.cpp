@@ -10,8 +10,8 @@ namespace cowrie::pg {
 namespace {
 
 /** The command that makes a table usable, where there is one. */
-std::string mending(const RelationFacts &facts, const std::string &table,
-                    const std::string &otherwise) {
+std::string remedy(const RelationFacts &facts, const std::string &table,
+                   const std::string &otherwise) {
   return facts.persistence == RELPERSISTENCE_UNLOGGED ? "Run ALTER TABLE " + table + " SET LOGGED;"
                                                       : otherwise;
 }
@@ -105,8 +105,8 @@ void refuse_unsupported_kind(const ResolvedTarget &target, const RelationFacts &
     throw Failure(
         sqlstate::wrong_object_type, table + " is not an ordinary permanent table",
         "It is " + kind_in_words(facts) + ".",
-        mending(facts, table,
-                "Only an ordinary permanent table can be migrated. Inspect it with \\d+ " + table));
+        remedy(facts, table,
+               "Only an ordinary permanent table can be migrated. Inspect it with \\d+ " + table));
 }
 
 void refuse_without_rights(const ResolvedTarget &target) {

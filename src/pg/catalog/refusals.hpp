@@ -1,7 +1,7 @@
 // Refusals: what the extension does not work on, named before anything is changed.
 //
 // Each function returns when there is nothing to refuse. Error regime: throws Failure with the
-// SQLSTATEs of the public contract, with the facts and the command that mends the cause.
+// SQLSTATEs of the public contract, with the facts and the command that removes the cause.
 #pragma once
 
 #include "pg/catalog/target.hpp"
