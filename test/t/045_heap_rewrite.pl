@@ -146,10 +146,11 @@ FROM cowrie_migration_log WHERE session_count IS NOT NULL}) . schema_dump($node,
 		is($node->safe_psql($database, 'SELECT count(*) FROM cowrie_validate_schema()'), '0', "$title, $rewrite: complete");
 	}
 	is($got{auto}, $got{alter_table}, "$title: both ways give the same rows, proof and definitions");
-	is($node->safe_psql('auto', qq{
-SELECT relname FROM $written, LATERAL pg_visibility_map_summary(oid) AS s, LATERAL (SELECT pg_relation_size(oid) / 8192 AS pages) AS p
-WHERE s.all_visible <> pages OR s.all_frozen <> pages OR pages = 0}), '',
-		"$title: every page is visible to all and frozen, in the new tables too");
+	# (From 16 on the server may add pages at the end that no row came to.)
+	is($node->safe_psql('auto', "SELECT count(*) > 0, bool_and(all_visible AND all_frozen) FROM $_ AS t"
+				. " JOIN pg_visibility_map('$_') AS v ON v.blkno = (t.ctid::text::point)[0]"), 't|t',
+		"$title: every page of $_ is visible to all and frozen")
+	  foreach qw(session_summaries asn_inventory ip_inventory ip_asn_history);
 	is_sound($node, 'auto', $title);
 }
 my $template = 'nasty100';

@@ -10,8 +10,11 @@ use warnings;
 use CowrieTest;
 use FindBin;
 use Hostile;
+use IO::Handle ();
 use Planting;
+use POSIX ();
 use PostgreSQL::Test::Utils;
+use Storable ();
 
 my $script = "$FindBin::RealBin/../../scripts/cleanup_v16_incomplete.sql";
 
@@ -137,6 +140,26 @@ sub groups
 			"$object $_->{caller}") } shuffled(@cells) ];
 	}
 	return grep { @$_ } @sample;
+}
+
+# What is to be tried: the groups, how many cells there are, and how many were left out for each reason. It is
+# found out by a process of its own: every one that a large process starts takes long.
+sub chosen
+{
+	my ($all) = @_;
+	pipe(my $from, my $to) or die "pipe: $!";
+	my $child = fork() // die "fork: $!";
+	if (!$child)
+	{
+		my ($cells, $left_out) = cells();
+		Storable::store_fd([ [ groups($all, $cells) ], scalar(@$cells), $left_out ], $to);
+		$to->flush;
+		POSIX::_exit(0);
+	}
+	CORE::close($to);
+	my $result = Storable::fd_retrieve($from);
+	waitpid($child, 0);
+	return @$result;
 }
 
 sub shuffled
