@@ -178,6 +178,24 @@ inline void rebuild_indexes_unsafe(Oid table) {
 #endif
 }
 
+/** Gives an index a new, empty file. */
+inline void give_new_file_unsafe(Relation index) {
+#if PG_VERSION_NUM >= 160000
+  RelationSetNewRelfilenumber(index, index->rd_rel->relpersistence);
+#else
+  RelationSetNewRelfilenode(index, index->rd_rel->relpersistence);
+#endif
+}
+
+/** Notes how large an index is that has been built, as ANALYZE does. */
+inline void note_index_size_unsafe(Relation index, double rows) {
+  vac_update_relstats(index, RelationGetNumberOfBlocks(index), rows, 0,
+#if PG_VERSION_NUM >= 180000
+                      0,
+#endif
+                      false, InvalidTransactionId, InvalidMultiXactId, nullptr, nullptr, true);
+}
+
 } // namespace cowrie::pg::compat
 
 // 15's fmgr.h does not declare it; -Wmissing-declarations wants a declaration.

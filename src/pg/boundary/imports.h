@@ -28,6 +28,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/amapi.h"
 #include "access/detoast.h"
 #include "access/genam.h"
 #include "access/heapam.h"
@@ -73,6 +74,7 @@ extern "C" {
 #include "commands/tablecmds.h"
 #include "commands/tablespace.h"
 #include "commands/trigger.h"
+#include "commands/vacuum.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "executor/spi.h"
@@ -97,6 +99,7 @@ extern "C" {
 #include "optimizer/paths.h"
 #include "postmaster/interrupt.h"
 #include "replication/logicalworker.h"
+#include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/dsm.h"
 #include "storage/fd.h"

@@ -34,6 +34,11 @@ CountedWrites::CountedWrites() {
   call([] { pin_unsafe("track_counts", "on", PGC_SUSET); });
 }
 
+// (What the server allows at least is a megabyte.)
+MaintenanceMemory::MaintenanceMemory(int kilobytes) {
+  call([=] { pin_unsafe("maintenance_work_mem", psprintf("%dkB", Max(kilobytes, 1024))); });
+}
+
 // Whoever waits for a strong lock stalls all writers that come after it, so it waits for a tenth of
 // a second at most. The deadlock check comes earlier than that: it is what makes an autovacuum give
 // way, and it makes this run the one that gives way to a writer.

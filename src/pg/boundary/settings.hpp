@@ -50,6 +50,12 @@ public:
   CountedWrites();
 };
 
+/** How much memory one process may use to build an index in this scope. */
+class MaintenanceMemory : SettingsLevel {
+public:
+  explicit MaintenanceMemory(int kilobytes);
+};
+
 /** Has the privileges of a role until the end of the scope, in a security-restricted context:
  * enough for a server function that executes no SQL. */
 class PrivilegesOf : Live {

@@ -8,6 +8,7 @@
 #include "pg/database/database.hpp"
 #include "pg/reading/fill_run.hpp"
 #include "pg/rewrite/heap_rewrite.hpp"
+#include "pg/rewrite/index_rebuild.hpp"
 #include "pg/rewrite/session_filler.hpp"
 
 namespace cowrie::pg {
@@ -69,6 +70,7 @@ FillResult ServerDatabase::rewrite_heap() {
     fault::statement();
     call([&] { each.finish_unsafe(); });
   }
+  rebuild_indexes(leaves);
   result.heap = stored.fingerprint();
   return result;
 }

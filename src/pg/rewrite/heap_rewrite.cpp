@@ -191,10 +191,8 @@ void HeapRewrite::finish_unsafe() {
   replace_file_unsafe();
   RelationClearMissing(table_); // every row has all columns now
   CommandCounterIncrement();
-  const Oid table = RelationGetRelid(table_);
-  InvokeObjectPostAlterHook(RelationRelationId, table, 0);
+  InvokeObjectPostAlterHook(RelationRelationId, RelationGetRelid(table_), 0);
   table_close(table_, NoLock);
-  compat::rebuild_indexes_unsafe(table);
 }
 
 // Nobody else changes the row of pg_class in place while we hold ACCESS EXCLUSIVE. What carries

@@ -50,7 +50,7 @@ public:
   /** What has been written, to be compared with what is there later. */
   const StoredRows &stored_rows() const noexcept { return stored_; }
 
-  /** Makes what was written the table, and builds its indexes. Not in parallel mode. */
+  /** Makes what was written the table, whose indexes are to be built then. Not in parallel mode. */
   void finish_unsafe();
 
 private:
