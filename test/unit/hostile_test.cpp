@@ -1,6 +1,5 @@
 // Hostile documents: deep, huge, cut off. Each gives facts or a reject, in linear time and memory.
 #include <algorithm>
-#include <cstdlib>
 #include <ctime>
 #include <string>
 
@@ -8,17 +7,12 @@
 
 #include "core/document/enrichment.hpp"
 #include "facts_text.hpp"
+#include "sanitized.hpp"
 
 namespace cowrie {
 namespace {
 
-#ifdef __has_feature
-constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
-/** A million; where sanitizers check every access, that many only in the full counts. */
-const std::size_t very_many = sanitized && !std::getenv("COWRIE_FULL") ? 200'000 : 1'000'000;
+const std::size_t very_many = test::counts(1'000'000, 200'000);
 
 /** Everything that is done with one document. */
 std::string all_of(EnrichmentReader &reader, const std::string &json) {
