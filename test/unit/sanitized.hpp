@@ -1,5 +1,5 @@
-// Tests under sanitizers, which check every access and take ten times as long: what they leave to the plain build,
-// unless full counts are wanted.
+// Tests under sanitizers, which check every access and take ten times as long: what they leave to
+// the plain build, unless full counts are wanted.
 #pragma once
 
 #include <cstddef>
