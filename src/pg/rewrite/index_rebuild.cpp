@@ -39,7 +39,7 @@ bool is_plain_unsafe(Relation index) {
     if (TupleDescAttr(RelationGetDescr(index), i)->atttypid >= FirstNormalObjectId)
       return false;
   const RegProcedure *functions = index->rd_support;
-  return std::all_of(functions, functions + keys * index->rd_indam->amsupport,
+  return std::all_of(functions, functions + std::ptrdiff_t{keys} * index->rd_indam->amsupport,
                      [](RegProcedure each) { return each < FirstNormalObjectId; });
 }
 
