@@ -153,6 +153,7 @@ private:
 
 void read_portion(dsm_segment *segment, shm_toc *contents) {
   shm_mq_handle *queue = call([&] {
+    pgstat_report_activity(STATE_RUNNING, "reading documents ahead for cowrie_migrate");
     auto *shared = static_cast<shm_mq *>(shm_toc_lookup(contents, key_queue, false));
     shm_mq_set_sender(shared, MyProc);
     return shm_mq_attach(shared, segment, nullptr);

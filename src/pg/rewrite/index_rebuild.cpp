@@ -60,6 +60,9 @@ bool add_builds_unsafe(Oid table, std::vector<IndexBuild> &builds) {
   return plain;
 }
 
+/** Pages of a table below which a process takes longer to open an index than to build it. */
+constexpr std::int64_t smallest_table = 8;
+
 /** Tells whether whole indexes can be dealt out evenly, and there is work enough. */
 bool are_worth_sharing(const std::vector<IndexBuild> &builds, int processes) {
   std::int64_t all = 0, largest = 0;
@@ -68,11 +71,13 @@ bool are_worth_sharing(const std::vector<IndexBuild> &builds, int processes) {
     largest = std::max<std::int64_t>(largest, each.blocks);
   }
   return processes > 1 && largest > 0 && all >= largest * processes * 2 &&
-         all >= min_parallel_table_scan_size;
+         all >= min_parallel_table_scan_size &&
+         all >= smallest_table * static_cast<std::int64_t>(builds.size());
 }
 
 /** Gives an index an empty file, as REINDEX does. */
 void empty_unsafe(Oid index) {
+  CHECK_FOR_INTERRUPTS();
   Relation relation = index_open(index, NoLock);
   CheckTableNotInUse(relation, "REINDEX INDEX");
   TransferPredicateLocksToHeapRelation(relation);
@@ -188,6 +193,7 @@ PGDLLEXPORT void cowrie_build_indexes(dsm_segment *segment, shm_toc *contents);
 void cowrie_build_indexes(dsm_segment *, shm_toc *contents) {
   (void)cowrie::pg::entry([&] {
     auto *shared = cowrie::pg::call([&] {
+      pgstat_report_activity(STATE_RUNNING, "building indexes for cowrie_migrate");
       return static_cast<cowrie::pg::SharedBuilds *>(
           shm_toc_lookup(contents, cowrie::pg::key_builds, false));
     });
