@@ -49,6 +49,10 @@ endif
 ifneq ($(findstring -fsanitize,$(CXXFLAGS)),)
 override CXXFLAGS += -Wno-maybe-uninitialized
 endif
+# Of functions and lines, as a backtrace has them; DEBUG_INFO=-g adds variables and types, and a half to the time
+# that compiling takes.
+DEBUG_INFO ?= -g1
+override CXXFLAGS += $(DEBUG_INFO)
 -include $(OBJS:.o=.d)
 # What is written is looked for where the sources are; what is built there is not taken from there.
 ifneq ($(sources),.)

@@ -187,7 +187,7 @@ rules() {
 
 if wanted clang-format && of_this_release clang-format clang-format; then
   select_changed sources '*.cpp' '*.hpp' '*.h'
-  each clang-format "${sources[@]}" -- clang-format --dry-run -Werror
+  together clang-format "${sources[@]}" -- clang-format --dry-run -Werror
 fi
 if wanted clang-tidy && of_this_release clang-tidy clang-tidy; then
   select_changed sources 'src/*.cpp'

@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 scripts/install-packages.sh
 
 parts=" ${PARTS:-unit sanitized fuzz lint regress isolation tap} "
-fuzz_seconds=30
+fuzz_seconds=20
 [ "${COWRIE_FULL:-}" != 1 ] || fuzz_seconds=300
 workers=${JOBS:-$((2 * $(nproc)))}
 

@@ -1225,7 +1225,8 @@ SELECT max(CASE
     SELECT format('constraint %I checks a column that is filled', k.conname)
     FROM pg_constraint AS k
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
-    WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type')
+    WHERE k.conrelid = c.oid AND a.attname IN ('source_ip', 'enrichment_at', 'snapshot_asn', 'snapshot_country', 'snapshot_ip_type')
+    AND (k.contype = 'c' OR k.contype = 'f' AND k.convalidated AND (a.attname = 'source_ip' AND k.confrelid = to_regclass('"public"."ip_inventory"')) IS NOT TRUE)
     ORDER BY k.conname LIMIT 1)) END) AS reason
 FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.relkind = 'r' AND (c.oid = to_regclass('"public"."session_summaries"')
   OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('"public"."session_summaries"'))));

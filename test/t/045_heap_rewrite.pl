@@ -176,13 +176,34 @@ CREATE EVENT TRIGGER forbid_it ON table_rewrite EXECUTE FUNCTION rewritten()} ],
 	[ 'column "snapshot_asn" is of type bigint', 'ALTER TABLE session_summaries ADD COLUMN snapshot_asn bigint' ],
 	[ 'column "snapshot_ip_types" has values from an earlier attempt', 'ALTER TABLE session_summaries ADD COLUMN snapshot_ip_types text[]' ],
 	[ 'constraint own checks a column that is filled',
-		'ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45), ADD CONSTRAINT own CHECK (length(source_ip) < 100)' ])
+		'ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45), ADD CONSTRAINT own CHECK (length(source_ip) < 100)' ],
+	[ 'constraint own checks a column that is filled', q{
+CREATE TABLE countries (code varchar(2) PRIMARY KEY);
+INSERT INTO countries SELECT chr(a) || chr(b) FROM generate_series(65, 90) AS a CROSS JOIN generate_series(65, 90) AS b;
+ALTER TABLE session_summaries ADD COLUMN snapshot_country varchar(2), ADD CONSTRAINT own FOREIGN KEY (snapshot_country) REFERENCES countries} ])
 {
 	my ($reason, $setup) = @$case;
 	copy_of($node, $template, 'other');
 	$node->safe_psql('other', $setup);
 	my ($status, $out, $err) = $node->psql('other', "$quiet " . $way =~ s/\(\)/(repair => true)/r);
 	like("$out$err", qr/; by ALTER TABLE: \Q$reason\E$/, "by ALTER TABLE: $reason");
+}
+
+# Foreign keys: what they forbid stays out; a declared one is no reason to copy everything.
+{
+	copy_of($node, $template, 'other');
+	$node->safe_psql('other', 'CREATE TABLE countries (code varchar(2) PRIMARY KEY);
+ALTER TABLE session_summaries ADD COLUMN snapshot_country varchar(2), ADD CONSTRAINT own FOREIGN KEY (snapshot_country) REFERENCES countries');
+	my $before = data_hash($node, 'other') . schema_dump($node, 'other');
+	my ($status, $out, $err) = $node->psql('other', "\\set VERBOSITY verbose\n$quiet " . $call =~ s/\(\)/(repair => true)/r);
+	like($err, qr/23503: .*violates foreign key constraint "own"/, 'a foreign key that the filled columns violate: an error');
+	is(data_hash($node, 'other') . schema_dump($node, 'other'), $before, 'and everything is as before');
+
+	copy_of($node, $template, 'other');
+	$node->safe_psql('other', 'CREATE TABLE ip_inventory (ip_address varchar(45) PRIMARY KEY);
+ALTER TABLE session_summaries ADD COLUMN source_ip varchar(45), ADD FOREIGN KEY (source_ip) REFERENCES ip_inventory');
+	($status, $out, $err) = $node->psql('other', "$quiet " . $way =~ s/\(\)/(repair => true)/r);
+	like("$out$err", qr/heap only, TOAST kept/, 'the declared foreign key: heap only');
 }
 
 # Rolled back, to a savepoint, and in a transaction that has written itself.

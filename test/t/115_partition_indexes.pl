@@ -127,13 +127,14 @@ foreach my $setting ('max_parallel_maintenance_workers = 0', "min_parallel_table
 	is(() = $said =~ /building index/g, 21, "$setting: every one");
 }
 
-# What the server does more for: an expression, a predicate, a type that is not the server's own, BRIN, an index
-# that is not valid.
+# What the server does more for: an expression, a predicate, a type that is not the server's own, an exclusion
+# constraint, BRIN, an index that is not valid.
 foreach my $case (
 	[ 'an expression', 'CREATE INDEX odd ON sessions_2 (lower(session_id))' ],
 	[ 'a predicate', 'CREATE INDEX odd ON sessions_2 (risk_score) WHERE risk_score > 10' ],
 	[ 'a type', q{CREATE TYPE mood AS ENUM ('good', 'bad'); ALTER TABLE session_summaries ADD COLUMN mood mood; CREATE INDEX odd ON sessions_2 (mood)} ],
 	[ 'a domain', q{CREATE DOMAIN short AS text; ALTER TABLE session_summaries ADD COLUMN mood short; CREATE INDEX odd ON sessions_2 (mood)} ],
+	[ 'an exclusion constraint', 'ALTER TABLE sessions_2 ADD CONSTRAINT odd EXCLUDE USING btree (session_id WITH =)' ],
 	[ 'BRIN', 'CREATE INDEX odd ON sessions_2 USING brin (created_at)' ],
 	[ 'an index that is not valid', q{CREATE INDEX odd ON sessions_2 (risk_score); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'odd'::regclass} ])
 {
@@ -148,15 +149,21 @@ foreach my $case (
 }
 
 # Rows that the index forbids: the error of the server, and everything is as before.
-copy($node, 'violated');
-$node->safe_psql('violated', q{CREATE INDEX odd ON sessions_3 (vt_flagged); UPDATE pg_index SET indisunique = true WHERE indexrelid = 'odd'::regclass});
-my ($data, $files) = (data_hash($node, 'violated'), "SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY oid) FROM $indexes");
-my $files_before = $node->safe_psql('violated', $files);
+my $files = "SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY oid) FROM $indexes";
+foreach my $case (
+	[ 'a unique index', q{CREATE INDEX odd ON sessions_3 (vt_flagged); UPDATE pg_index SET indisunique = true WHERE indexrelid = 'odd'::regclass},
+		'23505', qr/could not create unique index "odd"/, qr/Key \(vt_flagged\)=\(.*\) is duplicated/ ],
+	[ 'an exclusion constraint on a column that is filled', q{ALTER TABLE session_summaries ADD COLUMN snapshot_asn integer;
+		ALTER TABLE sessions_3 ADD CONSTRAINT odd EXCLUDE USING btree (snapshot_asn WITH =)},
+		'23P01', qr/could not create exclusion constraint "odd"/, qr/Key \(snapshot_asn\)=\(\d+\) conflicts with key/ ])
 {
-	my ($out, $err) = ('', '');
-	$node->psql('violated', "\\set VERBOSITY verbose\n$quiet $call", stderr => \$err);
-	like($err, qr/23505: .*could not create unique index "odd"/, 'rows that the index forbids: the error of the server');
-	like($err, qr/DETAIL: .*Key \(vt_flagged\)=\(.*\) is duplicated/, 'with its detail');
+	my ($what, $setup, $state, $message, $detail) = @$case;
+	copy($node, 'violated');
+	$node->safe_psql('violated', $setup);
+	my ($data, $files_before, $err) = (data_hash($node, 'violated'), $node->safe_psql('violated', $files), '');
+	$node->psql('violated', "\\set VERBOSITY verbose\n$quiet " . $call =~ s/\(\)/(repair => true)/r, stderr => \$err);
+	like($err, qr/$state: .*$message/, "rows that $what forbids: the error of the server");
+	like($err, qr/DETAIL: .*$detail/, 'with its detail');
 	is(data_hash($node, 'violated') . $node->safe_psql('violated', $files), $data . $files_before, 'and everything is as before');
 }
 
@@ -189,8 +196,19 @@ is(data_hash($node, 'back') . schema_dump($node, 'back') . wrong_in($node, 'back
 	$node->stop('immediate');
 	$node->start;
 	is_complete($node, 'replayed', 'after a crash');
-	$node->stop;
 }
+
+# Rows that old snapshots see may be removed: such a snapshot must not read the new indexes.
+if ($node->safe_psql('postgres', 'SHOW server_version_num') < 170000)
+{
+	$node->append_conf('postgresql.conf', 'old_snapshot_threshold = 1h');
+	$node->restart;
+	copy($node, 'pruned');
+	unlike(built($node, 'pruned'), qr/each in one of/, 'old_snapshot_threshold: by the server');
+	is($node->safe_psql('pruned', "SELECT count(*) FROM $indexes JOIN pg_index AS i ON i.indexrelid = x.oid WHERE NOT i.indcheckxmin"),
+		'0', 'and old snapshots do not use the indexes');
+}
+$node->stop;
 
 # Without WAL: small files are logged at the commit, large ones are synced.
 my $minimal = new_node('partition_indexes_minimal', settings => [ 'wal_level = minimal', 'max_wal_senders = 0' ]);

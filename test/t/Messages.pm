@@ -158,6 +158,7 @@ sub messages_in
 	while ($source =~ /\berrmsg(?:_internal|_plural)?\(/g)
 	{
 		my ($before, $at) = ($`, pos($source) - 1);
+		next if $before =~ /\bereport\(\s*DEBUG\d,\s*\($/;    # for developers, who ask for it
 		my ($code) = substr($before, -200) =~ /.*errcode\((\w+)\)/s;
 		my ($format) = arguments_at($source, $at);
 		$keep->($format, 1, $code ? $state_of{$code} : undef, $place->($before));

@@ -9,12 +9,21 @@
 namespace cowrie {
 
 // A heap of its own: another access method stores rows in another way; what is not logged has an
-// init fork; logical decoding looks into catalogs. Somebody who is to be asked: a CHECK on the
-// columns that are filled, an event trigger, an extension that distributes the statement.
+// init fork; logical decoding looks into catalogs. Somebody who is to be asked: a CHECK or a
+// foreign key on the columns that are filled, an event trigger, an extension that distributes the
+// statement. (A declared foreign key is added, validated, when its target has its rows.)
 std::string alter_table_reason_query(const Target &target) {
   std::string filled;
   for (const Column &each : filled_sessions(target.version).columns)
     append(filled, quote_literal(each.name));
+  std::string declared;
+  for (const Constraint &each : filled_sessions(target.version).constraints)
+    if (each.kind == ConstraintKind::foreign_key)
+      append(declared,
+             "a.attname = " + quote_literal(each.columns.front()) +
+                 " AND k.confrelid = to_regclass(" +
+                 quote_literal(qualified(target.schema, each.target_table)) + ")",
+             " OR ");
   return sql::fill(
       target, R"(SELECT max(CASE
   WHEN current_setting('cowrie_migrate.rewrite') = 'alter_table'
@@ -30,10 +39,12 @@ std::string alter_table_reason_query(const Target &target) {
     SELECT format('constraint %I checks a column that is filled', k.conname)
     FROM pg_constraint AS k
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
-    WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attname IN ({filled})
+    WHERE k.conrelid = c.oid AND a.attname IN ({filled})
+    AND (k.contype = 'c' OR k.contype = 'f' AND k.convalidated AND ({declared}) IS NOT TRUE)
     ORDER BY k.conname LIMIT 1)) END) AS reason
 FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam WHERE c.relkind = 'r' AND {is_leaf})",
       {{"filled", filled},
+       {"declared", declared},
        {"is_leaf",
         is_in_tree("c.oid", quote_literal(qualified(target.schema, "session_summaries")))}});
 }

@@ -167,6 +167,16 @@ inline void set_visible_pages(Form_pg_class table, BlockNumber pages) {
 #endif
 }
 
+/** Tells whether rows may be removed that old snapshots still see: until 16, where the server has
+ * old_snapshot_threshold. */
+inline bool is_pruned_early([[maybe_unused]] Relation table) {
+#if PG_VERSION_NUM >= 170000
+  return false;
+#else
+  return EarlyPruningEnabled(table);
+#endif
+}
+
 /** Builds all indexes of a table whose rows have moved. */
 inline void rebuild_indexes_unsafe(Oid table) {
   constexpr int flags = REINDEX_REL_SUPPRESS_INDEX_USE | REINDEX_REL_CHECK_CONSTRAINTS;

@@ -26,12 +26,13 @@ struct SharedBuilds {
 };
 
 /** Tells whether an index is one that REINDEX would do nothing special for, and that calls only
- *  functions of the server: those of others need not bear parallel mode. */
+ *  functions of the server: those of others need not bear parallel mode. (An exclusion constraint
+ * is checked by a look at each row after the build, whatever the access method is.) */
 bool is_plain_unsafe(Relation index) {
   const FormData_pg_index &entry = *index->rd_index;
   const int keys = IndexRelationGetNumberOfKeyAttributes(index);
-  if (index->rd_rel->relam != BTREE_AM_OID || !entry.indisvalid || !entry.indisready ||
-      !entry.indislive || entry.indcheckxmin ||
+  if (index->rd_rel->relam != BTREE_AM_OID || entry.indisexclusion || !entry.indisvalid ||
+      !entry.indisready || !entry.indislive || entry.indcheckxmin ||
       !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
       !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
     return false;
@@ -39,7 +40,7 @@ bool is_plain_unsafe(Relation index) {
     if (TupleDescAttr(RelationGetDescr(index), i)->atttypid >= FirstNormalObjectId)
       return false;
   const RegProcedure *functions = index->rd_support;
-  return std::all_of(functions, functions + keys * index->rd_indam->amsupport,
+  return std::all_of(functions, functions + std::ptrdiff_t{keys} * index->rd_indam->amsupport,
                      [](RegProcedure each) { return each < FirstNormalObjectId; });
 }
 
@@ -47,7 +48,7 @@ bool is_plain_unsafe(Relation index) {
 bool add_builds_unsafe(Oid table, std::vector<IndexBuild> &builds) {
   Relation relation = table_open(table, NoLock);
   const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-  bool plain = true;
+  bool plain = !compat::is_pruned_early(relation); // then REINDEX hides indexes from old snapshots
   ListCell *cell;
   foreach (cell, RelationGetIndexList(relation)) {
     Relation index = index_open(lfirst_oid(cell), AccessExclusiveLock);
