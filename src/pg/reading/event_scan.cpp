@@ -87,8 +87,9 @@ bool EventScan::earlier_unsafe() {
   return number_of(current_) < number_of(best_);
 }
 
-// The scan keeps what it allocates on the way until its end: the list of dead entries, for instance,
-// which is made when the first one is met. The caller's memory goes with the row that is filled.
+// The scan keeps what it allocates on the way until its end: the list of dead entries, for
+// instance, which is made when the first one is met. The caller's memory goes with the row that is
+// filled.
 bool EventScan::earliest_unsafe(Datum session_id, DocumentText &payload) {
   MemoryContext callers = MemoryContextSwitchTo(memory_);
   ScanKeyData key;
