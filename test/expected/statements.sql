@@ -951,6 +951,24 @@ LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
 LEFT JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table;
 
+-- type_names_query
+SELECT t.typname FROM pg_type AS t
+JOIN pg_namespace AS n ON n.oid = t.typnamespace
+WHERE n.nspname = $1::text AND t.typname = ANY ($2::text::name[]) AND t.typrelid = 0
+AND NOT EXISTS (SELECT FROM pg_type AS e WHERE e.typarray = t.oid) ORDER BY t.typname LIMIT 1;
+
+-- room_for_columns_query
+SELECT c.relnatts, (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attisdropped),
+  (SELECT count(*) FROM unnest($2::text::name[]) AS w (name) WHERE NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = w.name AND NOT attisdropped))
+FROM pg_class AS c WHERE c.oid = $1::text::regclass;
+
+-- invalid_unique_query
+SELECT i.indexrelid::regclass, i.indrelid::regclass
+FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+WHERE (i.indrelid = $1::text::regclass OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))
+AND NOT i.indisvalid AND (i.indisunique OR i.indisexclusion) AND x.relkind = 'i' ORDER BY 1 LIMIT 1;
+
 -- firing_triggers_query
 SELECT format('trigger %I', tgname) || COALESCE(' of ' || CASE WHEN tgrelid <> to_regclass($1::text) AND NOT tgparentid <> 0 THEN tgrelid::regclass::text END, ''), tgtype & 3 <> 3,
   CASE WHEN tgrelid <> to_regclass($1::text) AND NOT tgparentid <> 0 THEN tgrelid::regclass::text END

@@ -150,6 +150,9 @@ WHERE session_id = (SELECT min(session_id) FROM session_summaries WHERE last_eve
 create_v15($node, 'empty', n => 0);
 $node->safe_psql('empty', $migrate);
 is(failed('empty'), '', 'no sessions: all criteria pass');
+$node->safe_psql('empty', "SET client_min_messages = error; SELECT count(*) FROM cowrie_cleanup_v16()");
+$node->safe_psql('empty', 'CALL cowrie_migrate_v16_online()');
+is(failed('empty'), '', 'no sessions, online: all criteria pass');
 
 # The ledger is gone with the extension: that nothing was lost cannot be told.
 $node->safe_psql('restored', 'DROP EXTENSION cowrie_migrate; CREATE EXTENSION cowrie_migrate');

@@ -77,6 +77,13 @@ works('collation', 'ALTER TABLE raw_events ALTER COLUMN session_id TYPE varchar(
 works('collation, no index', 'ALTER TABLE raw_events ALTER COLUMN session_id TYPE varchar(64) COLLATE "C";'
 	  . ' DROP INDEX ix_raw_events_session_id');
 
+# What the retention of raw events has deleted stays in their index until a VACUUM.
+works('deleted events', q[
+UPDATE session_summaries SET enrichment = NULL;
+INSERT INTO raw_events (source, source_offset, payload, session_id, event_type, event_timestamp)
+SELECT source, source_offset + 1000000, payload, session_id, event_type, event_timestamp FROM raw_events, generate_series(1, 3);
+DELETE FROM raw_events WHERE source_offset >= 1000000]);
+
 works('infinite', q{
 UPDATE session_summaries SET last_event_at = 'infinity' WHERE session_id IN (SELECT min(session_id) FROM session_summaries);
 UPDATE session_summaries SET first_event_at = '-infinity' WHERE session_id IN (SELECT max(session_id) FROM session_summaries)});

@@ -53,7 +53,26 @@ my %cases = (
 	'row security on <> applies to role "<>"' => [ { prepare => 'ALTER TABLE {s}.session_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY' } ],
 	'<> has no non-deferrable unique constraint on column "key"' => [ { prepare => 'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey' } ],
 	'<> has column "<>", which is NOT NULL and has no default' => [ { prepare => 'ALTER TABLE {s}.schema_state ADD COLUMN who text; UPDATE {s}.schema_state SET who = 1; ALTER TABLE {s}.schema_state ALTER COLUMN who SET NOT NULL' } ],
-	'constraint <> on <> rejects what the migration writes' => [ { prepare => q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')} } ],
+	'constraint <> on <> rejects what the migration writes' => [
+		map { +{ prepare => $_ } } q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')},
+		'ALTER TABLE {s}.schema_state ADD UNIQUE (value)',
+		'CREATE UNIQUE INDEX one_version ON {s}.schema_state (lower(value))',
+		'ALTER TABLE {s}.schema_state ADD EXCLUDE ((1) WITH =)',
+		q{CREATE TABLE {s}.known (key varchar(128) PRIMARY KEY); INSERT INTO {s}.known SELECT key FROM {s}.schema_state; ALTER TABLE {s}.schema_state ADD FOREIGN KEY (key) REFERENCES {s}.known},
+		'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey, ADD PRIMARY KEY (key), ADD CONSTRAINT u UNIQUE (key, value); CREATE TABLE {s}.notes (key varchar(128), value varchar(256), FOREIGN KEY (key, value) REFERENCES {s}.schema_state (key, value))',
+	],
+	'column <> of <> cannot hold what the migration writes' => [
+		map { +{ prepare => $_ } } 'ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE integer USING value::integer',
+		'ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE varchar(2)', 'ALTER TABLE {s}.schema_state ALTER COLUMN key TYPE varchar(14)',
+		q{CREATE DOMAIN {s}.whole AS varchar CHECK (value ~ '^[0-9]+$'); ALTER DOMAIN {s}.whole OWNER TO app; ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE {s}.whole},
+	],
+	'unique index <> is invalid' => [ map { +{ call => $_,
+			prepare => q{CREATE UNIQUE INDEX twice ON {s}.session_summaries (session_id, created_at); UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{s}.twice'::regclass} } } $atomic, $online ],
+	'table <> has no room for new columns' => [ map { +{ call => $_,
+			prepare => q{DO $do$ BEGIN
+EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('ADD COLUMN c' || i || ' boolean', ', ') FROM generate_series(1, 1580) AS i);
+EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('DROP COLUMN c' || i, ', ') FROM generate_series(1, 1580) AS i); END $do$} } } $atomic, $online ],
+	'type <> already exists' => [ map { +{ prepare => "CREATE TYPE {s}.$_ AS ENUM ('a')" } } qw(ip_inventory cowrie_migrate_staging) ],
 	'triggers on <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 			CREATE TRIGGER t BEFORE UPDATE ON {s}.schema_state FOR EACH ROW EXECUTE FUNCTION {s}.f()} },

@@ -78,7 +78,23 @@ AND k.conname <> ALL ({declared}) ORDER BY k.conname)",
                     {"declared", text_array(declared)}});
 }
 
+const char *const invalid_unique_query = R"(SELECT i.indexrelid::regclass, i.indrelid::regclass
+FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+WHERE (i.indrelid = $1::text::regclass OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))
+AND NOT i.indisvalid AND (i.indisunique OR i.indisexclusion) AND x.relkind = 'i' ORDER BY 1 LIMIT 1)";
+
+// A rewrite builds all indexes again, those as well that could not be built before.
 void refuse_unusable_indexes(Database &database) {
+  for (const Row &row : database.query(invalid_unique_query,
+                                       {qualified(database.target().schema, "session_summaries")}))
+    throw Failure(sqlstate::prerequisite_state,
+                  "unique index " + row[0].value_or("") + " is invalid",
+                  "An earlier attempt to build it on " + row[1].value_or("") +
+                      " failed, usually because of duplicate keys. The migration would build it"
+                      " again.",
+                  "Run DROP INDEX " + row[0].value_or("") +
+                      "; or, after removing the duplicates, REINDEX INDEX CONCURRENTLY " +
+                      row[0].value_or("") + ";");
   for (const Row &row : database.query(index_expressions_query(database.target())))
     evaluate(database, "SELECT " + row[2].value_or("") + " FROM " + row[0].value_or("") + some_rows,
              "index " + row[1].value_or(""), row[3]);

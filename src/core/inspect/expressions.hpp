@@ -17,8 +17,12 @@ std::string index_expressions_query(const Target &target);
  *  validated, functions as above. */
 std::string checks_query(const Target &target);
 
-/** Refuses indexes whose expressions cannot be evaluated under the settings of a run: their
- *  functions find names by search_path. */
+/** Asks for a unique or exclusion index of the table $1 or its partitions that is INVALID, and the
+ *  table it is on. */
+extern const char *const invalid_unique_query;
+
+/** Refuses indexes that could not be built before, and those whose expressions cannot be evaluated
+ * under the settings of a run: their functions find names by search_path. */
 void refuse_unusable_indexes(Database &database);
 
 /** Refuses CHECKs that cannot be evaluated under these settings, and those that are not valid and

@@ -6,7 +6,9 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/sql/derivation.hpp"
 #include "core/sql/fill.hpp"
+#include "core/sql/online.hpp"
 
 namespace cowrie {
 namespace {
@@ -144,7 +146,61 @@ WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table)",
                    {{"wanted", wanted}});
 }
 
+const char *const type_names_query = R"(SELECT t.typname FROM pg_type AS t
+JOIN pg_namespace AS n ON n.oid = t.typnamespace
+WHERE n.nspname = $1::text AND t.typname = ANY ($2::text::name[]) AND t.typrelid = 0
+AND NOT EXISTS (SELECT FROM pg_type AS e WHERE e.typarray = t.oid) ORDER BY t.typname LIMIT 1)";
+
+const char *const room_for_columns_query =
+    R"(SELECT c.relnatts, (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attisdropped),
+  (SELECT count(*) FROM unnest($2::text::name[]) AS w (name) WHERE NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = w.name AND NOT attisdropped))
+FROM pg_class AS c WHERE c.oid = $1::text::regclass)";
+
+namespace {
+
+// A table has a type of its name. (The server gives way with a type that it has made for arrays.)
+void refuse_taken_types(Database &database, const std::vector<Step> &plan) {
+  std::string names;
+  for (const char *each :
+       {derivation::staging_table, derivation::event_table, derivation::chosen_table,
+        online::changes_table, online::queue_table, online::delta_table})
+    append(names, each);
+  for (const Step &step : plan)
+    if (step.kind == StepKind::create_table)
+      append(names, step.table);
+  const Target &target = database.target();
+  for (const Row &row : database.query(type_names_query, {target.schema, "{" + names + "}"})) {
+    const std::string full_name = qualified(target.schema, row[0].value_or(""));
+    throw Failure(sqlstate::duplicate_object, "type " + full_name + " already exists",
+                  "The migration needs this name for a table, which has a type of the same name.",
+                  "Rename it: ALTER TYPE " + full_name + " RENAME TO other_name;");
+  }
+}
+
+// A column that is dropped keeps its number for ever.
+void refuse_full_table(Database &database) {
+  constexpr std::int64_t most_columns = 1600; // of the server
+  const Target &target = database.target();
+  const std::string sessions = qualified(target.schema, "session_summaries");
+  const std::string names = join(target.declared().table("session_summaries")->columns, ",",
+                                 [](const Column &each) { return each.name; });
+  const Row row = database.query(room_for_columns_query, {sessions, "{" + names + "}"}).front();
+  if (to_number(row[0]) + to_number(row[2]) > most_columns)
+    throw Failure(sqlstate::too_many_columns, "table " + sessions + " has no room for new columns",
+                  "It has had " + row[0].value_or("") + " columns, of which " +
+                      row[1].value_or("") + " are dropped and still count; the migration adds " +
+                      row[2].value_or("") + ", and the server allows " +
+                      std::to_string(most_columns) + ".",
+                  "Make the table again, for example by pg_dump and pg_restore of the database: a"
+                  " restored table has no dropped columns.");
+}
+
+} // namespace
+
 void refuse_taken_names(Database &database, const std::vector<Step> &plan) {
+  refuse_taken_types(database, plan);
+  refuse_full_table(database);
   // What the plan makes: indexes and keys by their own names, and tables set aside.
   std::string wanted;
   const auto want = [&](const std::string &name, const std::string &table) {

@@ -33,8 +33,15 @@ extern const char *const row_type_users_query;
 void refuse_row_type_users(Database &database, const std::vector<Step> &plan);
 
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
- *  that it makes: indexes and keys share their names with all relations. */
+ *  that it makes: indexes and keys share their names with all relations. Likewise a type that has
+ *  the name of a table, and a table that has no room for the columns. */
 void refuse_taken_names(Database &database, const std::vector<Step> &plan);
+
+/** Asks for a type of the schema $1, of no relation, with one of the names $2. */
+extern const char *const type_names_query;
+/** Asks how many columns the table $1 has had, how many of them are dropped, and how many of the
+ *  columns $2 it has not. */
+extern const char *const room_for_columns_query;
 
 /** Asks for relations of the schema $1 that have these names and belong to no table as wanted:
  *  `wanted` is a list of `('name', 'table')`. */

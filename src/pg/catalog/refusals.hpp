@@ -53,6 +53,10 @@ void refuse_unreadable_tables(const ResolvedTarget &target);
 /** Raw events that are wanted and that the owner of the sessions may not read. */
 void refuse_unreadable_raw_events(const ResolvedTarget &target);
 
+/** A schema_state whose columns or constraints do not take what a run writes there. */
+void refuse_types_of_state(const ResolvedTarget &target);
+void refuse_constraints_of_state(const ResolvedTarget &target);
+
 /** One thing that can be refused; a preflight reports them all, a change the first. */
 using Refusal = void (*)(const ResolvedTarget &);
 

@@ -340,6 +340,8 @@ std::vector<Refusal> table_refusals() {
           refuse_row_security,
           refuse_missing_replica_identity,
           refuse_unsuitable_state,
+          refuse_types_of_state,
+          refuse_constraints_of_state,
           refuse_checks_of_state,
           refuse_triggers_of_state};
 }

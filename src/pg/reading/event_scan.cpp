@@ -18,6 +18,7 @@ bool EventScan::open_unsafe(Oid schema) {
   // Not the caller's snapshot: it may be older than the sessions that are looked up. A parallel
   // worker has been given the latest.
   snapshot_ = RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+  memory_ = CurrentMemoryContext;
   scan_ = compat::index_beginscan_unsafe(events_, index_, snapshot_, 1);
   current_ = table_slot_create(events_, nullptr);
   best_ = MakeSingleTupleTableSlot(RelationGetDescr(events_), &TTSOpsHeapTuple);
@@ -86,7 +87,11 @@ bool EventScan::earlier_unsafe() {
   return number_of(current_) < number_of(best_);
 }
 
+// The scan keeps what it allocates on the way until its end: the list of dead entries, for
+// instance, which is made when the first one is met. The caller's memory goes with the row that is
+// filled.
 bool EventScan::earliest_unsafe(Datum session_id, DocumentText &payload) {
+  MemoryContext callers = MemoryContextSwitchTo(memory_);
   ScanKeyData key;
   ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index_->rd_indcollation[0],
                          F_TEXTEQ, session_id);
@@ -98,6 +103,7 @@ bool EventScan::earliest_unsafe(Datum session_id, DocumentText &payload) {
       ExecCopySlot(best_, current_);
   }
   ExecClearTuple(current_);
+  MemoryContextSwitchTo(callers);
   if (TTS_EMPTY(best_))
     return false;
   bool is_null = false;

@@ -25,6 +25,7 @@ private:
   bool find_index_unsafe();
   bool earlier_unsafe();
 
+  MemoryContext memory_ = nullptr; ///< that of the scan, which may allocate at every step
   Relation events_ = nullptr;
   Relation index_ = nullptr;
   Snapshot snapshot_ = nullptr;
