@@ -88,9 +88,11 @@ Whole whole_of(Relation sessions) {
   });
 }
 
-/** The look-up of raw events that this backend has prepared, for one table. */
+/** The look-up of raw events that this backend has prepared, for one table under one name: its
+ *  statement names the schema, which may get another name, and another schema this one. */
 struct PreparedLookup {
   Oid events = InvalidOid;
+  std::string schema;
   std::unique_ptr<EventLookup> lookup;
 };
 PreparedLookup prepared;
@@ -120,13 +122,14 @@ bool ask_events(const Whole &sessions, EnrichmentReader &reader, Datum session_i
     { // the settings end before the subtransaction that they were made in
       const PinnedSettings settings;
       const AsUser owner(sessions.owner, settings);
-      if (prepared.events != events || !prepared.lookup) {
+      Target target;
+      target.schema = call([&]() -> const char * { return get_namespace_name(sessions.schema); });
+      if (prepared.events != events || prepared.schema != target.schema || !prepared.lookup) {
         const SpiSession spi;
-        Target target;
-        target.schema = call([&]() -> const char * { return get_namespace_name(sessions.schema); });
         prepared.lookup.reset();
         prepared.lookup = std::make_unique<EventLookup>(target, /* by_table: */ false);
         prepared.events = events;
+        prepared.schema = target.schema;
       }
       address = ask_event(*prepared.lookup, reader, session_id);
     }

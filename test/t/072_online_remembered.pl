@@ -174,5 +174,22 @@ is((call('renamed_batch', 'SELECT 1', "target_schema => 'second'"))[0], 0, 'rena
 is($node->safe_psql('renamed_now', 'SELECT count(*) > 20 FROM cowrie_migrate_v16()' =~ s/\(\)$/('first')/r), 't',
 	'renamed_now: the other one is migrated by itself');
 
+# A session that writes has prepared its look-up of raw events when the schema gets another name, and another one
+# this name: its raw events are somebody else's.
+copy('renamed_writer', 'named');
+(undef, $told) = call('renamed_writer', fail_at('3.load_ip_inventory'), q{'first'});
+like($told, qr/injected failure/, 'renamed_writer: interrupted');
+my $writer = Session->new($node, 'renamed_writer');
+$writer->run(q[INSERT INTO first.raw_events (source, payload, session_id, event_timestamp)
+SELECT 'sensor', json_build_object('src_ip', '198.51.100.' || n), 'renamed ' || n, now() FROM generate_series(1, 2) AS n]);
+$writer->run(q{INSERT INTO first.session_summaries (session_id) VALUES ('renamed 1')});
+$node->safe_psql('renamed_writer', q[ALTER SCHEMA first RENAME TO second; CREATE SCHEMA first;
+CREATE TABLE first.raw_events AS SELECT * FROM second.raw_events;
+UPDATE first.raw_events SET payload = '{"src_ip": "203.0.113.66"}' WHERE session_id LIKE 'renamed%']);
+$writer->run(q{INSERT INTO second.session_summaries (session_id) VALUES ('renamed 2')});
+is($writer->run(q{SELECT session_id, source_ip FROM second.session_summaries WHERE session_id LIKE 'renamed%' ORDER BY 1}),
+	"renamed 1|198.51.100.1\nrenamed 2|198.51.100.2", 'renamed_writer: the raw events beside the sessions');
+$writer->close;
+
 $node->stop;
 done_testing();
