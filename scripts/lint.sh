@@ -177,6 +177,9 @@ rules() {
     'src/pg/(boundary/settings\.hpp|ledger/progress\.cpp|online/statement_worker\.cpp)' '\bSetUserIdAndSecContext\('
   only_in 'pg/catalog/trust.cpp decides who is trusted' src/pg/catalog/trust.cpp '\b(superuser_arg|is_member_of_role[a-z_]*|has_createrole_privilege)\('
   only_in 'a column is found with its type: pg/catalog/typed_columns.cpp' src/pg/catalog/typed_columns.cpp 'NameStr\([a-z_]+->attname'
+  only_in 'a scan that goes on from row to row is begun and asked in memory that outlives the row; add the file once it is' \
+    'src/pg/(boundary/compat\.hpp|reading/(event_scan|read_ahead_worker|unfilled)\.cpp|rewrite/(heap_rewrite|stored_rows)\.cpp)' \
+    '\b(index_(beginscan|rescan|getnext)|table_beginscan|heap_getnext|scan_range_unsafe)'
   only_in 'the run lock is taken in pg/database/run_lock.cpp' src/pg/database/run_lock.cpp '\bLockAcquire\(|advisory_lock'
   # An online migration finds its tables by their comment, which therefore stays as it is; what was released, too.
   only_in 'messages are in the words of PostgreSQL'"'"'s manual' '(src/core/sql/online\.hpp|sql/cowrie_migrate--1\.0(--1\.1)?\.sql)' \

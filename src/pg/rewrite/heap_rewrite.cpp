@@ -75,14 +75,19 @@ void HeapRewrite::begin_unsafe() {
 
   PushActiveSnapshot(snapshot_); // what is asked for a row sees what this transaction has written
   writer_.begin_unsafe(table_, file_, memory_);
+  MemoryContext callers = MemoryContextSwitchTo(memory_);
   scan_ = table_beginscan_strat(table_, snapshot_, 0, nullptr, /* allow_strat: */ true,
                                 /* allow_sync: */ false);
+  MemoryContextSwitchTo(callers);
 }
 
 bool HeapRewrite::next_unsafe() {
   CHECK_FOR_INTERRUPTS();
   MemoryContextReset(row_memory_);
+  // What a scan allocates on the way it keeps to its end.
+  MemoryContext callers = MemoryContextSwitchTo(memory_);
   old_ = heap_getnext(scan_, ForwardScanDirection);
+  MemoryContextSwitchTo(callers);
   if (!old_)
     return false;
   // Columns that the row does not have yet get the values that the catalog keeps for them; dropped
