@@ -76,8 +76,9 @@ void OnlineSession::in_transaction(TransactionKind kind, const std::function<voi
 void OnlineSession::one_transaction(TransactionKind kind, const std::function<void()> &body) {
   MemoryContext outer = CurrentMemoryContext;
   const auto end = [&] {
+    // Before the call, which returns to the context that it was made in when the commit fails.
+    MemoryContextSwitchTo(outer);
     call([&] {
-      MemoryContextSwitchTo(outer);
       SPI_commit();
       MemoryContextReset(transaction_context_);
     });

@@ -47,6 +47,10 @@ extern "C" void end_awaited_worker(int, Datum) {
 class SharedOrder : Live {
 public:
   SharedOrder(Oid owner, const std::string &sql) {
+    // First: what a constructor that throws has mapped, nobody would give back.
+    if (sql.size() >= sizeof Order::sql)
+      throw Failure("54000", "statement is too long for the background worker",
+                    "It has " + std::to_string(sql.size()) + " bytes.", "Run it manually: " + sql);
     segment_ = call([] {
       dsm_segment *made = dsm_create(sizeof(Order), 0);
       dsm_pin_mapping(made);
@@ -60,9 +64,6 @@ public:
     made->parallel_workers = max_parallel_maintenance_workers;
     copy(made->tablespace, sizeof made->tablespace,
          call([] { return GetConfigOption("default_tablespace", true, false); }));
-    if (sql.size() >= sizeof made->sql)
-      throw Failure("54000", "statement is too long for the background worker",
-                    "It has " + std::to_string(sql.size()) + " bytes.", "Run it manually: " + sql);
     copy(made->sql, sizeof made->sql, sql);
   }
   ~SharedOrder() { dsm_detach(segment_); }
