@@ -24,7 +24,22 @@ sub private_memory
 	return $anonymous;
 }
 
-# How much a call grows a session that has been used before, at most and in the end, in kB.
+# The largest private memory of its parallel workers, in kB; 0: it has none now.
+sub memory_of_workers
+{
+	my ($leader) = @_;
+	my $most = 0;
+	foreach my $process (glob '/proc/[0-9]*')
+	{
+		my ($title, $status) = map { my $text = ''; if (open my $file, '<', "$process/$_") { local $/ = undef; $text = <$file> // ''; } $text } qw(cmdline status);
+		next unless $title =~ /parallel worker for PID $leader\b/;
+		$most = max($most, $status =~ /^RssAnon:\s+(\d+) kB/m ? $1 : 0);
+	}
+	return $most;
+}
+
+# How much a call grows a session that has been used before, at most and in the end, in kB; and how large its
+# workers become.
 sub growth
 {
 	my ($database, $call) = @_;
@@ -38,19 +53,20 @@ sub growth
 	$psql->pump until $out =~ /^pid\|\d+$/m;
 	my ($pid) = $out =~ /^pid\|(\d+)$/m;
 	my $before = private_memory($pid);
-	my $most = $before;
+	my ($most, $workers) = ($before, 0);
 	$in .= "$call;\n\\echo DONE\n";
 	my $done = IPC::Run::timer(0.01);
 	until ($out =~ /^DONE$/m)
 	{
 		$psql->pump_nb;
 		$most = max($most, private_memory($pid));
+		$workers = max($workers, memory_of_workers($pid));
 		Time::HiRes::usleep(5000);
 	}
 	my $after = private_memory($pid);
 	$psql->finish;
 	is($err, '', "$database: $call");
-	return ($most - $before, $after - $before);
+	return ($most - $before, $after - $before, $workers);
 }
 
 my %most;
@@ -76,6 +92,18 @@ foreach my $function (sort keys %most)
 	figure(sprintf 'memory of %s: %.1f MB more for %d sessions, %.1f MB for %d', $function,
 		$most{$function}{$few} / 1024, $few, $most{$function}{$many} / 1024, $many);
 }
+
+# Another process reads ahead: what it has fetched for one session goes before the next one.
+create_v15($node, 'payloads', n => 10);
+$node->safe_psql('payloads', q[
+INSERT INTO session_summaries (session_id) SELECT 'looked up ' || n FROM generate_series(1, 3000) AS n;
+INSERT INTO raw_events (source, payload, session_id, event_timestamp)
+SELECT 'sensor', json_build_object('src_ip', '198.51.100.7', 'pad', repeat('abcdefghij', 20000)), 'looked up ' || n, now()
+FROM generate_series(1, 3000) AS n]);
+my ($leader, undef, $worker) = growth('payloads', 'SET min_parallel_table_scan_size = 0; SELECT count(*) FROM cowrie_migrate_v16()');
+cmp_ok($worker, '>', 0, 'payloads: another process reads ahead');
+cmp_ok($worker, '<', 64 * 1024, "payloads: it has at most $worker kB");
+cmp_ok($leader, '<', 64 * 1024, "payloads: at most $leader kB more");
 
 $node->stop;
 done_testing();

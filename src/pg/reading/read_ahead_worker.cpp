@@ -58,14 +58,17 @@ private:
       ItemPointerSet(&from, part.first, FirstOffsetNumber);
       ItemPointerSet(&to, part.end - 1, MaxOffsetNumber);
       scan_ = compat::scan_range_unsafe(sessions_, GetActiveSnapshot(), &from, &to);
+      row_memory_ = AllocSetContextCreate(CurrentMemoryContext, "cowrie_migrate read row",
+                                          ALLOCSET_DEFAULT_SIZES);
     });
     bool wanted = true;
     while (wanted && call([this] { return next_unsafe(); })) {
-      describe();
+      describe_in_memory_of_row();
       append(message_, reading_);
       wanted = message_.size() < message_size || send(more_follows);
     }
     call([this] {
+      MemoryContextDelete(row_memory_);
       table_endscan(scan_);
       ExecDropSingleTupleTableSlot(slot_);
       table_close(sessions_, NoLock);
@@ -92,6 +95,14 @@ private:
     row_.document = value(columns_.enrichment);
     row_.has_address = value(columns_.source_ip).has_value();
     return true;
+  }
+
+  // The payload of an event is copied there. An error ends the process.
+  void describe_in_memory_of_row() {
+    MemoryContextReset(row_memory_);
+    MemoryContext callers = MemoryContextSwitchTo(row_memory_);
+    describe();
+    MemoryContextSwitchTo(callers);
   }
 
   // A session that has an address already is left to the writer: it may be of another type.
@@ -146,6 +157,7 @@ private:
   SessionColumns columns_;
   TupleTableSlot *slot_ = nullptr;
   TableScanDesc scan_ = nullptr;
+  MemoryContext row_memory_ = nullptr;
   StoredSession row_;
   SessionReading reading_;
   std::string message_ = std::string(1, more_follows);
