@@ -257,6 +257,25 @@ ALTER TABLE ip_asn_history ALTER verification_source TYPE $trap.$trap USING 'a';
 	is(join("\n", gains($node)), '', 'with hostile settings: nothing is gained');
 }
 
+# What the version violates is evaluated as the owner of the tables, whoever asks for a preflight. ------
+
+foreach my $way ('CHECK', 'domain')
+{
+	hostile_database($node, 'owners', n => 20);
+	my $check = "CASE WHEN current_user = 'app' THEN true ELSE query_to_xml('SELECT rolpassword FROM pg_authid', true, true, '') IS NULL END";
+	$node->safe_psql('owners', $way eq 'CHECK'
+		? "ALTER TABLE schema_state ADD CONSTRAINT odd CHECK (key <> '' AND $check) NOT VALID"
+		: "CREATE DOMAIN odd AS varchar(256) CHECK (VALUE <> '' AND $check); ALTER TABLE schema_state ALTER COLUMN value TYPE odd",
+		extra_params => [ '-U', 'app' ]);
+	foreach my $call (q{SELECT count(*) FROM cowrie_preflight_v16() WHERE severity = 'blocker'},
+		'SELECT sign(count(*)) - 1 FROM cowrie_migrate_v16(dry_run => true)', 'SELECT sign(count(*)) - 1 FROM cowrie_migrate_v16()')
+	{
+		my $answer = ask($node, 'owners', 'postgres', "$quiet $call");
+		is($answer->{out}, '0', "$way of schema_state, asked by a superuser: $call") or diag($answer->{err});
+		++$tried;
+	}
+}
+
 figure("hostile owners: $tried calls");
 server_lived($node, 'no process was ended by a signal');
 $node->stop;

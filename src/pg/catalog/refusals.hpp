@@ -55,6 +55,7 @@ void refuse_unreadable_raw_events(const ResolvedTarget &target);
 
 /** A schema_state whose columns or constraints do not take what a run writes there. */
 void refuse_types_of_state(const ResolvedTarget &target);
+void refuse_checks_of_state(const ResolvedTarget &target);
 void refuse_constraints_of_state(const ResolvedTarget &target);
 
 /** One thing that can be refused; a preflight reports them all, a change the first. */

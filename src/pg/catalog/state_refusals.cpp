@@ -1,5 +1,5 @@
 // Refusals, continued: columns and constraints of schema_state that what a run writes there would
-// violate. Asked of the catalog, without a lock. (CHECKs and triggers: table_refusals.cpp.)
+// violate. Asked of the catalog, without a lock. (Triggers: table_refusals.cpp.)
 #include "pg/catalog/refusals.hpp"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "core/base/failure.hpp"
 #include "core/base/text.hpp"
 #include "core/schema/versions.hpp"
+#include "pg/boundary/settings.hpp"
 #include "pg/boundary/spi.hpp"
 
 namespace cowrie::pg {
@@ -33,6 +34,20 @@ std::string longest(const std::vector<std::string> &texts) {
   return *std::max_element(texts.begin(), texts.end(), [](const auto &one, const auto &other) {
     return one.size() < other.size();
   });
+}
+
+/**
+ * Returns the first of some rows for which a condition is not true; nothing: it is for all. The
+ * condition is that of a CHECK, so it is evaluated as the owner of the sessions, whoever asks:
+ * functions of the server, too, can do much on behalf of a superuser.
+ */
+std::vector<Row> first_rejected(const ResolvedTarget &target, const std::string &rows,
+                                const std::string &names, const std::string &condition) {
+  const PinnedSettings settings;
+  const AsUser owner(target.owner, settings);
+  return spi_query("SELECT * FROM (VALUES " + rows + ") AS " + names + " WHERE NOT (" + condition +
+                       ") LIMIT 1",
+                   {}, true);
 }
 
 [[noreturn]] void refuse_column(const std::string &table, const std::string &column,
@@ -74,11 +89,37 @@ void refuse_types_of_state(const ResolvedTarget &target) {
     const std::string rows = join(all, ", ", [](const std::string &each) {
       return "(" + quote_literal(each) + "::varchar)";
     });
-    for (const Row &rejected :
-         spi_query_often("SELECT value FROM (VALUES " + rows + ") AS written (value) WHERE NOT (" +
-                             row[2].value_or("") + ") LIMIT 1",
-                         {}, true))
+    for (const Row &rejected : first_rejected(target, rows, "written (value)", row[2].value_or("")))
       refuse_column(table, *row[0], *row[1], rejected[0].value_or(""));
+  }
+}
+
+// A CHECK of key and value is asked about every row that a run writes.
+void refuse_checks_of_state(const ResolvedTarget &target) {
+  const std::string table = qualified(target.names.schema, "schema_state");
+  const Written written = written_by(target.names.declared());
+  std::string rows =
+      "('schema_version'::varchar, " + quote_literal(written.values.front()) + "::varchar)";
+  for (std::size_t i = 1; i < written.values.size(); ++i)
+    rows += ", ('schema_subphase', " + quote_literal(written.values[i]) + ")";
+  for (const Row &row : spi_query_often(
+           "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid) FROM pg_class AS c JOIN"
+           " pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_constraint AS k ON k.conrelid ="
+           " c.oid AND k.contype = 'c'" +
+               std::string(where_state) +
+               "AND (SELECT bool_and(a.attname IN ('key', 'value')) FROM pg_attribute AS a WHERE"
+               " a.attrelid = c.oid AND a.attnum = ANY (k.conkey)) AND NOT EXISTS (SELECT FROM"
+               " pg_depend AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND"
+               " d.refclassid <> 'pg_class'::regclass) ORDER BY k.conname",
+           {target.names.schema}, true)) {
+    const std::string name = quote_identifier(*row[0]);
+    for (const Row &rejected :
+         first_rejected(target, rows, "schema_state (key, value)", row[1].value_or("")))
+      throw Failure(sqlstate::prerequisite_state,
+                    "constraint " + name + " on " + table + " rejects what the migration writes",
+                    "The rejected row is " + rejected[0].value_or("") + " = " +
+                        rejected[1].value_or("") + ".",
+                    "Run ALTER TABLE " + table + " DROP CONSTRAINT " + name + ";");
   }
 }
 

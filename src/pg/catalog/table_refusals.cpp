@@ -171,39 +171,6 @@ void refuse_unsuitable_state(const ResolvedTarget &target) {
   }
 }
 
-// A CHECK of key and value is asked about every row that a run writes.
-void refuse_checks_of_state(const ResolvedTarget &target) {
-  const std::string table = qualified(target.names.schema, "schema_state");
-  const Schema &declared = target.names.declared();
-  std::string rows = "('schema_version'::varchar, " +
-                     quote_literal(std::to_string(declared.version)) + "::varchar)";
-  for (int phase = 1; phase <= declared.last_phase(); ++phase)
-    rows += ", ('schema_subphase', " + quote_literal(subphase_text(phase)) + ")";
-  for (const Row &row : spi_query_often(
-           "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)" +
-               from_tables({"schema_state"}) +
-               "JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c' WHERE (SELECT"
-               " bool_and(a.attname IN ('key', 'value')) FROM pg_attribute AS a WHERE a.attrelid ="
-               " c.oid AND a.attnum = ANY (k.conkey)) AND NOT EXISTS (SELECT FROM pg_depend AS d"
-               " WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid "
-               "<>"
-               " 'pg_class'::regclass) ORDER BY k.conname",
-           {target.names.schema}, true)) {
-    const std::string name = quote_identifier(*row[0]);
-    const std::vector<Row> refused = spi_query_often("SELECT key, value FROM (VALUES " + rows +
-                                                         ") AS schema_state (key, value)"
-                                                         " WHERE NOT (" +
-                                                         row[1].value_or("") + ") LIMIT 1",
-                                                     {}, true);
-    if (!refused.empty())
-      throw Failure(sqlstate::prerequisite_state,
-                    "constraint " + name + " on " + table + " rejects what the migration writes",
-                    "The rejected row is " + refused[0][0].value_or("") + " = " +
-                        refused[0][1].value_or("") + ".",
-                    "Run ALTER TABLE " + table + " DROP CONSTRAINT " + name + ";");
-  }
-}
-
 // A trigger may swallow or change the version, or raise: that would come out after everything else.
 // Type bits: 4 INSERT, 8 DELETE, 16 UPDATE; one with a list of columns fires for those only.
 void refuse_triggers_of_state(const ResolvedTarget &target) {
