@@ -951,6 +951,14 @@ LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
 LEFT JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table;
 
+-- taken_constraints_query
+SELECT k.conname, c.relname, pg_get_constraintdef(k.oid)
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN (VALUES ('fk', 'ip_inventory')) AS w (name, on_table) ON k.conname = w.name AND c.relname = w.on_table
+WHERE n.nspname = $1::text AND k.contype NOT IN ('c', 'f') ORDER BY 1, 2 LIMIT 1;
+
 -- type_names_query
 SELECT t.typname FROM pg_type AS t
 JOIN pg_namespace AS n ON n.oid = t.typnamespace

@@ -80,6 +80,10 @@ my %cases = (
 			prepare => q{DO $do$ BEGIN
 EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('ADD COLUMN c' || i || ' boolean', ', ') FROM generate_series(1, 1580) AS i);
 EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('DROP COLUMN c' || i, ', ') FROM generate_series(1, 1580) AS i); END $do$} } } $atomic, $online ],
+	'constraint <> on <> already exists' => [
+		(map { +{ call => $_, prepare => 'ALTER TABLE {s}.session_summaries ADD CONSTRAINT fk_session_source_ip UNIQUE (session_id)' } } $atomic, $online),
+		(map { +{ call => $_, prepare => "$half; ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey, ADD CONSTRAINT snapshot_country_iso PRIMARY KEY (session_id)" } } $repair, $online_repair),
+	],
 	'type <> already exists' => [ map { +{ prepare => "CREATE TYPE {s}.$_ AS ENUM ('a')" } } qw(ip_inventory cowrie_migrate_staging) ],
 	'triggers on <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';

@@ -242,6 +242,8 @@ public:
       return {{"600", "1000000"}};
     if (is_like(sql, taken_names_query(mark), marks))
       return taken_names;
+    if (is_like(sql, taken_constraints_query(mark), marks))
+      return {};
     if (sql == type_names_query || sql == invalid_unique_query || sql == state_columns_query ||
         sql == state_checks_query)
       return {};

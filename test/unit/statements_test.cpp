@@ -161,6 +161,7 @@ void add_questions(Script &script, const Target &target, const Table &base) {
       "orphans_query",
       orphans_query(target, sessions, *by_name(sessions.constraints, "fk_session_source_ip")));
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
+  script.add("taken_constraints_query", taken_constraints_query("('fk', 'ip_inventory')"));
   script.add("type_names_query", type_names_query);
   script.add("room_for_columns_query", room_for_columns_query);
   script.add("invalid_unique_query", invalid_unique_query);
