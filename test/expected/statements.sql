@@ -951,6 +951,14 @@ LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
 LEFT JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table;
 
+-- taken_constraints_query
+SELECT k.conname, c.relname, pg_get_constraintdef(k.oid)
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN (VALUES ('fk', 'ip_inventory')) AS w (name, on_table) ON k.conname = w.name AND c.relname = w.on_table
+WHERE n.nspname = $1::text AND k.contype NOT IN ('c', 'f') ORDER BY 1, 2 LIMIT 1;
+
 -- type_names_query
 SELECT t.typname FROM pg_type AS t
 JOIN pg_namespace AS n ON n.oid = t.typnamespace
@@ -968,6 +976,12 @@ SELECT i.indexrelid::regclass, i.indrelid::regclass
 FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
 WHERE (i.indrelid = $1::text::regclass OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))
 AND NOT i.indisvalid AND (i.indisunique OR i.indisexclusion) AND x.relkind = 'i' ORDER BY 1 LIMIT 1;
+
+-- state_columns_query
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), COALESCE(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0)), a.attgenerated <> '', CASE WHEN t.typtype = 'd' THEN format('TYPE %s', format_type(t.typbasetype, t.typtypmod)) WHEN a.attgenerated <> '' THEN 'DROP EXPRESSION' ELSE 'DROP DEFAULT' END FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT IN ('key', 'value') AND NOT (a.attidentity <> '' OR EXISTS (SELECT FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.refobjid WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass AND s.relkind = 'S')) AND NOT EXISTS (SELECT FROM pg_depend AS p JOIN pg_attribute AS b ON b.attrelid = p.refobjid AND b.attnum = p.refobjsubid LEFT JOIN pg_attrdef AS e ON e.adrelid = b.attrelid AND e.adnum = b.attnum WHERE a.attgenerated <> '' AND p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid AND b.attnum <> a.attnum AND b.attname NOT IN ('key', 'value') AND (b.attidentity <> '' OR e.oid IS NOT NULL)) ORDER BY a.attgenerated <> '', a.attnum;
+
+-- state_checks_query
+SELECT k.conname, pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid) FROM pg_constraint AS k WHERE k.conrelid = $1::text::regclass AND k.contype = 'c' AND NOT EXISTS (SELECT FROM unnest(k.conkey) AS c (number) LEFT JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.number AND a.attnum > 0 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attnum IS NULL OR a.attgenerated <> '' OR (a.attidentity <> '' OR EXISTS (SELECT FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.refobjid WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass AND s.relkind = 'S'))) AND (EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attname NOT IN ('key', 'value')) OR EXISTS (SELECT FROM pg_depend AS p WHERE p.classid = 'pg_constraint'::regclass AND p.objid = k.oid AND p.refclassid <> 'pg_class'::regclass)) ORDER BY k.conname;
 
 -- firing_triggers_query
 SELECT format('trigger %I', tgname) || COALESCE(' of ' || CASE WHEN tgrelid <> to_regclass($1::text) AND NOT tgparentid <> 0 THEN tgrelid::regclass::text END, ''), tgtype & 3 <> 3,

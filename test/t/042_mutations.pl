@@ -34,7 +34,8 @@ my $tables = "'session_summaries', 'asn_inventory', 'ip_inventory', 'ip_asn_hist
 my $objects_sql = <<"END";
 SELECT 'column|' || c.relname || '|' || a.attname || '|' || format_type(a.atttypid, a.atttypmod)
        || CASE WHEN a.attcollation <> y.typcollation THEN ' collated' ELSE '' END
-       || '#' || CASE WHEN a.attnotnull THEN 'NOT NULL' ELSE '' END || '#' || a.attgenerated::text
+       || '#' || CASE WHEN a.attnotnull THEN 'NOT NULL' ELSE '' END
+       || CASE WHEN a.attidentity <> '' THEN ' IDENTITY' ELSE '' END || '#' || a.attgenerated::text
        || '#' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type y ON y.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -107,6 +108,10 @@ sub damages
 		push @ways, [ 'default', $default
 			  || "$alter ALTER COLUMN $name SET DEFAULT " . ($type eq 'integer' ? '42'
 				: $type =~ /^timestamp/ ? "'epoch'" : "'x'") ];
+		# Numbers that the server gives; rows that are there may have nulls.
+		my $no_nulls = "UPDATE pg_attribute SET attnotnull = true WHERE attrelid = '$table'\:\:regclass AND attname = '$name';";
+		push @ways, [ 'identity', ($not_null ? '' : $no_nulls) . "$default $alter ALTER COLUMN $name ADD GENERATED ALWAYS AS IDENTITY" ]
+		  if $type eq 'integer' && ($not_null || $version < 18);
 		if ($not_null)
 		{
 			my $keyed = grep { $_->{kind} eq 'constraint' && $_->{table} eq $table

@@ -56,15 +56,23 @@ my %cases = (
 	'constraint <> on <> rejects what the migration writes' => [
 		map { +{ prepare => $_ } } q{ALTER TABLE {s}.schema_state ADD CHECK (value ~ '^[0-9]+$')},
 		'ALTER TABLE {s}.schema_state ADD UNIQUE (value)',
+		'ALTER TABLE {s}.schema_state ADD c integer DEFAULT 1 CHECK (c > 0); ALTER TABLE {s}.schema_state ALTER c SET DEFAULT 0',
+		'ALTER TABLE {s}.schema_state ADD c integer DEFAULT 1 CHECK (c IS NOT NULL); ALTER TABLE {s}.schema_state ALTER c DROP DEFAULT',
+		q{CREATE FUNCTION {s}.known(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT $1 = 'schema_version'$$; ALTER TABLE {s}.schema_state ADD CHECK ({s}.known(key))},
 		'CREATE UNIQUE INDEX one_version ON {s}.schema_state (lower(value))',
 		'ALTER TABLE {s}.schema_state ADD EXCLUDE ((1) WITH =)',
 		q{CREATE TABLE {s}.known (key varchar(128) PRIMARY KEY); INSERT INTO {s}.known SELECT key FROM {s}.schema_state; ALTER TABLE {s}.schema_state ADD FOREIGN KEY (key) REFERENCES {s}.known},
 		'ALTER TABLE {s}.schema_state DROP CONSTRAINT schema_state_pkey, ADD PRIMARY KEY (key), ADD CONSTRAINT u UNIQUE (key, value); CREATE TABLE {s}.notes (key varchar(128), value varchar(256), FOREIGN KEY (key, value) REFERENCES {s}.schema_state (key, value))',
 	],
 	'column <> of <> cannot hold what the migration writes' => [
-		map { +{ prepare => $_ } } 'ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE integer USING value::integer',
+		map { ref $_ ? $_ : +{ prepare => $_ } } 'ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE integer USING value::integer',
 		'ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE varchar(2)', 'ALTER TABLE {s}.schema_state ALTER COLUMN key TYPE varchar(14)',
 		q{CREATE DOMAIN {s}.whole AS varchar CHECK (value ~ '^[0-9]+$'); ALTER DOMAIN {s}.whole OWNER TO app; ALTER TABLE {s}.schema_state ALTER COLUMN value TYPE {s}.whole},
+		q{CREATE DOMAIN {s}.d AS text NOT NULL; ALTER DOMAIN {s}.d OWNER TO app; ALTER TABLE {s}.schema_state ADD c {s}.d DEFAULT 'x'; ALTER TABLE {s}.schema_state ALTER c DROP DEFAULT},
+		q{CREATE DOMAIN {s}.d AS text CHECK (VALUE IS NOT NULL); ALTER DOMAIN {s}.d OWNER TO app; ALTER TABLE {s}.schema_state ADD c {s}.d DEFAULT 'x'; ALTER TABLE {s}.schema_state ALTER c DROP DEFAULT},
+		'ALTER TABLE {s}.schema_state ADD c integer GENERATED ALWAYS AS (value::integer) STORED',
+		q{CREATE FUNCTION {s}.f() RETURNS integer LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no'; END$$; ALTER TABLE {s}.schema_state ADD c integer; ALTER TABLE {s}.schema_state ALTER c SET DEFAULT {s}.f()},
+		{ prepare => 'ALTER TABLE {s}.schema_state ADD c integer GENERATED ALWAYS AS (value::integer) STORED', call => $online },
 	],
 	'unique index <> is invalid' => [ map { +{ call => $_,
 			prepare => q{CREATE UNIQUE INDEX twice ON {s}.session_summaries (session_id, created_at); UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{s}.twice'::regclass} } } $atomic, $online ],
@@ -72,6 +80,10 @@ my %cases = (
 			prepare => q{DO $do$ BEGIN
 EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('ADD COLUMN c' || i || ' boolean', ', ') FROM generate_series(1, 1580) AS i);
 EXECUTE (SELECT 'ALTER TABLE {s}.session_summaries ' || string_agg('DROP COLUMN c' || i, ', ') FROM generate_series(1, 1580) AS i); END $do$} } } $atomic, $online ],
+	'constraint <> on <> already exists' => [
+		(map { +{ call => $_, prepare => 'ALTER TABLE {s}.session_summaries ADD CONSTRAINT fk_session_source_ip UNIQUE (session_id)' } } $atomic, $online),
+		(map { +{ call => $_, prepare => "$half; ALTER TABLE {s}.session_summaries DROP CONSTRAINT session_summaries_pkey, ADD CONSTRAINT snapshot_country_iso PRIMARY KEY (session_id)" } } $repair, $online_repair),
+	],
 	'type <> already exists' => [ map { +{ prepare => "CREATE TYPE {s}.$_ AS ENUM ('a')" } } qw(ip_inventory cowrie_migrate_staging) ],
 	'triggers on <> would fire for what the migration writes' => [
 		{ prepare => q{CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -262,7 +274,13 @@ foreach my $message (sort keys %cases)
 }
 
 # What all these cases have in common migrates.
-$node->safe_psql('app', ($tables =~ s/\{s\}/last/gr) . q{SET client_min_messages = error; SELECT count(*) FROM cowrie_migrate_v16('last')});
+$node->safe_psql('app', ($tables =~ s/\{s\}/last/gr) . q{
+-- columns that take care of themselves, those that only a write could ask included
+CREATE DOMAIN last.d AS text DEFAULT 'x' NOT NULL; ALTER DOMAIN last.d OWNER TO app;
+ALTER TABLE last.schema_state ADD number integer GENERATED ALWAYS AS IDENTITY CHECK (number > 0), ADD counted serial CHECK (counted > 0),
+  ADD c last.d CHECK (c = 'x'), ADD size integer GENERATED ALWAYS AS (length(value)) STORED CHECK (size > 0),
+  ADD CHECK (schema_state IS NOT NULL), ADD CHECK (tableoid <> 0);
+SET client_min_messages = error; SELECT count(*) FROM cowrie_migrate_v16('last')});
 is($node->safe_psql('app', q{SELECT count(*) FROM cowrie_validate_schema('last')}), '0', 'without all this it migrates');
 
 figure(keys(%cases) . " refusals, $number cases, each announced by the preflight; " . keys(%reason) . ' other messages with a reason');

@@ -30,6 +30,7 @@
 #include "core/sql/dependents.hpp"
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/state_row.hpp"
 #include "core/inspect/row_conflicts.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
@@ -241,7 +242,10 @@ public:
       return {{"600", "1000000"}};
     if (is_like(sql, taken_names_query(mark), marks))
       return taken_names;
-    if (sql == type_names_query || sql == invalid_unique_query)
+    if (is_like(sql, taken_constraints_query(mark), marks))
+      return {};
+    if (sql == type_names_query || sql == invalid_unique_query || sql == state_columns_query ||
+        sql == state_checks_query)
       return {};
     if (sql == room_for_columns_query)
       return {{"17", "0", "5"}};

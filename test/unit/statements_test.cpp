@@ -13,6 +13,7 @@
 #include "core/inspect/capacity_facts.hpp"
 #include "core/inspect/expressions.hpp"
 #include "core/inspect/refusals.hpp"
+#include "core/inspect/state_row.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/validate.hpp"
@@ -160,9 +161,12 @@ void add_questions(Script &script, const Target &target, const Table &base) {
       "orphans_query",
       orphans_query(target, sessions, *by_name(sessions.constraints, "fk_session_source_ip")));
   script.add("taken_names_query", taken_names_query("('idx', 'ip_inventory')"));
+  script.add("taken_constraints_query", taken_constraints_query("('fk', 'ip_inventory')"));
   script.add("type_names_query", type_names_query);
   script.add("room_for_columns_query", room_for_columns_query);
   script.add("invalid_unique_query", invalid_unique_query);
+  script.add("state_columns_query", state_columns_query);
+  script.add("state_checks_query", state_checks_query);
   script.add("firing_triggers_query", firing_triggers_query(text_array({"source_ip"})));
   script.add("index_expressions_query", index_expressions_query(target));
   script.add("checks_query", checks_query(target));

@@ -146,6 +146,16 @@ WHERE n.nspname = $1::text AND t.relname IS DISTINCT FROM w.on_table)",
                    {{"wanted", wanted}});
 }
 
+std::string taken_constraints_query(const std::string &wanted) {
+  return sql::fill(R"(SELECT k.conname, c.relname, pg_get_constraintdef(k.oid)
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN (VALUES {wanted}) AS w (name, on_table) ON k.conname = w.name AND c.relname = w.on_table
+WHERE n.nspname = $1::text AND k.contype NOT IN ('c', 'f') ORDER BY 1, 2 LIMIT 1)",
+                   {{"wanted", wanted}});
+}
+
 const char *const type_names_query = R"(SELECT t.typname FROM pg_type AS t
 JOIN pg_namespace AS n ON n.oid = t.typnamespace
 WHERE n.nspname = $1::text AND t.typname = ANY ($2::text::name[]) AND t.typrelid = 0
@@ -178,6 +188,27 @@ void refuse_taken_types(Database &database, const std::vector<Step> &plan) {
   }
 }
 
+// A key or CHECK of the user's: what has the name and is of the declared kind, a repair replaces.
+void refuse_taken_constraints(Database &database) {
+  std::string wanted;
+  for (const Table &table : database.target().declared().tables)
+    for (const Constraint &each : table.constraints)
+      if (each.kind != ConstraintKind::primary_key)
+        append(wanted, "(" + quote_literal(each.name) + ", " + quote_literal(table.name) + ")");
+  if (wanted.empty())
+    return;
+  const std::string &schema = database.target().schema;
+  for (const Row &row : database.query(taken_constraints_query(wanted), {schema})) {
+    const std::string table = qualified(schema, row[1].value_or(""));
+    const std::string name = quote_identifier(row[0].value_or(""));
+    throw Failure(
+        sqlstate::duplicate_object, "constraint " + name + " on " + table + " already exists",
+        "It is " + row[2].value_or("") +
+            "; the migration needs the name for a constraint of this table.",
+        "Rename it: ALTER TABLE " + table + " RENAME CONSTRAINT " + name + " TO other_name;");
+  }
+}
+
 // A column that is dropped keeps its number for ever.
 void refuse_full_table(Database &database) {
   constexpr std::int64_t most_columns = 1600; // of the server
@@ -200,6 +231,7 @@ void refuse_full_table(Database &database) {
 
 void refuse_taken_names(Database &database, const std::vector<Step> &plan) {
   refuse_taken_types(database, plan);
+  refuse_taken_constraints(database);
   refuse_full_table(database);
   // What the plan makes: indexes and keys by their own names, and tables set aside.
   std::string wanted;

@@ -34,7 +34,8 @@ void refuse_row_type_users(Database &database, const std::vector<Step> &plan);
 
 /** Refuses a plan when some other relation of the schema has the name of an index, a key or a table
  *  that it makes: indexes and keys share their names with all relations. Likewise a type that has
- *  the name of a table, and a table that has no room for the columns. */
+ *  the name of a table, a constraint of another kind that has the name of one, and a table that has
+ *  no room for the columns. */
 void refuse_taken_names(Database &database, const std::vector<Step> &plan);
 
 /** Asks for a type of the schema $1, of no relation, with one of the names $2. */
@@ -46,6 +47,9 @@ extern const char *const room_for_columns_query;
 /** Asks for relations of the schema $1 that have these names and belong to no table as wanted:
  *  `wanted` is a list of `('name', 'table')`. */
 std::string taken_names_query(const std::string &wanted);
+/** Asks for constraints of the schema $1 with these names on these tables that are neither CHECKs
+ *  nor foreign keys. */
+std::string taken_constraints_query(const std::string &wanted);
 
 /** Refuses a relation that has a name which the migration needs. */
 [[noreturn]] void refuse_name(const Target &target, const std::string &name,

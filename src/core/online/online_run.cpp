@@ -1,6 +1,5 @@
 // Online: the migration beside an application that goes on writing. Which step comes when; what a
 // call begins with, and where one that resumes goes on.
-//
 // The columns and the trigger are added in one transaction. The keys of all sessions are written to
 // a queue in their order on disk. Batches fill the sessions in that order, while the trigger fills
 // what is inserted or changed and records its key. The inventories are loaded from what the batches
@@ -17,6 +16,7 @@
 #include "core/inspect/refusals.hpp"
 #include "core/inspect/replication.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/inspect/state_row.hpp"
 #include "core/online/batches.hpp"
 #include "core/online/catalog_steps.hpp"
 #include "core/online/catch_up.hpp"
@@ -147,6 +147,7 @@ private:
     refuse_subscribed_inventories(database_);
     refuse_duplicates(database_);
     refuse_unusable_indexes(database_);
+    refuse_unwritable_state(database_);
     if (!derived)
       for (const OnlineRefusal refuse : online_refusals())
         refuse(database_, seen());

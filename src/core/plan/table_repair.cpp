@@ -73,6 +73,7 @@ public:
       rename_former(each);
     if (holds_sessions())
       rename_list();
+    drop_identities();
     relax();
     for (const Column &each : declared_.columns)
       if (Column *found = seen_.column(each.name))
@@ -133,6 +134,18 @@ private:
     }
   }
 
+  /** First of all, as the server accepts neither DROP NOT NULL nor a default for an identity. */
+  void drop_identities() {
+    for (const Column &each : declared_.columns) {
+      Column *found = seen_.column(each.name);
+      if (!found || !ddl::is_identity(*found) || must_be_replaced(each, *found))
+        continue;
+      loosening_.push_back(ddl::plain_clause(*found));
+      found->default_value = {};
+      say(each.name + " no identity");
+    }
+  }
+
   /** Columns that may be NULL, before anything writes rows again: those of the user's too, without
    *  which no row could be added. What is in a key waits until the key is the declared one. */
   void relax() {
@@ -175,7 +188,8 @@ private:
       rename(column.name, name);
       step_.replaced.push_back({column.name, name});
       // If it stays, new rows know nothing of it.
-      loosening_.push_back("ALTER COLUMN " + quote_identifier(name) + " DROP DEFAULT");
+      loosening_.push_back("ALTER COLUMN " + quote_identifier(name) +
+                           (ddl::is_identity(found) ? " DROP IDENTITY" : " DROP DEFAULT"));
       if (found.not_null)
         loosening_.push_back("ALTER COLUMN " + quote_identifier(name) + " DROP NOT NULL");
       say(column.name + " replaced");

@@ -12,6 +12,7 @@
 #include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/inspect/state_row.hpp"
 #include "core/inspect/validate.hpp"
 #include "core/inspect/zero_loss.hpp"
 #include "core/plan/effort.hpp"
@@ -103,6 +104,7 @@ private:
     refuse_subscribed_inventories(database_);
     refuse_duplicates(database_);
     refuse_unusable_indexes(database_);
+    refuse_unwritable_state(database_);
   }
 
   // One fixed order for every run, the busiest table first, so that two runs cannot deadlock and

@@ -11,9 +11,11 @@ std::string alter_table(const std::string &schema, const std::string &table) {
   return "ALTER TABLE " + qualified(schema, table) + " ";
 }
 
-bool is_identity(const Column &observed) { return observed.default_value.form == identity_form; }
-
 } // namespace
+
+bool is_identity(const Column &observed) noexcept {
+  return observed.default_value.form == identity_form;
+}
 
 std::string column_list(const std::vector<std::string> &names) {
   return join(names, ", ", [](const std::string &name) { return quote_identifier(name); });
@@ -183,10 +185,10 @@ std::string alter_column(const std::string &schema, const std::string &table,
                          const Column &declared, const Column &observed) {
   std::vector<std::string> changes;
   const std::string alter = "ALTER COLUMN " + quote_identifier(declared.name);
-  if (declared.default_value.empty() && !observed.default_value.empty())
+  if (is_identity(observed) || (declared.default_value.empty() && !observed.default_value.empty()))
     changes.push_back(plain_clause(observed));
-  else if (!declared.default_value.empty() &&
-           !same_expression(declared.default_value, observed.default_value))
+  if (!declared.default_value.empty() &&
+      !same_expression(declared.default_value, observed.default_value))
     changes.push_back(alter + " SET DEFAULT " + declared.default_value.sql);
   if (declared.not_null != observed.not_null)
     changes.push_back(alter + (declared.not_null ? " SET NOT NULL" : " DROP NOT NULL"));

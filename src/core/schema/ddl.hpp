@@ -59,6 +59,9 @@ std::string set_logged(const std::string &schema, const std::string &table);
 std::string drop_not_null(const std::string &schema, const std::string &table,
                           const std::string &column);
 
+/** Tells whether the server gives the column its values, as GENERATED … AS IDENTITY. */
+bool is_identity(const Column &observed) noexcept;
+
 /** The part of an ALTER TABLE that takes away what would outlive a change of type: the default, the
  *  identity or the expression, with the values kept; empty: there is none. */
 std::string plain_clause(const Column &observed);

@@ -13,6 +13,7 @@
 #include "core/inspect/replication.hpp"
 #include "core/inspect/rewrite_way.hpp"
 #include "core/inspect/row_conflicts.hpp"
+#include "core/inspect/state_row.hpp"
 #include "core/plan/plan.hpp"
 #include "core/sql/derivation.hpp"
 #include "core/survey/assessment_query.hpp"
@@ -49,6 +50,7 @@ public:
       return std::move(found_);
     }
     attempt([this] { refuse_unusable_indexes(database_); });
+    attempt([this] { refuse_unwritable_state(database_); });
     RowFacts rows;
     if (attempt([this] { refuse_incomplete(target_, inspection_.situation); }) ||
         attempt([&] { // what a repair refuses
