@@ -46,14 +46,6 @@ const char *const state_checks_query =
 
 namespace {
 
-std::string written_rows(const Schema &declared) {
-  std::string rows = "('schema_version'::varchar, " +
-                     quote_literal(std::to_string(declared.version)) + "::varchar)";
-  for (int phase = 1; phase <= declared.last_phase(); ++phase)
-    rows += ", ('schema_subphase', " + quote_literal(subphase_text(phase)) + ")";
-  return "(VALUES " + rows + ") AS written (key, value)";
-}
-
 /** Asks without a trace; returns the words of an error, and the rows in `found`. */
 std::string raised_by(Database &database, const std::string &sql, std::vector<Row> &found) {
   try {
@@ -71,7 +63,8 @@ std::string raised_by(Database &database, const std::string &sql, std::vector<Ro
 void refuse_unwritable_state(Database &database) {
   const Target &target = database.target();
   const std::string table = qualified(target.schema, "schema_state");
-  std::string values = "written.*", from = written_rows(target.declared());
+  std::string values = "written.*",
+              from = "(VALUES " + state_values(target.declared()) + ") AS written (key, value)";
   const auto rows = [&] {
     return " FROM (SELECT " + values + " FROM " + from + ") AS schema_state";
   };

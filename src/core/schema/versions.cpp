@@ -98,6 +98,14 @@ std::string subphase_text(int phase) {
   return std::to_string(said.version) + "." + std::to_string(said.number);
 }
 
+std::string state_values(const Schema &declared) {
+  std::string rows = "('schema_version'::varchar, " +
+                     quote_literal(std::to_string(declared.version)) + "::varchar)";
+  for (int phase = 1; phase <= declared.last_phase(); ++phase)
+    rows += ", ('schema_subphase', " + quote_literal(subphase_text(phase)) + ")";
+  return rows;
+}
+
 std::optional<int> phase_of_subphase(std::string_view text, const Schema &declared) {
   const std::size_t point = text.find('.');
   if (point != 2 || text.size() != 4)

@@ -31,6 +31,9 @@ std::string_view phase_name(int phase) noexcept;
 /** What schema_subphase says once a phase is complete: `16.3`. */
 std::string subphase_text(int phase);
 
+/** The rows that a run to a version writes to schema_state, key and value, as VALUES has them. */
+std::string state_values(const Schema &declared);
+
 /** The phase that schema_subphase says, among those of a schema: `17.1` means of version 16 that
  *  all is complete. Nothing: it says none. */
 std::optional<int> phase_of_subphase(std::string_view text, const Schema &declared);

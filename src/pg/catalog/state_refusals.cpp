@@ -97,11 +97,7 @@ void refuse_types_of_state(const ResolvedTarget &target) {
 // A CHECK of key and value is asked about every row that a run writes.
 void refuse_checks_of_state(const ResolvedTarget &target) {
   const std::string table = qualified(target.names.schema, "schema_state");
-  const Written written = written_by(target.names.declared());
-  std::string rows =
-      "('schema_version'::varchar, " + quote_literal(written.values.front()) + "::varchar)";
-  for (std::size_t i = 1; i < written.values.size(); ++i)
-    rows += ", ('schema_subphase', " + quote_literal(written.values[i]) + ")";
+  const std::string rows = state_values(target.names.declared());
   for (const Row &row : spi_query_often(
            "SELECT k.conname, pg_get_expr(k.conbin, k.conrelid) FROM pg_class AS c JOIN"
            " pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_constraint AS k ON k.conrelid ="
